@@ -1,0 +1,57 @@
+"""Every column of the anchors table: name, dtype and unit, in one place.
+
+One row of the anchors table is one cell in one frame. ``y`` and ``x`` are pixels of the store,
+``z`` is a slice, ``t`` a frame, hours are hours post infection.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+EXPERIMENT: Final = "experiment"
+CONDITION: Final = "condition"
+WELL: Final = "well"
+FOV: Final = "fov"
+TRACK_ID: Final = "track_id"
+PARENT_TRACK_ID: Final = "parent_track_id"
+T: Final = "t"
+GLOBAL_TRACK_ID: Final = "global_track_id"
+LINEAGE_ID: Final = "lineage_id"
+HOURS: Final = "hours_post_infection"
+Y: Final = "y"
+X: Final = "x"
+Z: Final = "z"
+Y_CROP: Final = "y_crop"
+X_CROP: Final = "x_crop"
+
+NO_PARENT: Final = -1
+"""Value of ``parent_track_id`` for a track that has no parent."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the anchors table."""
+
+    name: str
+    dtype: Literal["dictionary", "int16", "int32", "float32"]
+    unit: str
+    meaning: str
+
+
+ANCHOR_COLUMNS: Final = (
+    Column(EXPERIMENT, "dictionary", "", "name in the experiments file"),
+    Column(CONDITION, "dictionary", "", "condition of the well; null where not known"),
+    Column(WELL, "dictionary", "", "row/column of the plate"),
+    Column(FOV, "dictionary", "", "row/column/position: a field of view inside its store"),
+    Column(TRACK_ID, "int32", "", "label of the track inside its fov"),
+    Column(PARENT_TRACK_ID, "int32", "", "track that divided into this one; -1 for none"),
+    Column(T, "int32", "frame", "frame of the movie"),
+    Column(GLOBAL_TRACK_ID, "dictionary", "", "experiment/well/fov/track_id"),
+    Column(LINEAGE_ID, "dictionary", "", "global_track_id of the root ancestor"),
+    Column(HOURS, "float32", "hour", "hours post infection; null where the interval is not known"),
+    Column(Y, "float32", "pixel", "row of the cell's centre"),
+    Column(X, "float32", "pixel", "column of the cell's centre"),
+    Column(Z, "int16", "slice", "slice of the cell's centre"),
+    Column(Y_CROP, "int32", "pixel", "row of the patch centre after clamping to the image"),
+    Column(X_CROP, "int32", "pixel", "column of the patch centre after clamping to the image"),
+)
+"""The anchors table's columns, in order."""

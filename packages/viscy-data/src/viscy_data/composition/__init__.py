@@ -1,0 +1,1 @@
+"""Compose batches: NumPy only."""
