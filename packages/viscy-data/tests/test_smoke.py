@@ -1,0 +1,63 @@
+"""The package imports, says what is public, and stays light until a heavy name is used."""
+
+import subprocess
+import sys
+
+import pytest
+
+import viscy_data
+
+# The public surface is a contract with users: adding a name here is a decision, losing one breaks somebody.
+PUBLIC = [
+    "ExperimentsFileError",
+    "InvalidInputError",
+    "StoreError",
+    "TracksError",
+    "ViscyDataError",
+]
+
+# What NumPy itself may bring along; anything else third-party in a light import is a leak.
+NUMPY = {"numpy"}
+HEAVY = {"torch", "tensorstore", "iohub", "zarr", "pandas", "pyarrow", "pydantic", "rich", "typer"}
+
+
+def _third_parties_after(statement: str) -> set[str]:
+    """Return the top-level packages from site-packages that a fresh interpreter holds after the statement."""
+    code = (
+        "import sys; before = set(sys.modules)\n"
+        f"{statement}\n"
+        "new = [m for name, m in sys.modules.items() if name not in before and '.' not in name]\n"
+        "print(*{m.__name__ for m in new if 'site-packages' in (getattr(m, '__file__', None) or '')})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_public_names_are_pinned_and_sorted() -> None:
+    assert viscy_data.__all__ == sorted(set(viscy_data.__all__))
+    assert viscy_data.__all__ == PUBLIC
+    assert len(viscy_data.__all__) == 5
+
+
+@pytest.mark.parametrize("name", viscy_data.__all__)
+def test_public_name_resolves(name: str) -> None:
+    value = getattr(viscy_data, name)
+    assert value.__doc__
+    assert name in dir(viscy_data)
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'FlexibelBatchSampler'"):
+        viscy_data.FlexibelBatchSampler  # noqa: B018
+
+
+def test_import_stays_light() -> None:
+    assert not _third_parties_after("import viscy_data") & HEAVY
+
+
+def test_composition_needs_numpy_only() -> None:
+    assert _third_parties_after("import viscy_data.composition") <= NUMPY
+
+
+def test_the_light_import_check_sees_a_heavy_one() -> None:
+    assert "pydantic" in _third_parties_after("import viscy_data.columns, pydantic")
