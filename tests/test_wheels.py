@@ -1,0 +1,32 @@
+"""What users install: typed, licensed, and free of the workspace."""
+
+import zipfile
+from collections.abc import Callable
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize("package", ["viscy-data", "viscy-train"])
+def test_wheel_stands_alone(package: str, tmp_path: Path, run_uv: Callable[[list[str], Path], None]) -> None:
+    build = ["build", "--wheel", "--no-sources", "--package", package, "--out-dir", str(tmp_path)]
+    run_uv(build, ROOT)
+
+    module = package.replace("-", "_")
+    (built,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(built) as wheel:
+        names = wheel.namelist()
+        (about,) = [name for name in names if name.endswith(".dist-info/METADATA")]
+        metadata = Parser().parsestr(wheel.read(about).decode("utf-8"))
+    assert f"{module}/py.typed" in names
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {module}
+    assert metadata["License-Expression"] == "BSD-3-Clause"
+    assert metadata["Requires-Python"] == ">=3.12"
+    assert not [r for r in metadata.get_all("Requires-Dist", []) if "@" in r], (
+        "a wheel names no path and no URL"
+    )
+    assert str(metadata.get_payload()).strip(), "the README is the page on the index"
