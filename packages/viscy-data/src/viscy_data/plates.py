@@ -1,0 +1,167 @@
+"""Write image stores, tracks and experiments files: whole or not at all.
+
+*plate*: an OME-Zarr HCS store (NGFF 0.5), one chunk per frame, channel and 256 x 256 tile. *entry*: a
+file or folder directly under the output folder. Invariant: everything is written in a folder beside the
+output and renamed into it entry by entry, the experiments file last; an interrupted run leaves nothing
+that loads, and an entry that this program did not name is never touched.
+
+A store cannot say "not known", so an unknown pixel size is a scale of 1 on axes without a unit, and an
+unknown interval a scale of 1 on a time axis without a unit.
+"""
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from iohub.ngff import open_ome_zarr
+from iohub.ngff.models import AxisMeta, ChannelAxisMeta, SpaceAxisMeta, TimeAxisMeta, TransformationMeta
+from numpy.typing import DTypeLike
+
+from viscy_data.errors import InvalidInputError
+
+CHUNK = 256
+"""Rows and columns of a chunk."""
+
+EXPERIMENTS_FILE = "experiments.yaml"
+TRACKS_FOLDER = "tracks"
+PLATE_FOLDER = "plate.zarr"
+
+
+@contextmanager
+def staged(out: Path, entries: Sequence[str], *, overwrite: bool) -> Iterator[Path]:
+    """Give a folder to write ``entries`` in, and move them into ``out`` when the block ends well.
+
+    Parameters
+    ----------
+    out
+        Folder that shall hold the entries; made when it does not exist.
+    entries
+        Names of what will be written, in the order in which they become visible.
+    overwrite
+        Replace entries that exist.
+
+    Raises
+    ------
+    InvalidInputError
+        An entry exists and ``overwrite`` is false, or ``out`` is a file.
+    """
+    if out.exists() and not out.is_dir():
+        raise InvalidInputError(f"out={str(out)!r} is a file; name a folder.")
+    present = [name for name in entries if (out / name).exists()]
+    if present and not overwrite:
+        raise InvalidInputError(
+            f"out={str(out)!r} already holds {', '.join(present)}; choose another folder or say overwrite."
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
+    try:
+        yield folder
+        out.mkdir(exist_ok=True)
+        for name in reversed(entries):
+            _discard(out / name)
+        for name in entries:
+            (folder / name).replace(out / name)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _discard(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def create_plate(
+    path: Path,
+    shapes: Mapping[str, tuple[int, int, int, int, int]],
+    *,
+    channels: Sequence[str],
+    dtype: DTypeLike,
+    pixel_size_um: float | None,
+    interval_minutes: float | None,
+) -> dict[str, Any]:
+    """Create an OME-Zarr HCS plate of empty images.
+
+    Parameters
+    ----------
+    path
+        The store to create, ending in ``.zarr``.
+    shapes
+        Shape (T, C, Z, Y, X) of each field of view, keyed "row/column/position".
+    channels
+        Channel names, in order.
+    dtype
+        Of the pixels.
+    pixel_size_um
+        Micrometres per pixel in y and x; None where not known.
+    interval_minutes
+        Between frames; None where not known.
+
+    Returns
+    -------
+    dict
+        One writable iohub ``ImageArray`` per field of view: ``images["A/1/0"][t0:t1] = block``.
+    """
+    step, scale = 60 * (interval_minutes or 1 / 60), pixel_size_um or 1.0
+    transform = [TransformationMeta(type="scale", scale=[step, 1.0, 1.0, scale, scale])]
+    with _quiet("iohub.ngff.nodes"):
+        plate = open_ome_zarr(
+            path,
+            layout="hcs",
+            mode="w-",
+            channel_names=list(channels),
+            axes=_axes(pixel_size_um is not None, interval_minutes is not None),
+            version="0.5",
+        )
+        positions = plate.create_positions([tuple(fov.split("/")) for fov in shapes])
+    return {
+        fov: position.create_zeros(
+            "0", shape, np.dtype(dtype), chunks=(1, 1, 1, CHUNK, CHUNK), transform=transform
+        )
+        for (fov, shape), position in zip(shapes.items(), positions, strict=True)
+    }
+
+
+def _axes(has_pixel_size: bool, has_interval: bool) -> list[AxisMeta]:
+    unit = "micrometer" if has_pixel_size else None
+    return [
+        TimeAxisMeta(name="T", unit="second" if has_interval else None),
+        ChannelAxisMeta(name="C"),
+        *(SpaceAxisMeta(name=name, unit=unit) for name in "ZYX"),
+    ]
+
+
+@contextmanager
+def _quiet(logger_name: str) -> Iterator[None]:
+    # iohub logs a warning about every new plate, because it has no position yet.
+    logger = logging.getLogger(logger_name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def write_tracks(folder: Path, fov: str, tracks: pd.DataFrame) -> Path:
+    """Write the tracks of one field of view to ``folder/row/column/position/tracks.csv``."""
+    path = folder / fov / "tracks.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tracks.to_csv(path, index=False, float_format="%.3f", lineterminator="\n")
+    return path
+
+
+def write_experiments(path: Path, experiments: Sequence[Mapping[str, object]], note: str = "") -> Path:
+    """Write an experiments file; ``note`` becomes comment lines at its head."""
+    head = "".join(f"# {line}".rstrip() + "\n" for line in note.splitlines())
+    body = yaml.safe_dump({"experiments": [dict(e) for e in experiments]}, sort_keys=False, width=110)
+    path.write_text(head + body, encoding="utf-8")
+    return path

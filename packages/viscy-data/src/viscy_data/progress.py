@@ -1,0 +1,34 @@
+"""One progress bar for work that takes more than a few seconds."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+@contextmanager
+def progress_bar(title: str, total: int, *, unit: str, shown: bool) -> Iterator[Callable[[int], None]]:
+    """Show a bar with a rate on the standard error stream; give the function that moves it on.
+
+    The function may be called from several threads. Nothing is shown when ``shown`` is false.
+    """
+    if not shown:
+        yield lambda _: None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit + " {task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=total, rate="")
+
+        def advance(steps: int) -> None:
+            bar.advance(task, steps)
+            speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
+            bar.update(task, rate=f"({speed:.0f}/s)" if speed else "")
+
+        yield advance

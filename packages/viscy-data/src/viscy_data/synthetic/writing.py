@@ -1,0 +1,225 @@
+"""Simulate, expose and write whole experiments, several fields of view at a time.
+
+Written into the output folder: per experiment ``NAME/plate.zarr`` and ``NAME/tracks/ROW/COLUMN/POSITION/
+tracks.csv``; then `TRUTH_FILE`, one row per cell and frame with everything the simulation knows; and
+last ``experiments.yaml``.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+
+from viscy_data.columns import (
+    CONDITION,
+    EXPERIMENT,
+    FOV,
+    HOURS,
+    PARENT_TRACK_ID,
+    TRACK_ID,
+    WELL,
+    T,
+    X,
+    Y,
+)
+from viscy_data.plates import (
+    EXPERIMENTS_FILE,
+    PLATE_FOLDER,
+    TRACKS_FOLDER,
+    create_plate,
+    staged,
+    write_experiments,
+    write_tracks,
+)
+from viscy_data.progress import progress_bar
+from viscy_data.synthetic.camera import make_camera
+from viscy_data.synthetic.cells import Cells, simulate
+from viscy_data.synthetic.recipe import CHANNELS, INFECTED, PIXEL_SIZE_UM, Recipe, Setup, make_setup
+
+TRUTH_FILE: Final = "truth.parquet"
+"""Name of the ground truth table in the output folder."""
+
+_BLOCK_BYTES: Final = 16 * 2**20
+_TRUTH: Final = (
+    "radius",
+    "elongation",
+    "angle",
+    "age",
+    "onset",
+    "phenotype",
+    "mitosis",
+    "granularity",
+    "reporter",
+)
+_TRACKS: Final = [TRACK_ID, T, Y, X, PARENT_TRACK_ID]
+
+
+def synthesize(
+    out: str | Path,
+    *,
+    experiments: int = Recipe.experiments,
+    wells: int = Recipe.wells,
+    fovs: int = Recipe.fovs,
+    frames: int = Recipe.frames,
+    cells: int = Recipe.cells,
+    size: int = Recipe.size,
+    seed: int = Recipe.seed,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Path:
+    """Write several experiments with known truth as OME-Zarr plates with tracks.
+
+    The phenotype (cells round up and swell a little, granules gain contrast, the reporter leaves the
+    nucleus for spots around it) appears and grows with hours post infection, in infected wells only.
+
+    Parameters
+    ----------
+    out
+        Folder to write in; made when it does not exist.
+    experiments
+        Plates, each with illumination, gain, blur, noise and clock of its own.
+    wells, fovs
+        Wells per plate (half of them infected) and fields of view per well.
+    frames, cells
+        Time points, and cells in the first one.
+    size
+        Height and width of a frame in pixels (0.65 micrometres each).
+    seed
+        Everything is a function of it.
+    overwrite
+        Replace what an earlier call wrote.
+    progress
+        Show a progress bar.
+
+    Returns
+    -------
+    Path
+        Of the experiments file.
+
+    Raises
+    ------
+    InvalidInputError
+        A count is out of range, or ``out`` holds experiments already.
+    """
+    recipe = Recipe(experiments, wells, fovs, frames, cells, size, seed)
+    out = Path(out)
+    setups = [make_setup(index, seed) for index in range(experiments)]
+    entries = [*(setup.name for setup in setups), TRUTH_FILE, EXPERIMENTS_FILE]
+    total = experiments * wells * fovs * frames
+    with staged(out, entries, overwrite=overwrite) as folder:
+        movies = [
+            movie for number in range(experiments) for movie in _plate(number, setups[number], recipe, folder)
+        ]
+        with progress_bar("synthesize", total, unit="frames", shown=progress) as advance:
+            truth = _in_threads(movies, advance)
+        pd.concat(truth, ignore_index=True).to_parquet(folder / TRUTH_FILE, index=False)
+        records = [_record(setup, recipe) for setup in setups]
+        write_experiments(folder / EXPERIMENTS_FILE, records, note=f"Synthetic, with {TRUTH_FILE}: {recipe}")
+    return out / EXPERIMENTS_FILE
+
+
+@dataclass(frozen=True, eq=False)
+class _Movie:
+    """One field of view to be made: a function of (seed, experiment, fov)."""
+
+    recipe: Recipe
+    setup: Setup
+    condition: str
+    fov: str
+    key: tuple[int, int, int]
+    image: Any
+    tracks: Path
+
+    def rng(self, purpose: Literal["cells", "camera", "noise"], frame: int = 0) -> np.random.Generator:
+        return np.random.default_rng([*self.key, ("cells", "camera", "noise").index(purpose), frame])
+
+    def make(self, advance: Callable[[int], None]) -> pd.DataFrame:
+        """Write images and tracks; return the truth."""
+        recipe = self.recipe
+        movie = simulate(
+            self.setup,
+            infected=self.condition == INFECTED,
+            cells=recipe.cells,
+            frames=recipe.frames,
+            size=recipe.size,
+            rng=self.rng("cells"),
+        )
+        self._expose(movie, advance)
+        truth = self._truth(movie)
+        write_tracks(self.tracks, self.fov, truth[_TRACKS].sort_values([TRACK_ID, T]))
+        return truth
+
+    def _expose(self, movie: Sequence[Cells], advance: Callable[[int], None]) -> None:
+        camera = make_camera(self.setup, self.recipe.size, self.rng("camera"))
+        block = max(1, _BLOCK_BYTES // (2 * len(CHANNELS) * self.recipe.size**2))
+        for start in range(0, len(movie), block):
+            frames = movie[start : start + block]
+            exposed = [camera.expose(cells, self.rng("noise", start + i)) for i, cells in enumerate(frames)]
+            self.image[start : start + len(frames)] = np.stack(exposed)[:, :, None]
+            advance(len(frames))
+
+    def _truth(self, movie: Sequence[Cells]) -> pd.DataFrame:
+        cells, hours = np.concatenate(movie), self.setup.hours(len(movie))
+        t = np.repeat(np.arange(len(movie), dtype=np.int32), [len(frame) for frame in movie])
+        return pd.DataFrame(
+            {
+                EXPERIMENT: self.setup.name,
+                CONDITION: self.condition,
+                WELL: self.fov.rpartition("/")[0],
+                FOV: self.fov,
+                TRACK_ID: cells["track_id"],
+                PARENT_TRACK_ID: cells["parent_track_id"],
+                T: t,
+                HOURS: np.asarray(hours, np.float32)[t],
+                Y: cells["y"],
+                X: cells["x"],
+                **{name: cells[name] for name in _TRUTH},
+            }
+        ).replace({"onset": {np.inf: np.nan}})
+
+
+def _plate(number: int, setup: Setup, recipe: Recipe, folder: Path) -> Iterator[_Movie]:
+    fovs = recipe.fov_names()
+    shape = (recipe.frames, len(CHANNELS), 1, recipe.size, recipe.size)
+    condition = {well: name for name, wells in recipe.condition_wells().items() for well in wells}
+    images = create_plate(
+        folder / setup.name / PLATE_FOLDER,
+        dict.fromkeys(fovs, shape),
+        channels=CHANNELS,
+        dtype=np.uint16,
+        pixel_size_um=PIXEL_SIZE_UM,
+        interval_minutes=setup.interval_minutes,
+    )
+    tracks = folder / setup.name / TRACKS_FOLDER
+    for place, fov in enumerate(fovs):
+        key = (recipe.seed, number, place)
+        yield _Movie(recipe, setup, condition[fov.rpartition("/")[0]], fov, key, images[fov], tracks)
+
+
+def _in_threads(movies: Iterable[_Movie], advance: Callable[[int], None]) -> list[pd.DataFrame]:
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        futures = [pool.submit(movie.make, advance) for movie in movies]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+            return [future.result() for future in futures]
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _record(setup: Setup, recipe: Recipe) -> dict[str, object]:
+    return {
+        "name": setup.name,
+        "data_path": f"{setup.name}/{PLATE_FOLDER}",
+        "tracks_path": f"{setup.name}/{TRACKS_FOLDER}",
+        "channels": list(CHANNELS),
+        "condition_wells": {name: list(wells) for name, wells in recipe.condition_wells().items()},
+        "interval_minutes": setup.interval_minutes,
+        "start_hpi": setup.start_hpi,
+        "pixel_size_um": None,
+        "exclude_fovs": [],
+    }
