@@ -1,0 +1,96 @@
+"""How much of a store a patch covers, and where its centre may be.
+
+A *patch* is what the model sees. Its *crop* is the box of the store that shows it: the patch itself
+where pixel sizes agree or are not known, otherwise the same physical size in the store's pixels. A crop
+of n pixels centred on c covers ``c - n // 2 .. c - n // 2 + n - 1``.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from viscy_data.experiments import Experiment, FovInfo
+
+type IntArray = NDArray[np.int64]
+
+# Stores round pixel sizes differently; below one per cent a patch of 200 pixels changes by less than 2.
+_TOLERANCE = 0.01
+
+
+def pixel_size(experiment: Experiment, info: FovInfo) -> tuple[float, float] | None:
+    """Return micrometres per pixel (y, x): as the experiments file says, else the store, else None."""
+    if experiment.pixel_size_um is not None:
+        return experiment.pixel_size_um, experiment.pixel_size_um
+    return info.pixel_size_um
+
+
+def common_pixel_size(
+    experiments: Sequence[Experiment], fovs: Mapping[str, Sequence[FovInfo]]
+) -> float | None:
+    """Return the pixel size in micrometres at which all patches are taken.
+
+    The coarsest of the known ones, so that no patch shows detail that another experiment's could not;
+    None where all known ones agree within one per cent, and nothing needs resampling. Fields of view
+    whose pixel size is not known are taken in their own pixels.
+
+    Parameters
+    ----------
+    experiments
+        Those that go into one anchors table.
+    fovs
+        The fields of view of their stores, by the experiment's name; excluded ones do not count.
+    """
+    used = [(e, info) for e in experiments for info in fovs[e.name] if info.fov not in e.exclude_fovs]
+    known = [side for one in used for side in pixel_size(*one) or ()]
+    if not known or max(known) <= min(known) * (1 + _TOLERANCE):
+        return None
+    return max(known)
+
+
+def crop_size(
+    patch_size: tuple[int, int], own_um: tuple[float, float] | None, common_um: float | None
+) -> tuple[int, int]:
+    """Return rows and columns of the store that a patch covers.
+
+    Parameters
+    ----------
+    patch_size
+        Rows and columns of the patch.
+    own_um, common_um
+        Micrometres per pixel of the store (y, x) and of patches; None: not known, or not asked for.
+
+    Examples
+    --------
+    >>> crop_size((64, 64), (0.25, 0.25), 0.5)
+    (128, 128)
+    >>> crop_size((64, 64), (0.501, 0.501), 0.5), crop_size((64, 64), None, 0.5)
+    ((64, 64), (64, 64))
+    """
+    if own_um is None or common_um is None:
+        return patch_size
+    height, width = (
+        side if abs(common_um / own - 1) <= _TOLERANCE else max(1, round(side * common_um / own))
+        for side, own in zip(patch_size, own_um, strict=True)
+    )
+    return height, width
+
+
+def clamp_centres(centres: NDArray[np.floating], crop: IntArray, extent: IntArray) -> IntArray:
+    """Round centres to pixels and move them so that the whole crop lies inside the image.
+
+    Parameters
+    ----------
+    centres
+        Pixels along one axis (N,).
+    crop, extent
+        Size of crop and image along that axis (N,); the crop fits.
+
+    Examples
+    --------
+    >>> clamp_centres(np.array([1.0, 20.5, 39.0]), np.full(3, 8), np.full(3, 40)).tolist()
+    [4, 21, 36]
+    """
+    half = crop // 2
+    pixels = np.floor(centres.astype(np.float64) + 0.5).astype(np.int64)
+    return np.asarray(np.clip(pixels, half, extent - crop + half))

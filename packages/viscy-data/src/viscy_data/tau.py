@@ -1,0 +1,99 @@
+"""How far apart in time an anchor and its positive are: a range in hours or in frames.
+
+Hours become frames per experiment: the lower bound is rounded up, the upper one down, and the lower
+one is at least 1, so that no cell is ever its own positive.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Self
+
+from viscy_data.errors import InvalidInputError
+from viscy_data.experiments import Experiment
+
+# A range that ends on a frame must keep it whatever the last bit of hours / interval says.
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class TauRange:
+    """Frames or hours from an anchor to its positive, both ends included; exactly one is given.
+
+    Raises
+    ------
+    InvalidInputError
+        Where both or none are given, or the range is empty, negative or not finite.
+
+    Examples
+    --------
+    >>> experiment = Experiment(name="a", data_path="a.zarr", tracks_path="a", channels=["Phase"],
+    ...                         interval_minutes=30)
+    >>> TauRange(hours=(0.2, 1.6)).in_frames(experiment)
+    (1, 3)
+    >>> TauRange(frames=(1, 3)).in_frames(experiment)
+    (1, 3)
+    """
+
+    hours: tuple[float, float] | None = None
+    frames: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.hours is None) == (self.frames is None):
+            raise InvalidInputError(
+                f"hours={self.hours!r}, frames={self.frames!r}: give the tau range in one of them"
+            )
+        given = self.hours if self.hours is not None else self.frames
+        name, least = ("hours", 0) if self.hours is not None else ("frames", 1)
+        if not _is_range(given, least, whole=name == "frames"):
+            kind = "whole numbers" if name == "frames" else "finite numbers"
+            raise InvalidInputError(
+                f"{name}={given!r}: the tau range needs two {kind}, {least} <= first <= second"
+            )
+        object.__setattr__(self, name, tuple(given or ()))
+
+    def in_frames(self, experiment: Experiment) -> tuple[int, int]:
+        """Return the range in frames of one experiment, both ends included.
+
+        Raises
+        ------
+        InvalidInputError
+            Where the range in hours holds no whole number of frames, or the interval is not known.
+        """
+        if self.frames is not None:
+            return self.frames
+        low, high = self.hours or (0.0, 0.0)
+        minutes = experiment.interval_minutes
+        where = f"experiment {experiment.name!r}: interval_minutes={minutes}, tau hours=({low}, {high})"
+        if minutes is None:
+            raise InvalidInputError(f"{where}: the interval is not known; give the tau range in frames")
+        first = max(1, math.ceil(low * 60 / minutes - _ROUNDING))
+        last = math.floor(high * 60 / minutes + _ROUNDING)
+        if last < first:
+            raise InvalidInputError(
+                f"{where}: no whole number of frames >= 1 lies in the range; widen it, or give it in frames"
+            )
+        return first, last
+
+    def as_dict(self) -> dict[str, list[float] | list[int] | None]:
+        """Return plain lists, for JSON."""
+        return {
+            "hours": None if self.hours is None else list(self.hours),
+            "frames": None if self.frames is None else list(self.frames),
+        }
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """Build the range that :meth:`as_dict` wrote."""
+        hours, frames = content["hours"], content["frames"]
+        return cls(
+            hours=None if hours is None else tuple(hours), frames=None if frames is None else tuple(frames)
+        )
+
+
+def _is_range(given: object, least: int, *, whole: bool) -> bool:
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        return False
+    kinds = (int,) if whole else (int, float)
+    if any(isinstance(end, bool) or not isinstance(end, kinds) for end in given):
+        return False
+    return all(math.isfinite(end) for end in given) and least <= given[0] <= given[1]
