@@ -1,0 +1,169 @@
+"""The detections of one tracking file, and what must hold of them.
+
+A *detection* is one cell in one frame. Every reader turns its file into :class:`Detections`; the
+rules stand here once, whatever the file's format: places are finite, frames lie in the movie, a
+track is in one place at a time, and parents exist, come first and form no cycle. Gaps are fine.
+
+Messages name file, line or row, and column.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from viscy_data.columns import NO_PARENT, PARENT_TRACK_ID, TRACK_ID, T, X, Y, Z
+from viscy_data.errors import TracksError
+from viscy_data.experiments import FovInfo
+from viscy_data.lineage import BoolArray, Forest, IntArray, build_forest, cyclic_tracks
+from viscy_data.packing import pack
+
+type FloatArray = NDArray[np.float64]
+
+_LARGEST_ID = np.iinfo(np.int32).max
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The detections of one file; every array is (N,).
+
+    Attributes
+    ----------
+    file
+        Where they come from.
+    rows
+        Number of each detection in the file.
+    unit
+        What those numbers count: ``line`` of a text file, ``row`` of a Parquet file.
+    fov
+        Index into the experiment's fields of view.
+    track_id, parent_track_id, t, y, x
+        As in the anchors table.
+    z
+        Slice; None where the file does not say.
+    """
+
+    file: Path
+    rows: IntArray
+    unit: str
+    fov: IntArray
+    track_id: IntArray
+    parent_track_id: IntArray
+    t: IntArray
+    y: FloatArray
+    x: FloatArray
+    z: FloatArray | None
+
+    def take(self, mask: BoolArray) -> Self:
+        """Return the detections where ``mask`` (N,) holds."""
+        if mask.all():
+            return self
+        return replace(
+            self,
+            rows=self.rows[mask],
+            fov=self.fov[mask],
+            track_id=self.track_id[mask],
+            parent_track_id=self.parent_track_id[mask],
+            t=self.t[mask],
+            y=self.y[mask],
+            x=self.x[mask],
+            z=None if self.z is None else self.z[mask],
+        )
+
+    def refuse(self, bad: BoolArray, column: str, why: str) -> None:
+        """Raise a ``TracksError`` that names the first bad row; return where there is none."""
+        found = np.flatnonzero(bad)
+        if len(found):
+            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+            raise TracksError(
+                f"{self.file}: {self.unit} {self.rows[found[0]]}{more}, column {column!r}: {why}"
+            )
+
+
+def check_detections(found: Detections, fovs: Sequence[FovInfo]) -> Detections:
+    """Check the detections of a file and give every row of a track the track's parent.
+
+    Raises
+    ------
+    TracksError
+        Naming file, line or row, and column.
+    """
+    _check_places(found)
+    _check_ids(found)
+    frames = np.array([info.shape[0] for info in fovs], dtype=np.int64)
+    outside = (found.t < 0) | (found.t >= frames[found.fov])
+    first = int(np.argmax(outside)) if len(outside) else 0
+    length = int(frames[found.fov[first]]) if len(outside) else 0
+    found.refuse(outside, T, f"t={_at(found.t, first)} lies outside the movie of {length} frames")
+    _check_duplicates(found)
+    return _check_parents(found)
+
+
+def _check_places(found: Detections) -> None:
+    for name, values in ((Y, found.y), (X, found.x), (Z, found.z)):
+        if values is not None:
+            found.refuse(~np.isfinite(values), name, "the place is missing or not finite")
+
+
+def _check_ids(found: Detections) -> None:
+    for name, values, least in (
+        (TRACK_ID, found.track_id, 0),
+        (PARENT_TRACK_ID, found.parent_track_id, NO_PARENT),
+    ):
+        found.refuse((values < least) | (values > _LARGEST_ID), name, f"ids lie in {least} .. {_LARGEST_ID}")
+
+
+def _check_duplicates(found: Detections) -> None:
+    keys = pack([found.fov, found.track_id, found.t])
+    ordered = np.sort(keys)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if len(twice):
+        order = np.argsort(keys, kind="stable")
+        later = np.zeros(len(keys), dtype=np.bool_)
+        later[order[1:]] = keys[order[1:]] == keys[order[:-1]]
+        row = int(np.argmax(later))
+        names = f"track_id={found.track_id[row]}, t={found.t[row]}"
+        found.refuse(later, f"{TRACK_ID}, {T}", f"{names} is there a second time")
+
+
+def _check_parents(found: Detections) -> Detections:
+    if not (found.parent_track_id >= 0).any():
+        return found
+    forest = build_forest(found.fov, found.track_id, found.parent_track_id)
+    child = forest.parent[forest.rows] >= 0
+    parent = np.where(child, forest.parent[forest.rows], forest.rows)
+    named = np.where(child, forest.track_id[parent], NO_PARENT)
+    disagrees = (found.parent_track_id >= 0) & (found.parent_track_id != named)
+    found.refuse(disagrees, PARENT_TRACK_ID, "the rows of one track name different parents")
+    starts = np.full(len(forest.track_id), np.iinfo(np.int64).max)
+    np.minimum.at(starts, forest.rows, found.t)
+    _refuse_parents(found, forest, starts, parent)
+    return replace(found, parent_track_id=named)
+
+
+def _refuse_parents(found: Detections, forest: Forest, starts: IntArray, parent: IntArray) -> None:
+    unknown = starts[parent] == np.iinfo(np.int64).max
+    row = int(np.argmax(unknown))
+    found.refuse(
+        unknown, PARENT_TRACK_ID, f"parent_track_id={found.parent_track_id[row]} is no track of this fov"
+    )
+    cyclic = np.isin(forest.rows, cyclic_tracks(forest.parent))
+    row = int(np.argmax(cyclic))
+    found.refuse(
+        cyclic,
+        PARENT_TRACK_ID,
+        f"a cycle: track_id={found.track_id[row]} descends from itself or from a cycle",
+    )
+    late = starts[parent] > starts[forest.rows]
+    row = int(np.argmax(late))
+    parent_id, own_id = forest.track_id[parent[row]], found.track_id[row]
+    begins = f"starts at t={starts[parent[row]]}, after its child {own_id} at t={starts[forest.rows[row]]}"
+    why = f"parent {parent_id} {begins}"
+    found.refuse(late, PARENT_TRACK_ID, why)
+
+
+def _at(values: IntArray, i: int) -> int:
+    return int(values[i]) if len(values) else 0
