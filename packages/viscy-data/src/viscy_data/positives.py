@@ -1,0 +1,338 @@
+"""Which cell is the positive of which anchor: the one place that says both whether and which.
+
+A *positive* of an anchor at frame t is a detection at frame t + tau, tau_min <= tau <= tau_max, of the
+same lineage *line*: of the anchor's track, a descendant or an ancestor of it, and with ``sisters``
+of a track that has the same parent. tau is at least 1, so no cell is its own positive.
+
+How: tracks are numbered depth first, so that a track and its descendants are an interval, and rows
+are sorted by (frame, number). What a track has at t + tau is then a range between two binary searches;
+ancestors and sisters, which outlast their end or live in parallel, are looked up one by one.
+
+Drawing is a race: every tau gets an exponential waiting time with the rate weight(tau), keyed by
+(seed, epoch, batch number, place in the batch), and the first tau that exists for the anchor wins.
+The winner among existing taus then has exactly the probability weight / sum of weights. With one race
+per frame instead of one per place, the anchors of a frame share their tau wherever they can. An anchor
+that occurs again in its batch runs in the same race and takes the next candidate.
+
+Cost: 24 bytes are kept for each row, and a draw of B anchors over K taus takes
+O(B K log N), whatever the table's size N.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from viscy_data.columns import EXPERIMENT, FOV, PARENT_TRACK_ID, TRACK_ID, WELL, T
+from viscy_data.errors import InvalidInputError
+from viscy_data.lineage import BoolArray, IntArray, build_forest, preorder
+from viscy_data.packing import pack
+
+type FloatArray = NDArray[np.float64]
+
+# One word of the key: what the number is for.
+_RACE_OF_PLACES, _RACE_OF_FRAMES, _CHOICE = range(3)
+
+
+class Positives:
+    """The positives of every row of an anchors table.
+
+    Parameters
+    ----------
+    anchors
+        The anchors table or any subset of it, M rows in any order. Columns used: ``experiment``, ``well``
+        (where there is one), ``fov``, ``track_id``, ``parent_track_id``, ``t``.
+    frames
+        (tau_min, tau_max) in frames, both included, of each experiment by name.
+    sisters
+        Cells with the same parent are positives, too.
+    decay
+        weight(tau) = exp(-decay * (tau - tau_min) / max(1, tau_max - tau_min)).
+    seed
+        First word of the key.
+    tau_per
+        ``anchor``: each place in a batch draws its tau; ``frame``: each (experiment, well, fov, t) of
+        the batch does, so that few frames are read.
+
+    Raises
+    ------
+    InvalidInputError
+        Where a column or an experiment's range is missing, or an option is not allowed.
+
+    Examples
+    --------
+    >>> anchors = pd.DataFrame({"experiment": "a", "fov": "A/1/0", "track_id": [1, 1, 2],
+    ...                         "parent_track_id": [-1, -1, 1], "t": [0, 1, 2]})
+    >>> positives = Positives(anchors, {"a": (1, 1)})
+    >>> positives.has_positive.tolist()
+    [True, True, False]
+    >>> positives.draw(np.array([1, 0]), epoch=0, number=0).tolist()
+    [2, 1]
+    """
+
+    def __init__(
+        self,
+        anchors: pd.DataFrame,
+        frames: Mapping[str, tuple[int, int]],
+        *,
+        sisters: bool = False,
+        decay: float = 2.0,
+        seed: int = 0,
+        tau_per: Literal["anchor", "frame"] = "anchor",
+    ) -> None:
+        _check(anchors, decay, tau_per)
+        self._sisters, self._decay, self._seed, self._per_frame = sisters, decay, seed, tau_per == "frame"
+        experiment, self._ranges = _ranges(anchors, frames)
+        self._t = anchors[T].to_numpy(np.int32)
+        ids, parents = (anchors[name].to_numpy().astype(np.int64) for name in (TRACK_ID, PARENT_TRACK_ID))
+        forest = build_forest(_groups(anchors), ids, parents)
+        self._track = forest.rows.astype(np.int32)
+        self._group, self._parent = forest.group, forest.parent
+        self._experiment = np.zeros(len(forest.parent), dtype=np.int32)
+        self._experiment[forest.rows] = experiment
+        self._first, self._size = preorder(forest.parent)
+        self._elders, self._sibling, self._siblings = _families(forest.parent)
+        self._outlived = _outlived(forest.parent, forest.rows, self._t)
+        self._tracks = len(forest.parent)
+        keys = self._keys(self._t, self._first[forest.rows])
+        self._row = np.argsort(keys, kind="stable")
+        self._sorted = keys[self._row]
+        self.has_positive: BoolArray = self._find_any()
+
+    def draw(self, rows: IntArray, *, epoch: int, number: int, places: IntArray | None = None) -> IntArray:
+        """Draw a positive for every anchor of a batch.
+
+        Parameters
+        ----------
+        rows
+            (B,) rows of the table that have a positive.
+        epoch, number
+            The batch's, part of the key.
+        places
+            (B,) places in the batch; None: 0 .. B-1.
+
+        Returns
+        -------
+        IntArray
+            (B,) rows of the table.
+
+        Raises
+        ------
+        InvalidInputError
+            Where a row is not in the table or has no positive.
+        """
+        rows = np.asarray(rows, dtype=np.int64)
+        self._check_rows(rows)
+        places = np.arange(len(rows)) if places is None else np.asarray(places, dtype=np.int64)
+        first, again = _occurrences(rows)
+        place = places[first]
+        low, high = self._ranges[self._experiment[self._track[rows]]].T
+        steps = np.arange(int((high - low).max(initial=0)) + 1)
+        taus = low[:, None] + steps
+        counts = self._count(np.repeat(rows, len(steps)), taus.ravel()).reshape(taus.shape)
+        counts[taus > high[:, None]] = 0
+        order = self._race(rows, place, steps, high - low, epoch, number)
+        counts = np.take_along_axis(counts, order, axis=1)
+        total = np.cumsum(counts, axis=1)
+        turn = again % total[:, -1]
+        slot = np.argmax(total > turn[:, None], axis=1)
+        here = np.arange(len(rows))
+        step, count = order[here, slot], counts[here, slot]
+        u = _uniform(self._seed, epoch, number, _CHOICE, place, step)
+        start = (u * count).astype(np.int64)
+        turn -= total[here, slot] - count
+        return self._pick(rows, low + step, (start + turn) % count)
+
+    def _race(
+        self, rows: IntArray, place: IntArray, steps: IntArray, span: IntArray, epoch: int, number: int
+    ) -> IntArray:
+        """Return the taus of each anchor (B, K), as steps above its tau_min, in order of arrival."""
+        if self._per_frame:
+            runner, purpose = (self._group[self._track[rows]] << 32) | self._t[rows], _RACE_OF_FRAMES
+        else:
+            runner, purpose = place, _RACE_OF_PLACES
+        u = _uniform(self._seed, epoch, number, purpose, runner[:, None], steps[None, :])
+        # The logarithm of -log(u) / weight: no decay makes a weight vanish.
+        waits = np.log(-np.log(u)) + self._decay * steps / np.maximum(1, span)[:, None]
+        return np.argsort(waits, axis=1, kind="stable")
+
+    def _find_any(self) -> BoolArray:
+        """Say for every row whether it has a positive at any of its taus."""
+        found = np.zeros(len(self._t), dtype=np.bool_)
+        low, high = self._ranges[:, 0], self._ranges[:, 1]
+        todo = self._row
+        for step in range(int((high - low).max(initial=-1)) + 1):
+            experiment = self._experiment[self._track[todo]]
+            tau = low[experiment] + step
+            asked = tau <= high[experiment]
+            todo, tau = todo[asked], tau[asked]
+            hit = self._count(todo, tau) > 0
+            found[todo[hit]] = True
+            todo = todo[~hit]
+        return found
+
+    def _count(self, rows: IntArray, tau: IntArray) -> IntArray:
+        """Return how many positives each row (n,) has at its tau (n,)."""
+        begin, end = self._line(rows, tau)
+        counts = end - begin
+        for which, place in self._others(rows, tau):
+            counts[which] += place >= 0
+        return counts
+
+    def _pick(self, rows: IntArray, tau: IntArray, i: IntArray) -> IntArray:
+        """Return the i-th positive of each row at its tau; i is below their number."""
+        begin, end = self._line(rows, tau)
+        left = i - (end - begin)
+        place = np.where(left < 0, begin + i, -1)
+        for which, found in self._others(rows, tau):
+            take = (found >= 0) & (left[which] == 0) & (place[which] < 0)
+            place[which[take]] = found[take]
+            left[which[found >= 0]] -= 1
+        return self._row[place]
+
+    def _line(self, rows: IntArray, tau: IntArray) -> tuple[IntArray, IntArray]:
+        """Return the range of sorted places with the row's track and its descendants at t + tau."""
+        track = self._track[rows]
+        later = self._t[rows] + tau
+        first = self._first[track]
+        begin = np.searchsorted(self._sorted, self._keys(later, first))
+        end = np.searchsorted(self._sorted, self._keys(later, first + self._size[track]))
+        return begin, end
+
+    def _others(self, rows: IntArray, tau: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
+        """Yield (which rows, sorted place or -1) of ancestors, then of sisters, one relative at a time."""
+        which = np.flatnonzero(self._outlived[self._track[rows]])
+        relative = self._parent[self._track[rows[which]]]
+        while len(which):
+            yield which, self._find(relative, self._t[rows[which]] + tau[which])
+            relative = self._parent[relative]
+            which, relative = which[relative >= 0], relative[relative >= 0]
+        for k in range(int(self._siblings.max(initial=0)) if self._sisters else 0):
+            own = self._track[rows]
+            which = np.flatnonzero(self._siblings[own] > k)
+            sister = self._sibling[self._elders[own[which]] + k]
+            which, sister = which[sister != own[which]], sister[sister != own[which]]
+            yield which, self._find(sister, self._t[rows[which]] + tau[which])
+
+    def _find(self, track: IntArray, t: IntArray) -> IntArray:
+        """Return the sorted place of each (track, frame), or -1 where the track is not in that frame."""
+        keys = self._keys(t, self._first[track])
+        place = np.minimum(np.searchsorted(self._sorted, keys), len(self._sorted) - 1)
+        return np.where(self._sorted[place] == keys, place, -1)
+
+    def _keys(self, t: NDArray[np.integer[Any]], first: IntArray) -> IntArray:
+        # One more than there are tracks: the end of the last track's interval is a key, too.
+        return t.astype(np.int64) * (self._tracks + 1) + first
+
+    def _check_rows(self, rows: IntArray) -> None:
+        outside = rows[(rows < 0) | (rows >= len(self._t))]
+        if len(outside):
+            raise InvalidInputError(f"rows={outside[0]}: the table has rows 0 .. {len(self._t) - 1}")
+        alone = rows[~self.has_positive[rows]]
+        if len(alone):
+            raise InvalidInputError(
+                f"rows={alone[0]} has no positive ({len(alone)} of {len(rows)}); see has_positive"
+            )
+
+
+def _check(anchors: pd.DataFrame, decay: float, tau_per: str) -> None:
+    missing = [n for n in (EXPERIMENT, FOV, TRACK_ID, PARENT_TRACK_ID, T) if n not in anchors]
+    if missing:
+        held = ", ".join(map(str, anchors.columns))
+        raise InvalidInputError(
+            f"anchors: positives need the columns {', '.join(missing)}; the table has {held}"
+        )
+    if not (np.isfinite(decay) and decay >= 0):
+        raise InvalidInputError(f"decay={decay!r}: a finite number >= 0 is needed")
+    if tau_per not in ("anchor", "frame"):
+        raise InvalidInputError(f"tau_per={tau_per!r}: 'anchor' or 'frame' are allowed")
+
+
+def _ranges(
+    anchors: pd.DataFrame, frames: Mapping[str, tuple[int, int]]
+) -> tuple[NDArray[np.int32], IntArray]:
+    """Return the experiment of each row as a code, and each experiment's range of taus."""
+    codes, names = _codes(anchors[EXPERIMENT])
+    used = [str(names[i]) for i in np.unique(codes)]
+    missing = [name for name in used if name not in frames]
+    if missing:
+        raise InvalidInputError(f"frames: no tau range for the experiments {', '.join(missing)}")
+    wrong = [f"{name}: {frames[name]}" for name in used if not 1 <= frames[name][0] <= frames[name][1]]
+    if wrong:
+        raise InvalidInputError(f"frames: a tau range is 1 <= tau_min <= tau_max; got {', '.join(wrong)}")
+    ranges = np.array([frames.get(str(name), (1, 0)) for name in names], dtype=np.int64).reshape(-1, 2)
+    return codes.astype(np.int32), ranges
+
+
+def _groups(anchors: pd.DataFrame) -> IntArray:
+    """Return the number of each row's (experiment, well, fov); a table without wells does without."""
+    columns = [_codes(anchors[name])[0] for name in (EXPERIMENT, WELL, FOV) if name in anchors]
+    keys = pack(columns)
+    # Tables are sorted by fov: number the runs, not the rows.
+    opens = np.flatnonzero(np.diff(keys, prepend=-1))
+    _, number = np.unique(keys[opens], return_inverse=True)
+    return np.repeat(number.astype(np.int64), np.diff(opens, append=len(keys)))
+
+
+def _codes(values: "pd.Series[Any]") -> "tuple[IntArray, pd.Index[Any]]":
+    coded = values if isinstance(values.dtype, pd.CategoricalDtype) else values.astype("category")
+    codes = coded.cat.codes.to_numpy().astype(np.int64)
+    if (codes < 0).any():
+        rows = np.flatnonzero(codes < 0)
+        raise InvalidInputError(f"{values.name}: {len(rows)} missing values, the first in row {rows[0]}")
+    return codes, coded.cat.categories
+
+
+def _families(parent: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Return where each track's family begins, the tracks by family, and the family's size.
+
+    A family is the tracks with one parent; roots have none, size 0.
+    """
+    order = np.argsort(parent, kind="stable")
+    begin = np.searchsorted(parent[order], parent)
+    end = np.searchsorted(parent[order], parent, side="right")
+    return begin, order, np.where(parent < 0, 0, end - begin)
+
+
+def _outlived(parent: IntArray, rows: IntArray, t: NDArray[np.int32]) -> BoolArray:
+    """Say of each track whether an ancestor is still there after its first frame."""
+    start = np.full(len(parent), np.iinfo(np.int32).max, dtype=np.int64)
+    end = np.full(len(parent), -1, dtype=np.int64)
+    np.minimum.at(start, rows, t)
+    np.maximum.at(end, rows, t)
+    latest = np.where(parent >= 0, end[parent], -1)
+    above = parent
+    while (above >= 0).any():
+        latest = np.maximum(latest, np.where(above >= 0, latest[above], -1))
+        above = np.where(above >= 0, above[above], -1)
+    return np.asarray(latest > start)
+
+
+def _occurrences(rows: IntArray) -> tuple[IntArray, IntArray]:
+    """Return of each row (B,) the place of its first occurrence, and how many came before it."""
+    order = np.argsort(rows, kind="stable")
+    opens = np.flatnonzero(np.diff(rows[order], prepend=-1))
+    counts = np.diff(opens, append=len(rows))
+    first, again = np.empty_like(order), np.empty_like(order)
+    first[order] = np.repeat(order[opens], counts)
+    again[order] = np.arange(len(rows)) - np.repeat(opens, counts)
+    return first, again
+
+
+def _uniform(*key: int | IntArray) -> FloatArray:
+    """Return numbers strictly between 0 and 1, a function of the key alone."""
+    words = _words(*key)
+    return np.asarray(((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53)
+
+
+def _words(*key: int | IntArray) -> NDArray[np.uint64]:
+    state = np.zeros((), dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        for word in key:
+            z = (state ^ np.asarray(word).astype(np.uint64)) + np.uint64(0x9E3779B97F4A7C15)
+            z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            state = z ^ (z >> np.uint64(31))
+    return np.asarray(state)
