@@ -1,0 +1,176 @@
+"""All metrics of one embedding: from arrays, or from an embeddings file.
+
+What the labels allow is measured; what they do not is a `NotAvailable` with its reason: no condition, a
+single experiment, no two successive frames. Large tables are thinned to `max_cells` by whole lineages, drawn
+evenly with the seed, and the result says so.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from viscy_data import columns
+from viscy_data.errors import InvalidInputError
+from viscy_train.evaluation.arrays import BoolArray, EmbeddingArray, IntArray, as_embedding
+from viscy_train.evaluation.bootstrap import Resampling
+from viscy_train.evaluation.groups import MEASURES, Cells, codes_of
+from viscy_train.evaluation.metric import NotAvailable, Outcome
+from viscy_train.evaluation.reading import read_embeddings
+
+_NEEDED = (columns.EXPERIMENT, columns.FOV, columns.GLOBAL_TRACK_ID, columns.LINEAGE_ID, columns.T)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The metrics of one embedding.
+
+    Attributes
+    ----------
+    outcomes : tuple of Metric or NotAvailable
+    cells : int
+        Rows evaluated.
+    of_cells : int
+        Rows of the embedding; more than `cells` where it was thinned.
+    resampling : Resampling
+    """
+
+    outcomes: tuple[Outcome, ...]
+    cells: int
+    of_cells: int
+    resampling: Resampling
+
+    def __getitem__(self, name: str) -> Outcome:
+        """Return the outcome of one metric by its key."""
+        return {outcome.name: outcome for outcome in self.outcomes}[name]
+
+    def table(self) -> pd.DataFrame:
+        """Return one row for each metric; what is not available has a reason in place of numbers."""
+        return pd.DataFrame([_row(outcome) for outcome in self.outcomes])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "cells": self.cells,
+            "of_cells": self.of_cells,
+            "replicates": self.resampling.replicates,
+            "level": self.resampling.level,
+            "shuffles": self.resampling.shuffles,
+            "seed": self.resampling.seed,
+            "metrics": [outcome.to_dict() for outcome in self.outcomes],
+        }
+
+    def write(self, path: str | Path) -> None:
+        """Write the metrics as JSON."""
+        beside = Path(f"{path}.part")
+        beside.write_text(json.dumps(self.to_dict(), indent=1))
+        beside.replace(path)
+
+
+def evaluate(
+    path: str | Path, *, max_cells: int = 20_000, resampling: Resampling | None = None
+) -> Evaluation:
+    """Measure an embeddings file written by `viscy_train.embed`.
+
+    Parameters
+    ----------
+    path : str or Path
+        AnnData in Zarr.
+    max_cells : int
+        More cells are thinned by whole lineages.
+    resampling : Resampling, optional
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    InvalidInputError
+        If a column that every evaluation needs is missing.
+    """
+    file = read_embeddings(path)
+    return evaluate_arrays(file.embedding, file.obs, max_cells=max_cells, resampling=resampling)
+
+
+def evaluate_arrays(
+    embedding: EmbeddingArray,
+    obs: pd.DataFrame,
+    *,
+    max_cells: int = 20_000,
+    resampling: Resampling | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Evaluation:
+    """Measure an embedding (N, D) with the anchors' columns of its N rows.
+
+    Parameters
+    ----------
+    embedding : ndarray (N, D)
+    obs : DataFrame
+        At least experiment, fov, global_track_id, lineage_id and t; condition where it is known.
+    max_cells : int
+        More cells are thinned by whole lineages.
+    resampling : Resampling, optional
+    progress : callable, optional
+        Told the name of each group of metrics before it is computed.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    InvalidInputError
+        If a needed column is missing or lengths disagree.
+    """
+    resampling = resampling or Resampling()
+    array = as_embedding(embedding)
+    _check(array.shape[0], obs)
+    kept = _thin(codes_of(obs[columns.LINEAGE_ID]), max_cells, resampling)
+    cells = Cells.of(array[kept], obs[kept])
+    outcomes: list[Outcome] = []
+    for name, measure in MEASURES:
+        if progress is not None:
+            progress(name)
+        outcomes.extend(measure(cells, resampling))
+    return Evaluation(tuple(outcomes), int(kept.sum()), array.shape[0], resampling)
+
+
+def _check(rows: int, obs: pd.DataFrame) -> None:
+    missing = [name for name in _NEEDED if name not in obs.columns]
+    if missing:
+        raise InvalidInputError(f"obs lacks the columns {missing}; it has {list(obs.columns)}")
+    if len(obs) != rows:
+        raise InvalidInputError(f"len(obs)={len(obs)}, but the embedding has {rows} rows")
+
+
+def _thin(lineage: IntArray, max_cells: int, resampling: Resampling) -> BoolArray:
+    """Keep whole lineages, in random order, until they hold `max_cells` rows."""
+    _, member, counts = np.unique(lineage, return_inverse=True, return_counts=True)
+    if lineage.size <= max_cells:
+        return np.ones(lineage.size, dtype=np.bool_)
+    order = resampling.generator(99).permutation(counts.size)
+    fits = np.zeros(counts.size, dtype=np.bool_)
+    fits[order[: max(1, np.searchsorted(np.cumsum(counts[order]), max_cells, side="right"))]] = True
+    return fits[member]
+
+
+def _row(outcome: Outcome) -> dict[str, Any]:
+    what = outcome.definition
+    if isinstance(outcome, NotAvailable):
+        return {"metric": what.name, "better": what.better, "reason": outcome.reason}
+    return {
+        "metric": what.name,
+        "value": outcome.value,
+        "low": outcome.low,
+        "high": outcome.high,
+        "shuffled": outcome.shuffled,
+        "n": outcome.n,
+        "lineages": outcome.lineages,
+        "better": what.better,
+        "reason": outcome.note,
+    }

@@ -1,0 +1,152 @@
+"""Which metric gets which labels of the anchors' columns.
+
+A metric that needs a label the table lacks is a `NotAvailable`. Metrics within a condition use the cells
+whose condition is known; where none is, all cells count as one condition.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from viscy_data import columns
+from viscy_train.evaluation.arrays import EmbeddingArray, IntArray
+from viscy_train.evaluation.bootstrap import Resampling
+from viscy_train.evaluation.collapse import collapse
+from viscy_train.evaluation.leakage import leakage
+from viscy_train.evaluation.metric import NotAvailable, Outcome
+from viscy_train.evaluation.mixing import mixing
+from viscy_train.evaluation.probe import probe, probe_definitions
+from viscy_train.evaluation.retrieval import (
+    ACROSS_EXPERIMENTS,
+    SAME_CONDITION,
+    condition_retrieval,
+    next_frame_retrieval,
+)
+from viscy_train.evaluation.smoothness import smoothness
+
+_NO_CONDITION = "the experiments file names no condition"
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Embedding and labels, as codes, of the rows evaluated; `condition` is -1 where it is not known."""
+
+    embedding: EmbeddingArray
+    experiment: IntArray
+    fov: IntArray
+    track: IntArray
+    lineage: IntArray
+    t: IntArray
+    condition: IntArray
+
+    @classmethod
+    def of(cls, embedding: EmbeddingArray, obs: pd.DataFrame) -> "Cells":
+        """Take the labels from the anchors' columns."""
+        unknown = pd.Series(None, index=obs.index, dtype=object)
+        return cls(
+            embedding=embedding,
+            experiment=codes_of(obs[columns.EXPERIMENT]),
+            fov=obs.groupby([columns.EXPERIMENT, columns.FOV], observed=True)
+            .ngroup()
+            .to_numpy()
+            .astype(np.int64),
+            track=codes_of(obs[columns.GLOBAL_TRACK_ID]),
+            lineage=codes_of(obs[columns.LINEAGE_ID]),
+            t=obs[columns.T].to_numpy(np.int64),
+            condition=codes_of(obs.get(columns.CONDITION, unknown)),
+        )
+
+    def with_condition(self) -> "Cells":
+        """Return the rows whose condition is known; all of them where none is."""
+        known = self.condition >= 0
+        if not known.any():
+            return self
+        parts = {field.name: getattr(self, field.name)[known] for field in fields(self)}
+        return Cells(**parts)
+
+    @property
+    def pool(self) -> IntArray | None:
+        """Conditions to compare experiments within, where they are known."""
+        return self.condition if (self.condition >= 0).all() else None
+
+
+def codes_of(labels: "pd.Series[Any]") -> IntArray:
+    """Return labels as codes 0..K-1, -1 where missing."""
+    return pd.factorize(labels, sort=True)[0].astype(np.int64)
+
+
+def _condition(cells: Cells, resampling: Resampling) -> tuple[Outcome, ...]:
+    """Condition read by probes: an experiment left out, and by lineage."""
+    cells = cells.with_condition()
+    outcomes: list[Outcome] = []
+    for name, title, held_out in (
+        ("condition_left_out", "condition, in an experiment left out", cells.experiment),
+        ("condition_by_lineage", "condition, in lineages left out", None),
+    ):
+        if cells.pool is None:
+            what = probe_definitions(name, title, "", "higher")
+            outcomes += [NotAvailable(definition, _NO_CONDITION) for definition in what]
+            continue
+        label, lineage = cells.condition, cells.lineage
+        outcomes += probe(
+            cells.embedding, label, lineage, held_out=held_out, name=name, title=title, resampling=resampling
+        )
+    return tuple(outcomes)
+
+
+def _leakage(cells: Cells, resampling: Resampling) -> tuple[Outcome, ...]:
+    cells = cells.with_condition()
+    return leakage(
+        cells.embedding, cells.experiment, cells.lineage, condition=cells.pool, resampling=resampling
+    )
+
+
+def _mixing(cells: Cells, resampling: Resampling) -> tuple[Outcome, ...]:
+    cells = cells.with_condition()
+    one = mixing(
+        cells.embedding, cells.experiment, cells.lineage, condition=cells.pool, resampling=resampling
+    )
+    return (one,)
+
+
+def _retrieval(cells: Cells, resampling: Resampling) -> tuple[Outcome, ...]:
+    following = next_frame_retrieval(
+        cells.embedding, cells.fov, cells.t, cells.lineage, resampling=resampling
+    )
+    cells = cells.with_condition()
+    if cells.pool is None:
+        missing = (NotAvailable(what, _NO_CONDITION) for what in (SAME_CONDITION, ACROSS_EXPERIMENTS))
+        return (*missing, following)
+    same = condition_retrieval(
+        cells.embedding, cells.condition, cells.experiment, cells.lineage, resampling=resampling
+    )
+    return (*same, following)
+
+
+def _motion(cells: Cells, resampling: Resampling) -> tuple[Outcome, ...]:
+    return smoothness(
+        cells.embedding,
+        cells.track,
+        cells.t,
+        cells.lineage,
+        experiment=cells.experiment,
+        resampling=resampling,
+    )
+
+
+def _collapse(cells: Cells, resampling: Resampling) -> tuple[Outcome, ...]:
+    return (collapse(cells.embedding, cells.lineage, resampling=resampling),)
+
+
+MEASURES: tuple[tuple[str, Callable[[Cells, Resampling], tuple[Outcome, ...]]], ...] = (
+    ("condition", _condition),
+    ("leakage", _leakage),
+    ("mixing", _mixing),
+    ("retrieval", _retrieval),
+    ("smoothness", _motion),
+    ("effective rank", _collapse),
+)
+"""Groups of metrics and how they are computed, in order."""

@@ -1,0 +1,56 @@
+"""Nearest neighbours among the cells that a question allows.
+
+Two arrays of codes state the question: a neighbour is of the same *pool* as the cell and not of the same
+*own* group. Distances are cosine distances (`arrays.unit_rows`), computed block by block, so memory stays
+at `BLOCK` x N.
+"""
+
+import numpy as np
+
+from viscy_train.evaluation.arrays import FloatArray, IntArray
+
+BLOCK = 1024
+NONE = -1
+"""Stands for a neighbour that does not exist: fewer than k cells are allowed."""
+
+
+def nearest(unit: FloatArray, k: int, *, own: IntArray, pool: IntArray) -> IntArray:
+    """Return the k nearest allowed rows of each row, (N, k), `NONE` where there are fewer.
+
+    Parameters
+    ----------
+    unit : ndarray (N, D)
+        Rows of length one.
+    k : int
+    own, pool : ndarray (N,)
+        Codes; a neighbour has the row's pool code and another own code.
+
+    Examples
+    --------
+    >>> unit = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    >>> nearest(unit, 1, own=np.array([0, 0, 1]), pool=np.zeros(3, dtype=np.int64)).ravel()
+    array([2, 2, 0])
+    """
+    found = np.full((unit.shape[0], k), NONE, dtype=np.int64)
+    for code in np.unique(pool):
+        members = np.flatnonzero(pool == code)
+        for start in range(0, members.size, BLOCK):
+            block = members[start : start + BLOCK]
+            found[block] = _nearest_of_block(unit, k, block, members, own)
+    return found
+
+
+def _nearest_of_block(
+    unit: FloatArray, k: int, block: IntArray, members: IntArray, own: IntArray
+) -> IntArray:
+    similarity = unit[block] @ unit[members].T
+    similarity[own[block][:, None] == own[members][None, :]] = -np.inf
+    kept = min(k, members.size)
+    places = np.argpartition(-similarity, kept - 1, axis=1)[:, :kept]
+    near = np.take_along_axis(similarity, places, axis=1)
+    order = np.argsort(-near, axis=1, kind="stable")
+    places = np.take_along_axis(places, order, axis=1)
+    exists = np.isfinite(np.take_along_axis(near, order, axis=1))
+    result = np.full((block.size, k), NONE, dtype=np.int64)
+    result[:, :kept] = np.where(exists, members[places], NONE)
+    return result

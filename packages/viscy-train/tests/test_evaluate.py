@@ -1,0 +1,142 @@
+import json
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from viscy_data.errors import InvalidInputError
+from viscy_train.evaluation import Metric, NotAvailable, Resampling, evaluate, evaluate_arrays
+from viscy_train.evaluation.reading import quiet_anndata
+
+FEW = Resampling(replicates=50, shuffles=1)
+
+
+def anchors(lineages: int = 36, frames: int = 5) -> pd.DataFrame:
+    """Return a small table: three experiments, two conditions, one track for each lineage."""
+    lineage = np.repeat(np.arange(lineages), frames)
+    experiment = np.array(["a", "b", "c"])[lineage % 3]
+    name = [f"{one}/A/1/0/{number}" for one, number in zip(experiment, lineage, strict=True)]
+    return pd.DataFrame(
+        {
+            "experiment": pd.Categorical(experiment),
+            "condition": pd.Categorical(np.array(["infected", "uninfected"])[(lineage // 3) % 2]),
+            "fov": "A/1/0",
+            "t": np.tile(np.arange(frames), lineages).astype(np.int32),
+            "global_track_id": pd.Categorical(name),
+            "lineage_id": pd.Categorical(name),
+        }
+    )
+
+
+def embedding_of(obs: pd.DataFrame, seed: int = 0) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    rng = np.random.default_rng(seed)
+    codes = pd.factorize(obs["lineage_id"])[0]
+    place = rng.normal(size=(codes.max() + 1, 4))[codes]
+    place[:, 0] += 6.0 * (obs["condition"] == "infected").to_numpy()
+    return place + 0.1 * rng.normal(size=(len(obs), 4))
+
+
+def test_every_metric_is_there_with_its_evidence() -> None:
+    obs = anchors()
+    result = evaluate_arrays(embedding_of(obs), obs, resampling=FEW)
+    assert [outcome.name for outcome in result.outcomes if isinstance(outcome, NotAvailable)] == []
+    assert len({outcome.name for outcome in result.outcomes}) == len(result.outcomes) == 16
+    table = result.table()
+    value = dict(zip(table["metric"], table["value"], strict=True))
+    assert value["condition_left_out/auroc"] > 0.95
+    assert value["experiment_leakage/balanced_accuracy"] < 0.6
+    assert (table["low"] <= table["value"] + 1e-9).all()
+    assert (table["n"] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "missing", "there"),
+    [
+        ({"condition": None}, "condition_left_out/auroc", "experiment_leakage/auroc"),
+        ({"experiment": "a"}, "experiment_mixing", "condition_by_lineage/auroc"),
+        ({"t": 0}, "smoothness", "experiment_mixing"),
+        ({"condition": "infected"}, "retrieval/same_condition", "experiment_leakage/f1"),
+    ],
+)
+def test_a_missing_label_is_said_and_the_rest_is_measured(
+    change: dict[str, str | int | None], missing: str, there: str
+) -> None:
+    obs = anchors()
+    result = evaluate_arrays(
+        embedding_of(obs),
+        obs.assign(**change),
+        resampling=FEW,
+    )
+    outcome = result[missing]
+    assert isinstance(outcome, NotAvailable)
+    assert outcome.reason
+    assert isinstance(result[there], Metric)
+    assert "reason" in result.table().columns
+
+
+def test_a_table_without_a_condition_column_is_like_one_without_values() -> None:
+    obs = anchors()
+    embedding = embedding_of(obs)
+    without = evaluate_arrays(embedding, obs.drop(columns="condition"), resampling=FEW)
+    empty = evaluate_arrays(embedding, obs.assign(condition=None), resampling=FEW)
+    assert without == empty
+
+
+def test_cells_of_unknown_condition_are_left_out_of_what_needs_it() -> None:
+    obs = anchors()
+    known = (obs["experiment"] != "c").to_numpy()
+    result = evaluate_arrays(
+        embedding_of(obs), obs.assign(condition=obs["condition"].where(known)), resampling=FEW
+    )
+    for name, rows in (("condition_left_out/f1", known.sum()), ("effective_rank", len(obs))):
+        outcome = result[name]
+        assert isinstance(outcome, Metric)
+        assert outcome.n == rows
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(0, 99))
+def test_the_order_of_rows_does_not_matter_where_nothing_is_drawn(seed: int) -> None:
+    obs = anchors(24)
+    embedding = embedding_of(obs)
+    order = np.random.default_rng(seed).permutation(len(obs))
+    before = evaluate_arrays(embedding, obs, resampling=FEW)
+    after = evaluate_arrays(embedding[order], obs.iloc[order], resampling=FEW)
+    for name in ("condition_left_out/auroc", "experiment_mixing", "retrieval/next_frame", "effective_rank"):
+        one, other = before[name], after[name]
+        assert isinstance(one, Metric)
+        assert isinstance(other, Metric)
+        assert other.value == pytest.approx(one.value, abs=1e-6)
+
+
+def test_large_tables_are_thinned_by_whole_lineages() -> None:
+    obs = anchors()
+    result = evaluate_arrays(embedding_of(obs), obs, max_cells=62, resampling=FEW)
+    assert (result.cells, result.of_cells) == (60, 180)
+
+
+def test_missing_columns_and_other_lengths_are_refused() -> None:
+    obs = anchors()
+    with pytest.raises(InvalidInputError, match=r"lacks the columns \['lineage_id'\]"):
+        evaluate_arrays(embedding_of(obs), obs.drop(columns="lineage_id"))
+    with pytest.raises(InvalidInputError, match=r"len\(obs\)=179"):
+        evaluate_arrays(embedding_of(obs), obs.iloc[1:])
+
+
+def test_a_file_is_measured_like_its_arrays_and_the_result_is_written(tmp_path: Path) -> None:
+    obs = anchors()
+    obs = pd.DataFrame({name: obs[name].astype(object) for name in obs}).set_index(
+        obs.index.map(str).astype(object)
+    )
+    embedding = embedding_of(obs).astype(np.float32)
+    with quiet_anndata():
+        anndata.AnnData(X=embedding, obs=obs).write_zarr(tmp_path / "embeddings.zarr")
+    result = evaluate(tmp_path / "embeddings.zarr", resampling=FEW)
+    assert result == evaluate_arrays(embedding, obs, resampling=FEW)
+    result.write(tmp_path / "metrics.json")
+    assert len(json.loads((tmp_path / "metrics.json").read_text())["metrics"]) == 16
+    assert not list(tmp_path.glob("*.part"))

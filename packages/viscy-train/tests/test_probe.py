@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
+from sklearn.preprocessing import StandardScaler
+
+from viscy_train.evaluation.bootstrap import Resampling
+from viscy_train.evaluation.metric import Metric, NotAvailable, Outcome
+from viscy_train.evaluation.probe import lineage_folds, probe
+
+FEW = Resampling(replicates=50, shuffles=2)
+LINEAGE = np.arange(240) // 4
+EXPERIMENT = np.array(["a", "b", "c"])[LINEAGE % 3]
+LABEL = (LINEAGE // 3) % 2
+
+
+def noise(seed: int, features: int = 4) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    return np.random.default_rng(seed).normal(size=(LABEL.size, features))
+
+
+def values(outcomes: tuple[Outcome, ...]) -> list[float]:
+    assert all(isinstance(outcome, Metric) for outcome in outcomes)
+    return [outcome.value for outcome in outcomes if isinstance(outcome, Metric)]
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 999), st.integers(2, 5))
+def test_no_lineage_is_on_both_sides_and_each_row_is_tested_once(seed: int, classes: int) -> None:
+    rng = np.random.default_rng(seed)
+    lineage = rng.integers(0, 40, 200)
+    codes = lineage % classes
+    tested = np.zeros(200, dtype=np.int64)
+    for train, test in lineage_folds(codes, lineage, seed):
+        assert not np.intersect1d(lineage[train], lineage[test]).size
+        tested[test] += 1
+    assert (tested == 1).all()
+
+
+@pytest.mark.parametrize("held_out", [None, EXPERIMENT])
+def test_a_perfectly_separated_label_is_read_perfectly(held_out: np.ndarray | None) -> None:
+    outcomes = probe(noise(0) + 20 * LABEL[:, None], LABEL, LINEAGE, held_out=held_out, resampling=FEW)
+    assert values(outcomes) == [1, 1, 1]
+    for outcome in outcomes:
+        assert isinstance(outcome, Metric)
+        assert (outcome.low, outcome.high, outcome.n, outcome.lineages) == (1, 1, 240, 60)
+        assert 0.25 < outcome.shuffled < 0.75
+
+
+@pytest.mark.parametrize("held_out", [None, EXPERIMENT])
+def test_noise_reads_like_shuffled_labels(held_out: np.ndarray | None) -> None:
+    for outcome in probe(noise(1), LABEL, LINEAGE, held_out=held_out, resampling=FEW):
+        assert isinstance(outcome, Metric)
+        assert outcome.value == pytest.approx(0.5, abs=0.15)
+        assert outcome.low < outcome.value < outcome.high
+
+
+def test_leaving_an_experiment_out_equals_a_loop_over_experiments() -> None:
+    embedding = noise(2) + LABEL[:, None] * np.array([1.0, 0, 0, 0])
+    predicted, areas = np.zeros_like(LABEL), []
+    for value in "abc":
+        train, test = value != EXPERIMENT, value == EXPERIMENT
+        scaler = StandardScaler().fit(embedding[train])
+        model = LogisticRegression(class_weight="balanced", max_iter=1000)
+        model.fit(scaler.transform(embedding[train]), LABEL[train])
+        predicted[test] = model.predict(scaler.transform(embedding[test]))
+        areas.append(roc_auc_score(LABEL[test], model.decision_function(scaler.transform(embedding[test]))))
+    expected = [
+        balanced_accuracy_score(LABEL, predicted),
+        np.mean(areas),
+        f1_score(LABEL, predicted, average="macro"),
+    ]
+    assert values(probe(embedding, LABEL, LINEAGE, held_out=EXPERIMENT, resampling=FEW)) == pytest.approx(
+        expected
+    )
+
+
+def test_a_reading_that_turns_round_in_the_other_experiment_fails_there() -> None:
+    experiment = LINEAGE % 2
+    label = (LINEAGE // 2) % 2
+    embedding = 5.0 * ((2 * label - 1) * (2 * experiment - 1))[:, None] + noise(3, 1)
+    assert values(probe(embedding, label, LINEAGE, held_out=experiment, resampling=FEW))[0] < 0.05
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.permutations(range(240)), st.floats(0.1, 50), st.floats(-9, 9))
+def test_order_scale_and_offset_of_the_embedding_do_not_matter(
+    order: list[int], scale: float, offset: float
+) -> None:
+    embedding = noise(4) + LABEL[:, None] * 0.5
+    before = values(probe(embedding, LABEL, LINEAGE, held_out=EXPERIMENT, resampling=FEW))
+    moved = (scale * embedding + offset)[order]
+    after = values(probe(moved, LABEL[order], LINEAGE[order], held_out=EXPERIMENT[order], resampling=FEW))
+    assert after == pytest.approx(before, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("label", "lineage", "held_out", "reason"),
+    [
+        (np.zeros(240), LINEAGE, None, "one label"),
+        (LABEL, LINEAGE, np.zeros(240), "one experiment"),
+        (LABEL, LABEL, None, "too few lineages"),
+        (LABEL, LINEAGE, LABEL, "too few lineages"),
+    ],
+)
+def test_what_cannot_be_measured_says_why(
+    label: np.ndarray,
+    lineage: np.ndarray,
+    held_out: np.ndarray | None,
+    reason: str,
+) -> None:
+    outcomes = probe(noise(5), label, lineage, held_out=held_out, resampling=FEW)
+    assert len(outcomes) == 3
+    for outcome in outcomes:
+        assert isinstance(outcome, NotAvailable)
+        assert reason in outcome.reason
