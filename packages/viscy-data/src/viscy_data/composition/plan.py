@@ -1,0 +1,226 @@
+"""What a batch shall hold: frozen values that check themselves.
+
+A `BatchPlan` has one optional value per axis; None switches an axis off. *group*: what the anchors
+of a batch are restricted to (`Grouping`). *stratum*: what is balanced inside a batch (`Balance`).
+*focal window*: the anchors near one time of the batch's group (`Focus`). *leak*: the anchors of a
+batch that come from other groups.
+
+A plan knows no table. What can be wrong with a plan alone is refused here; what can be wrong with
+a plan and a table together is refused where the two meet.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from numbers import Integral, Real
+from types import MappingProxyType
+
+from viscy_data.errors import InvalidInputError
+
+By = str | Sequence[str]
+Ratios = Mapping[Hashable, float]
+
+
+def check_fraction(name: str, value: object, *, below_one: bool = False) -> float:
+    """Return ``value`` as a float in [0, 1], or in [0, 1) with ``below_one``."""
+    number = _number(name, value)
+    if not (0 <= number < 1 if below_one else 0 <= number <= 1):
+        allowed = "[0, 1)" if below_one else "[0, 1]"
+        raise InvalidInputError(f"{name}={value!r} is outside {allowed}; give a fraction of the batch.")
+    return number
+
+
+def check_window(name: str, value: object) -> float:
+    """Return ``value`` as a finite number of hours that is not negative."""
+    number = _number(name, value)
+    if not isfinite(number) or number < 0:
+        raise InvalidInputError(f"{name}={value!r} is not a finite number of hours >= 0.")
+    return number
+
+
+def check_ratios(name: str, value: Ratios | None) -> Ratios | None:
+    """Return a read-only copy of ``value``: finite numbers >= 0, not all of them zero."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise InvalidInputError(f"{name}={value!r} is not a mapping from a value of the column to a number.")
+    for key, number in value.items():
+        if not isinstance(number, Real) or isinstance(number, bool) or not isfinite(number) or number < 0:
+            raise InvalidInputError(f"{name}[{key!r}]={number!r} is not a finite number >= 0.")
+    if not any(value.values()):
+        raise InvalidInputError(f"{name}={dict(value)!r} is zero for every value; give at least one above 0.")
+    return MappingProxyType(dict(value))
+
+
+def check_batch_size(name: str, value: object) -> int:
+    """Return ``value`` as a positive int; a bool is none."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise InvalidInputError(f"{name}={value!r} is not a positive integer.")
+    return int(value)
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Return ``value`` where it is True or False."""
+    if not isinstance(value, bool):
+        raise InvalidInputError(f"{name}={value!r} is neither True nor False.")
+    return value
+
+
+def check_columns(name: str, value: By) -> tuple[str, ...]:
+    """Return one or several column names as a tuple."""
+    columns = (value,) if isinstance(value, str) else tuple(value)
+    if (
+        not columns
+        or not all(isinstance(column, str) for column in columns)
+        or len(set(columns)) < len(columns)
+    ):
+        raise InvalidInputError(f"{name}={value!r} is not a column name or several different ones.")
+    return columns
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """All anchors of a batch, but for the leak, come from one group.
+
+    Parameters
+    ----------
+    by
+        Column, or columns whose combinations that occur are the groups.
+    weights
+        Relative number of batches by group (a tuple of values where ``by`` has several columns);
+        None gives each group batches in proportion to its anchors.
+    leak
+        Fraction of a batch that comes from other groups, in [0, 1).
+
+    Examples
+    --------
+    >>> Grouping("experiment", leak=0.1).by
+    ('experiment',)
+    """
+
+    by: By
+    weights: Ratios | None = field(default=None, kw_only=True)
+    leak: float = field(default=0.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        _set(self, "by", check_columns("Grouping.by", self.by))
+        _set(self, "weights", check_ratios("Grouping.weights", self.weights))
+        _set(self, "leak", check_fraction("Grouping.leak", self.leak, below_one=True))
+
+
+@dataclass(frozen=True)
+class Balance:
+    """The strata of a batch stand in a fixed ratio.
+
+    Parameters
+    ----------
+    by
+        Column, or columns whose combinations that occur are the strata.
+    ratio
+        Relative share by stratum; None gives all strata of a group the same. 0 leaves one out.
+
+    Examples
+    --------
+    >>> dict(Balance("condition", ratio={"infected": 1, "uninfected": 3}).ratio)
+    {'infected': 1, 'uninfected': 3}
+    """
+
+    by: By
+    ratio: Ratios | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        _set(self, "by", check_columns("Balance.by", self.by))
+        _set(self, "ratio", check_ratios("Balance.ratio", self.ratio))
+
+
+@dataclass(frozen=True)
+class Focus:
+    """Most anchors of a batch sit around one time of the batch's group.
+
+    Parameters
+    ----------
+    by
+        Column of the clock, in hours.
+    window_hours
+        Half width of the focal window, in hours.
+    global_fraction
+        Fraction of a batch that comes from outside the window; 1 means no window at all.
+
+    Examples
+    --------
+    >>> Focus("hours_post_infection", window_hours=1.5).global_fraction
+    0.3
+    """
+
+    by: str
+    window_hours: float = field(default=2.0, kw_only=True)
+    global_fraction: float = field(default=0.3, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.by, str):
+            raise InvalidInputError(f"Focus.by={self.by!r} is not a column name.")
+        _set(self, "window_hours", check_window("Focus.window_hours", self.window_hours))
+        _set(self, "global_fraction", check_fraction("Focus.global_fraction", self.global_fraction))
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """What every batch shall hold.
+
+    Parameters
+    ----------
+    batch_size
+        Anchors in a batch.
+    grouping, balance, focus
+        The axes; None switches one off.
+
+    Raises
+    ------
+    InvalidInputError
+        A value outside what is allowed (a ValueError).
+
+    Examples
+    --------
+    >>> plan = BatchPlan(64, grouping=Grouping("experiment"), balance=Balance("condition"))
+    >>> plan.columns
+    ('experiment', 'condition')
+    """
+
+    batch_size: int
+    grouping: Grouping | None = field(default=None, kw_only=True)
+    balance: Balance | None = field(default=None, kw_only=True)
+    focus: Focus | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        _set(self, "batch_size", check_batch_size("BatchPlan.batch_size", self.batch_size))
+        for name, kind in (("grouping", Grouping), ("balance", Balance), ("focus", Focus)):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                raise InvalidInputError(f"BatchPlan.{name}={value!r} is neither None nor a {kind.__name__}.")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the enabled axes use, without repeats."""
+        axes = (self.grouping, self.balance, self.focus)
+        names = [name for axis in axes if axis is not None for name in check_columns("by", axis.by)]
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def leak(self) -> float:
+        """Fraction of a batch that comes from other groups."""
+        return 0.0 if self.grouping is None else self.grouping.leak
+
+    @property
+    def window(self) -> Focus | None:
+        """The focus, or None where it is off or leaves no anchor inside the window to choose."""
+        return None if self.focus is None or self.focus.global_fraction == 1 else self.focus
+
+
+def _number(name: str, value: object) -> float:
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise InvalidInputError(f"{name}={value!r} is not a number.")
+    return float(value)
+
+
+def _set(value: object, name: str, content: object) -> None:
+    object.__setattr__(value, name, content)
