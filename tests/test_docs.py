@@ -1,0 +1,107 @@
+"""What the documentation says is true: its Python runs, its commands exist, its links lead somewhere."""
+
+import os
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import viscy_data
+import viscy_train
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *ROOT.glob("packages/*/*.md"),
+        *ROOT.glob("docs/**/*.md"),
+    ]
+)
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_COMMAND = re.compile(r"(?:^|run |`)viscy-(data|train) ([a-z]+)([^\n#`|&]*)", re.MULTILINE)
+_OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
+
+
+def _name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def _blocks(page: Path, language: str) -> list[str]:
+    return [code for kind, code in _BLOCK.findall(page.read_text(encoding="utf-8")) if kind == language]
+
+
+def _pages_with_python() -> list[Path]:
+    return [page for page in PAGES if _blocks(page, "python")]
+
+
+@pytest.fixture(scope="module")
+def play(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the data that the snippets speak of: ``experiments.yaml`` and ``anchors.parquet``."""
+    from viscy_data.index import build_index
+    from viscy_data.synthetic import synthesize
+    from viscy_data.tau import TauRange
+
+    folder = tmp_path_factory.mktemp("data") / "play"
+    experiments = synthesize(folder, experiments=2, fovs=1, frames=6, cells=8, size=96, progress=False)
+    tau = TauRange(frames=(1, 2))
+    build_index(experiments, folder / "anchors.parquet", patch_size=(32, 32), tau=tau, progress=False)
+    return folder
+
+
+@pytest.mark.parametrize("page", _pages_with_python(), ids=_name)
+@pytest.mark.filterwarnings("default")
+def test_python_of_page_runs(page: Path, play: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(play)
+    namespace: dict[str, object] = {"__name__": "page"}
+    for number, code in enumerate(_blocks(page, "python")):
+        exec(compile(code, f"{_name(page)}, block {number}", "exec"), namespace)
+
+
+@cache
+def _help(package: str, command: str) -> str:
+    program = Path(sys.executable).with_name(f"viscy-{package}")
+    environment = os.environ | {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+    done = subprocess.run(
+        [program, command, "--help"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"viscy-{package} has no command {command!r}: {done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_commands_of_page_exist(page: Path) -> None:
+    for package, command, rest in _COMMAND.findall(page.read_text(encoding="utf-8")):
+        known = set(_OPTION.findall(_help(package, command)))
+        assert set(_OPTION.findall(rest)) <= known, f"viscy-{package} {command}{rest}"
+
+
+def test_readme_has_the_two_commands_and_ci_runs_the_second() -> None:
+    shown = "".join(_blocks(ROOT / "README.md", "bash"))
+    assert shown == "pip install uv && uv run viscy-train demo\nuv run pytest\n"
+    assert re.search(r"^\s+uv run pytest\b", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_links_inside_the_repository_lead_somewhere(page: Path) -> None:
+    targets = [link.split("#")[0] for link in _LINK.findall(page.read_text(encoding="utf-8"))]
+    inside = [target for target in targets if target and "://" not in target]
+    assert [target for target in inside if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("package", ["viscy-data", "viscy-train"])
+def test_package_readme_stands_alone(package: str) -> None:
+    text = (ROOT / "packages" / package / "README.md").read_text(encoding="utf-8")
+    assert [link for link in _LINK.findall(text) if "://" not in link] == []
+
+
+@pytest.mark.parametrize("module", [viscy_data, viscy_train], ids=lambda module: module.__name__)
+def test_reference_shows_every_public_name(module: ModuleType) -> None:
+    page = (ROOT / "docs" / "reference" / f"{module.__name__}.md").read_text(encoding="utf-8")
+    shown = re.findall(rf"^::: {module.__name__}\.(\w+)$", page, re.MULTILINE)
+    assert set(module.__all__) - set(shown) == set()
