@@ -55,8 +55,8 @@ CELL: Final = np.dtype(
 _SPEED: Final = 9.0
 _PERSISTENCE_HOURS: Final = 1.5
 _OUTLINE_HOURS: Final = 5.0
-_MITOSIS_HOURS: Final = 0.9
-_GROWTH_HOURS: Final = 8.0
+_MITOSIS_HOURS: Final = 0.6
+_GROWTH_HOURS: Final = 7.0
 _MARGIN: Final = 5.0
 
 
@@ -110,7 +110,7 @@ def show(cells: Cells, hours: float) -> None:
         cells["parent_track_id"] == NO_PARENT, 0, np.clip(1 - cells["age"] / _MITOSIS_HOURS, 0, 1)
     )
     rounding = np.maximum(before, after)
-    tension = (1 - 0.55 * ill) * (1 - 0.85 * rounding)
+    tension = (1 - 0.65 * ill) * (1 - 0.85 * rounding)
     growth = np.sqrt((1 + cells["age"] / cells["cycle"]) / 1.5)
     cells["phenotype"] = ill
     cells["mitosis"] = rounding

@@ -135,16 +135,17 @@ def _nucleoli(cells: Cells, rows: Map, columns: Map) -> Map:
 def _puncta(cells: Cells, rows: Map, columns: Map) -> Map:
     """Return bright spots around the nucleus, which an infected cell gathers."""
     gain = 0.5 + np.abs(cells["granule_gain"])
-    return _spots(cells, rows, columns, slice(-_PUNCTA, None), 0.09 * cells["radius"], gain, 0.7)
+    return _spots(cells, rows, columns, slice(-_PUNCTA, None), 0.1 * cells["radius"], gain, 0.7)
 
 
 def _thickness(cells: Cells, inside: Map, dome: Map, nucleus: Map, granules: Map, nucleoli: Map) -> Map:
-    texture = _wide(cells["granularity"] * (1 + 0.7 * cells["phenotype"]) * 0.16)
+    texture = _wide(cells["granularity"] * (1 + 0.9 * cells["phenotype"]) * 0.16)
     spread = 0.35 * (1 - _wide(cells["mitosis"]))  # a cell between divisions is flat
     height = 0.8 + 1.0 * _wide(cells["mitosis"]) + 0.12 * _wide(cells["phenotype"])
     body = height * (dome * (1 - spread) + inside * spread)
     thickness: Map = body + nucleus * (0.22 + 0.3 * nucleoli) + texture * granules * (1 - 0.6 * nucleus)
-    return thickness * inside
+    turned = 1 - 1.7 * _wide(cells["mitosis"])  # a ball is thick enough to turn phase contrast over
+    return thickness * inside * turned
 
 
 def _reporter(
@@ -152,11 +153,11 @@ def _reporter(
 ) -> Map:
     """Return the reporter: it leaves the nucleus for puncta as the phenotype grows, its level unchanged."""
     ill = _wide(cells["phenotype"])
-    nuclear = nuclear_reporter * (1 - 0.45 * ill)
+    nuclear = nuclear_reporter * (1 - 0.6 * ill)
     cytoplasm = (1 - nucleus) * (1 + 0.1 * granules * _wide(cells["granularity"]))
     spread = inside * dome * (cytoplasm * (1 - 0.2 * ill) + nuclear * nucleus)
     gathered = inside * (1 - 0.7 * nucleus) * puncta
-    image = spread + 0.35 * ill * gathered
+    image = spread + 0.6 * ill * gathered
     level = image.sum(axis=(1, 2), keepdims=True) / (np.pi * _wide(cells["radius"]) ** 2)
     scaled: Map = image * (0.5 * _wide(cells["reporter"]) / np.maximum(level, np.float32(1e-3)))
     return scaled
