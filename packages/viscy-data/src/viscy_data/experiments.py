@@ -265,9 +265,8 @@ def _some(names: Sequence[str], most: int = 12) -> str:
 def _disagreements(experiments: Sequence[Experiment]) -> list[str]:
     names = [experiment.name for experiment in experiments]
     problems = [f"name={name!r} is used twice" for name in sorted({n for n in names if names.count(n) > 1})]
-    counts = {experiment.name: len(experiment.channels) for experiment in experiments}
-    if len(set(counts.values())) > 1:
-        listed = ", ".join(f"{name}: {count}" for name, count in counts.items())
+    if len({len(experiment.channels) for experiment in experiments}) > 1:
+        listed = ", ".join(f"{experiment.name}: {len(experiment.channels)}" for experiment in experiments)
         problems.append(f"channels: every experiment needs the same number of channels; got {listed}")
     return problems
 

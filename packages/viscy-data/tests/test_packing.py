@@ -1,0 +1,25 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from viscy_data.packing import pack
+
+# Widths of 40 bits each make three columns too wide for one word.
+NUMBERS = st.integers(0, 5) | st.integers(0, 2**40)
+
+
+@given(st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS), max_size=40))
+def test_keys_order_as_tuples_do(rows: list[tuple[int, int, int]]) -> None:
+    columns = np.array(rows, dtype=np.int64).reshape(-1, 3).T
+    keys = pack(list(columns)).tolist()
+    for i, a in enumerate(rows):
+        for j, b in enumerate(rows):
+            assert (keys[i] < keys[j]) == (a < b)
+            assert (keys[i] == keys[j]) == (a == b)
+
+
+def test_wide_values_keep_their_order_and_input_is_left_alone() -> None:
+    column = np.array([2**62, 0, 2**61])
+    before = column.copy()
+    assert np.argsort(pack([column, column])).tolist() == [1, 2, 0]
+    np.testing.assert_array_equal(column, before)
