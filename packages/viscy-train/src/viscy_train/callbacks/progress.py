@@ -1,0 +1,110 @@
+"""One bar for a whole fit."""
+
+from typing import Any, override
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+
+class FitProgress(ProgressBar):
+    """Show steps done of steps planned, their rate, the loss and the time left, over all epochs.
+
+    Parameters
+    ----------
+    title : str
+        Stands before the bar.
+    progress : rich.progress.Progress, optional
+        A running display to add the bar to; None starts one for the time of the fit.
+    """
+
+    def __init__(self, title: str = "train", progress: Progress | None = None) -> None:
+        super().__init__()
+        self._title = title
+        self._given = progress
+        self._enabled = True
+        self._progress: Progress | None = None
+        self._task = TaskID(0)
+
+    @override
+    def disable(self) -> None:
+        """Show nothing: Lightning calls this on every rank but the first."""
+        self._enabled = False
+
+    @override
+    def enable(self) -> None:
+        """Show the bar again."""
+        self._enabled = True
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Open the bar."""
+        if not self._enabled:
+            return
+        self._progress = self._given or Progress(*fit_columns())
+        if self._given is None:
+            self._progress.start()
+        total = trainer.estimated_stepping_batches
+        self._task = self._progress.add_task(
+            self._title,
+            total=None if total == float("inf") else total,
+            completed=trainer.global_step,
+            loss="",
+        )
+
+    @override
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Advance to the optimiser's step."""
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if self._progress is not None:
+            loss = trainer.progress_bar_metrics.get("train/loss")
+            shown = "" if loss is None else f"loss {loss:.3f}"
+            self._progress.update(self._task, completed=trainer.global_step, loss=shown)
+
+    @override
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Close the bar."""
+        self._close()
+
+    @override
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Close the bar, so that the error stands below it."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._progress is not None and self._given is None:
+            self._progress.stop()
+        self._progress = None
+
+
+class _Rate(ProgressColumn):
+    @override
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f} steps/s", style="cyan")
+
+
+def fit_columns() -> tuple[ProgressColumn, ...]:
+    """Return the columns of a fit's display; its tasks need a field ``loss``."""
+    return (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TextColumn("{task.fields[loss]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
