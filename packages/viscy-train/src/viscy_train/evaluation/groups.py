@@ -74,8 +74,14 @@ class Cells:
 
 
 def codes_of(labels: "pd.Series[Any]") -> IntArray:
-    """Return labels as codes 0..K-1, -1 where missing."""
-    return pd.factorize(labels, sort=True)[0].astype(np.int64)
+    """Return labels as codes in sorted order of their text, -1 where missing.
+
+    A file may store categories in another order; what is drawn by code must not depend on that.
+    """
+    named = labels.astype("category").cat
+    place = np.argsort(np.argsort(named.categories.astype(str).to_numpy(dtype=object)))
+    codes = named.codes.to_numpy().astype(np.int64)
+    return np.where(codes < 0, -1, place[codes]) if place.size else codes
 
 
 def _condition(cells: Cells, resampling: Resampling) -> tuple[Outcome, ...]:

@@ -1,0 +1,279 @@
+"""Embed all anchors of a table into an AnnData file, chunk by chunk.
+
+The file is AnnData's layout in Zarr: X (N, D) float32, obsm/X_projection (N, P) float32, obs the anchors'
+columns under unique names ``global_track_id/t``, uns the provenance: config, version, digests of table and
+weights. Rows keep the order of the table.
+
+*chunk*: the rows of one Zarr chunk. A rank predicts every world-size-th chunk and writes it at once, so
+memory does not grow with the number of cells, and ranks write disjoint files. Rank 0 makes the arrays
+before and renames the finished file into place after: a file of that name is a whole file.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import torch
+import zarr
+from anndata.io import write_elem
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch import distributed as dist
+
+from viscy_data import columns
+from viscy_data.dataset import AnchorDataset
+from viscy_data.errors import InvalidInputError
+from viscy_data.progress import progress_bar
+from viscy_train.evaluation.reading import quiet_anndata
+
+PROVENANCE: Final = "viscy_train"
+"""Key of the provenance in uns."""
+
+_ROWS_PER_CHUNK: Final = 4096
+_EMPTY: Final = ("layers", "obsm", "obsp", "varm", "varp")
+
+type FloatArray = NDArray[np.float32]
+
+
+def embed(
+    model: nn.Module,
+    dataset: AnchorDataset,
+    out: str | Path,
+    *,
+    config: Mapping[str, Any] | None = None,
+    batch_size: int = 256,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Path:
+    """Predict all anchors of a dataset and write them to an embeddings file.
+
+    Under an initialised `torch.distributed` every rank calls this, and each predicts its own rows.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Patches (B, C, Z, Y, X) to (embedding (B, D), projection (B, P)); run as it stands on the device
+        of its weights, in evaluation mode, without augmentation.
+    dataset : AnchorDataset
+        One that pairs each anchor with itself (``positive="self"``), so that all rows can be read.
+    out : str or Path
+        The file to write, a folder whose name ends in ``.zarr``.
+    config : mapping, optional
+        Settings to keep with the embedding; plain values for JSON.
+    batch_size : int
+        Patches predicted at once.
+    overwrite : bool
+        Replace an existing file.
+    progress : bool
+        Show a progress bar (rank 0).
+
+    Returns
+    -------
+    Path
+        `out`.
+
+    Raises
+    ------
+    InvalidInputError
+        If `out` exists and is not to be overwritten, rows of the dataset have no positive, its reading
+        replaces cells that fail, or `batch_size` is below 1.
+    """
+    target = Path(out)
+    _check(dataset, target, batch_size, overwrite=overwrite)
+    rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    beside = target.with_name(f"{target.name}.part")
+    with evaluation_mode(model):
+        first = predict(model, dataset, range(min(batch_size, len(dataset))))
+        widths = (first[0].shape[1], first[1].shape[1])
+        layout = _Layout(len(dataset), widths, min(_ROWS_PER_CHUNK, -(-len(dataset) // world)))
+        if rank == 0:
+            _create(beside, layout, dataset.anchors, _provenance(model, dataset, config or {}))
+        _wait()
+        chunks = layout.chunks()[rank::world]
+        rows = sum(map(len, chunks))
+        with progress_bar("embed", rows, unit="cells", shown=progress and rank == 0) as advance:
+            for chunk in chunks:
+                _write_chunk(beside, chunk, _predict_chunk(model, dataset, chunk, batch_size, advance))
+    _wait()
+    if rank == 0:
+        _move(beside, target)
+    _wait()
+    return target
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How the arrays are cut: N rows, D and P wide, `rows_per_chunk` to a chunk."""
+
+    rows: int
+    widths: tuple[int, int]
+    rows_per_chunk: int
+
+    def chunks(self) -> list[range]:
+        starts = range(0, self.rows, self.rows_per_chunk)
+        return [range(start, min(start + self.rows_per_chunk, self.rows)) for start in starts]
+
+
+def _check(dataset: AnchorDataset, target: Path, batch_size: int, *, overwrite: bool) -> None:
+    if batch_size < 1:
+        raise InvalidInputError(f"batch_size={batch_size} is below 1; 256 is usual")
+    if target.exists() and not overwrite:
+        raise InvalidInputError(f"out={str(target)!r} exists; choose another name or ask to overwrite it")
+    without = len(dataset.anchors) - len(dataset)
+    if without:
+        raise InvalidInputError(
+            f"{without} of {len(dataset.anchors)} anchors have no positive and cannot be read as pairs; "
+            "open the dataset with positive='self' to embed all of them"
+        )
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Switch training behaviour and gradients off, and training behaviour back to what it was."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(training)
+
+
+def predict(model: nn.Module, dataset: AnchorDataset, rows: range) -> tuple[Tensor, Tensor]:
+    """Return embedding (B, D) and projection (B, P), float32 on the CPU, of some rows of a dataset.
+
+    Raises
+    ------
+    InvalidInputError
+        If the dataset replaced a cell that it could not read.
+    """
+    batch = dataset.__getitems__(rows)
+    if batch["rows"].tolist() != list(rows):
+        raise InvalidInputError(
+            "on_error='skip' put other cells in place of unreadable ones, whose embeddings would carry wrong "
+            "names; open the dataset with on_error='raise', or leave these cells out"
+        )
+    weights = next(model.parameters(), None)
+    patches = batch["anchor"] if weights is None else batch["anchor"].to(weights.device)
+    embedding, projection = model(patches)
+    return embedding.float().cpu(), projection.float().cpu()
+
+
+def _predict_chunk(
+    model: nn.Module, dataset: AnchorDataset, chunk: range, batch_size: int, advance: Any
+) -> tuple[FloatArray, FloatArray]:
+    parts = []
+    for start in range(0, len(chunk), batch_size):
+        rows = chunk[start : start + batch_size]
+        parts.append(predict(model, dataset, rows))
+        advance(len(rows))
+    embeddings, projections = zip(*parts, strict=True)
+    return torch.cat(embeddings).numpy(), torch.cat(projections).numpy()
+
+
+def _create(path: Path, layout: _Layout, anchors: pd.DataFrame, provenance: dict[str, str]) -> None:
+    """Make the file with all but the values of its two arrays."""
+    if path.exists():
+        shutil.rmtree(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    group = zarr.open_group(path, mode="w")
+    group.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+    with quiet_anndata():
+        write_elem(group, "obs", _observations(anchors))
+        write_elem(group, "var", pd.DataFrame(index=_names("feature_", layout.widths[0])))
+        write_elem(group, "uns", {PROVENANCE: provenance})
+        for name in _EMPTY:
+            write_elem(group, name, {})
+    for name, width in zip(("X", "obsm/X_projection"), layout.widths, strict=True):
+        array = group.create_array(
+            name, shape=(layout.rows, width), chunks=(layout.rows_per_chunk, width), dtype="float32"
+        )
+        array.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+
+
+def _write_chunk(path: Path, chunk: range, values: tuple[FloatArray, FloatArray]) -> None:
+    group = zarr.open_group(path, mode="r+")
+    for name, part in zip(("X", "obsm/X_projection"), values, strict=True):
+        array = group[name]
+        array[chunk.start : chunk.stop] = part  # type: ignore[index]  # an array, as created above
+
+
+def _move(beside: Path, target: Path) -> None:
+    """Put the finished file in place of an older one."""
+    if target.exists():
+        shutil.rmtree(target)
+    beside.replace(target)
+
+
+def _wait() -> None:
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def _observations(anchors: pd.DataFrame) -> pd.DataFrame:
+    """Anchors' columns as AnnData stores them: text as plain objects, unique row names.
+
+    AnnData refuses pandas' own strings, which categories of a table read from Parquet are.
+    """
+    names = anchors[columns.GLOBAL_TRACK_ID].astype(str) + "/" + anchors[columns.T].astype(str)
+    obs = pd.DataFrame({name: _plain(anchors[name]) for name in anchors})
+    return obs.set_index(pd.Index(names.to_numpy(dtype=object), dtype=object))
+
+
+def _plain(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        kept = column.cat.remove_unused_categories()
+        names = pd.Index(kept.cat.categories.to_list(), dtype=object)
+        return pd.Series(pd.Categorical.from_codes(kept.cat.codes, names), index=column.index)
+    return column if pd.api.types.is_numeric_dtype(column.dtype) else column.astype(object)
+
+
+def _names(prefix: str, count: int) -> "pd.Index[Any]":
+    return pd.Index([f"{prefix}{number}" for number in range(count)], dtype=object)
+
+
+def _provenance(model: nn.Module, dataset: AnchorDataset, config: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "version": version("viscy-train"),
+        "config": json.dumps(dict(config), sort_keys=True, default=str),
+        "model_digest": model_digest(model),
+        "anchors_digest": anchors_digest(dataset.anchors),
+    }
+
+
+def model_digest(model: nn.Module) -> str:
+    """Return the SHA-256 of all weights and buffers with their names.
+
+    Examples
+    --------
+    >>> layer = nn.Linear(2, 2)
+    >>> model_digest(layer) == model_digest(layer)
+    True
+    """
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        if isinstance(value, Tensor):
+            digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def anchors_digest(anchors: pd.DataFrame) -> str:
+    """Return the SHA-256 of which cell each row is: global_track_id and t.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"global_track_id": ["a/1/0/3"], "t": [7]})
+    >>> anchors_digest(table)[:8] == anchors_digest(table.copy())[:8]
+    True
+    """
+    rows = anchors[[columns.GLOBAL_TRACK_ID, columns.T]]
+    return hashlib.sha256(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes()).hexdigest()

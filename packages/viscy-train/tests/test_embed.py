@@ -1,0 +1,180 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import zarr
+from torch import Tensor, nn
+
+from viscy_data.dataset import AnchorDataset, Pairing
+from viscy_data.errors import InvalidInputError
+from viscy_data.index import build_index
+from viscy_data.synthetic import synthesize
+from viscy_data.tau import TauRange
+from viscy_train import embed as embed_module
+from viscy_train.embed import anchors_digest, embed, model_digest
+from viscy_train.evaluation import read_embeddings
+
+
+class Mean(nn.Module):
+    """Two simple functions of a patch, which a test can compute again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(2.0))
+        self.noise = nn.Dropout(0.5)
+
+    def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        means = self.noise(patches.mean(dim=(2, 3, 4)) * self.scale)
+        return means, torch.cat([means, -means, means], dim=1)
+
+
+@pytest.fixture(scope="module")
+def anchors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("embed")
+    experiments = synthesize(
+        folder / "data", experiments=2, wells=2, fovs=1, frames=3, cells=4, size=96, progress=False
+    )
+    tau = TauRange(hours=(0.5, 1.0))
+    build_index(experiments, folder / "anchors.parquet", patch_size=(32, 32), tau=tau, progress=False)
+    return folder / "anchors.parquet"
+
+
+@pytest.fixture
+def dataset(anchors: Path) -> AnchorDataset:
+    return AnchorDataset(anchors, positive="self")
+
+
+def expected(dataset: AnchorDataset) -> np.ndarray:
+    patches = dataset.__getitems__(range(len(dataset)))["anchor"]
+    means: np.ndarray = 2 * patches.mean(dim=(2, 3, 4)).numpy()
+    return means
+
+
+@pytest.mark.filterwarnings("ignore:The 'future.infer_string' option:DeprecationWarning")
+def test_anndata_reads_back_every_row_in_the_order_of_the_table(
+    dataset: AnchorDataset, tmp_path: Path
+) -> None:
+    out = embed(Mean(), dataset, tmp_path / "embeddings.zarr", batch_size=5, progress=False)
+    data = anndata.read_zarr(out)
+    means, projections = np.asarray(data.X), np.asarray(data.obsm["X_projection"])
+    assert {str(means.dtype), str(projections.dtype)} == {"float32"}
+    assert np.allclose(means, expected(dataset), atol=1e-6)
+    assert np.allclose(projections, np.concatenate([means, -means, means], axis=1), atol=1e-6)
+    assert data.obs_names.is_unique
+    assert data.obs_names[3] == f"{dataset.anchors['global_track_id'].iloc[3]}/{dataset.anchors['t'].iloc[3]}"
+    for name in dataset.anchors:
+        assert data.obs[name].tolist() == dataset.anchors[name].tolist(), name
+
+
+def test_chunks_change_nothing(
+    dataset: AnchorDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = read_embeddings(embed(Mean(), dataset, tmp_path / "whole.zarr", progress=False))
+    monkeypatch.setattr(embed_module, "_ROWS_PER_CHUNK", 7)
+    out = embed(Mean(), dataset, tmp_path / "parts.zarr", batch_size=4, progress=False)
+    assert zarr.open_array(out / "X").chunks == (7, 2)
+    assert np.allclose(read_embeddings(out).embedding, whole.embedding, atol=1e-6)
+
+
+def test_provenance_names_config_weights_and_table(dataset: AnchorDataset, tmp_path: Path) -> None:
+    model = Mean()
+    out = embed(model, dataset, tmp_path / "e.zarr", config={"seed": 3}, progress=False)
+    kept = read_embeddings(out).provenance["viscy_train"]
+    assert json.loads(kept["config"]) == {"seed": 3}
+    assert kept["model_digest"] == model_digest(model)
+    assert kept["anchors_digest"] == anchors_digest(dataset.anchors)
+    with torch.no_grad():
+        model.scale.add_(1)
+    assert model_digest(model) != kept["model_digest"]
+    assert anchors_digest(dataset.anchors.iloc[::-1]) != kept["anchors_digest"]
+
+
+def test_an_existing_file_stays_unless_it_is_to_be_overwritten(
+    dataset: AnchorDataset, tmp_path: Path
+) -> None:
+    out = embed(Mean(), dataset, tmp_path / "e.zarr", config={"run": 1}, progress=False)
+    with pytest.raises(InvalidInputError, match=r"e\.zarr' exists"):
+        embed(Mean(), dataset, out, config={"run": 2}, progress=False)
+    assert json.loads(read_embeddings(out).provenance["viscy_train"]["config"]) == {"run": 1}
+    embed(Mean(), dataset, out, config={"run": 2}, overwrite=True, progress=False)
+    assert json.loads(read_embeddings(out).provenance["viscy_train"]["config"]) == {"run": 2}
+    assert [path.name for path in tmp_path.iterdir()] == ["e.zarr"]
+
+
+def test_a_run_that_fails_leaves_no_file_of_that_name(
+    dataset: AnchorDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embed_module, "_write_chunk", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        embed(Mean(), dataset, tmp_path / "e.zarr", progress=False)
+    assert not (tmp_path / "e.zarr").exists()
+    monkeypatch.undo()
+    embed(Mean(), dataset, tmp_path / "e.zarr", progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["e.zarr"]
+
+
+def test_training_mode_comes_back(dataset: AnchorDataset, tmp_path: Path) -> None:
+    model = Mean().train()
+    embed(model, dataset, tmp_path / "e.zarr", progress=False)
+    assert model.training
+
+
+def test_a_dataset_of_pairs_is_refused(anchors: Path, tmp_path: Path) -> None:
+    pairs = AnchorDataset(anchors, pairing=Pairing(tau=TauRange(frames=(1, 1))))
+    with pytest.raises(InvalidInputError, match=r"have no positive.*positive='self'"):
+        embed(Mean(), pairs, tmp_path / "e.zarr", progress=False)
+
+
+def test_a_replaced_cell_is_an_error(
+    dataset: AnchorDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = AnchorDataset.__getitems__
+
+    def replacing(self: AnchorDataset, rows: range) -> dict[str, object]:
+        batch = read(self, rows)
+        batch["rows"][0] += 1
+        return batch
+
+    monkeypatch.setattr(AnchorDataset, "__getitems__", replacing)
+    with pytest.raises(InvalidInputError, match="on_error='skip'"):
+        embed(Mean(), dataset, tmp_path / "e.zarr", progress=False)
+
+
+def test_batch_size_below_one_is_refused(dataset: AnchorDataset, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="batch_size=0"):
+        embed(Mean(), dataset, tmp_path / "e.zarr", batch_size=0, progress=False)
+
+
+RANK = """
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from torch import distributed as dist
+from viscy_data.dataset import AnchorDataset
+from viscy_train.embed import embed
+
+rank, anchors, out, meeting, tests = sys.argv[1:]
+spec = spec_from_file_location("tests", tests)
+module = module_from_spec(spec)
+spec.loader.exec_module(module)
+dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=int(rank), world_size=2)
+embed(module.Mean(), AnchorDataset(anchors, positive="self"), out, batch_size=4, progress=False)
+dist.destroy_process_group()
+"""
+
+
+def test_two_ranks_write_what_one_writes(anchors: Path, dataset: AnchorDataset, tmp_path: Path) -> None:
+    out = tmp_path / "ranks.zarr"
+    given = [str(path) for path in (anchors, out, tmp_path / "meeting", __file__)]
+    ranks = [subprocess.Popen([sys.executable, "-c", RANK, str(rank), *given]) for rank in range(2)]
+    assert [rank.wait(timeout=300) for rank in ranks] == [0, 0]
+    one = read_embeddings(embed(Mean(), dataset, tmp_path / "one.zarr", progress=False))
+    two = read_embeddings(out)
+    assert np.allclose(two.embedding, one.embedding, atol=1e-6)
+    assert np.allclose(two.projection, one.projection, atol=1e-6)
+    pd.testing.assert_frame_equal(two.obs, one.obs)
