@@ -88,7 +88,7 @@ def tables(draw: st.DrawFn) -> pd.DataFrame:
                 )
     table = pd.DataFrame(rows).iloc[draw(st.permutations(range(len(rows))))]
     kind = draw(st.sampled_from(["str", "category"]))
-    names = {name: kind for name in ("experiment", "well", "fov")}
+    names = dict.fromkeys(("experiment", "well", "fov"), kind)
     table = table.astype(names)
     if kind == "category":
         table["experiment"] = table["experiment"].cat.add_categories(["unused"])

@@ -37,7 +37,7 @@ def test_an_empty_range_says_interval_and_range() -> None:
 
 
 def test_hours_need_an_interval_and_frames_do_not() -> None:
-    with pytest.raises(InvalidInputError, match="exp_7.*interval is not known"):
+    with pytest.raises(InvalidInputError, match=r"exp_7.*interval is not known"):
         TauRange(hours=(0.5, 1)).in_frames(experiment(None))
     assert TauRange(frames=(2, 5)).in_frames(experiment(None)) == (2, 5)
 
@@ -60,7 +60,7 @@ def test_hours_need_an_interval_and_frames_do_not() -> None:
     ],
 )
 def test_bad_ranges_are_refused(given_range: dict[str, Any]) -> None:
-    with pytest.raises(InvalidInputError, match="hours=|frames="):
+    with pytest.raises(InvalidInputError, match=r"hours=|frames="):
         TauRange(**given_range)
 
 

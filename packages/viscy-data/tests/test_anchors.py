@@ -1,0 +1,294 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from viscy_data.anchors import (
+    AnchorsMetadata,
+    build_anchors,
+    build_experiment,
+    concat_anchors,
+    read_anchors,
+    read_metadata,
+    write_anchors,
+)
+from viscy_data.columns import ANCHOR_COLUMNS
+from viscy_data.errors import InvalidInputError
+from viscy_data.experiments import Experiment, Experiments, FovInfo
+from viscy_data.tau import TauRange
+
+TABLE = Path(__file__).resolve().parents[4] / "shared" / "data" / "tables" / "celegans_live_tools.csv.gz"
+SIZE = (40, 50)
+
+
+def experiment(tracks: Path, name: str = "a", **changes: Any) -> Experiment:
+    values: dict[str, Any] = {
+        "condition_wells": {"infected": ["A/1"], "mock": ["A/2"]},
+        "interval_minutes": 30,
+        "start_hpi": 2.0,
+    }
+    return Experiment(
+        name=name, data_path=Path("a"), tracks_path=tracks, channels=("c",), **(values | changes)
+    )
+
+
+def info(fov: str, um: float | None = None, depth: int = 5) -> FovInfo:
+    size = None if um is None else (um, um)
+    return FovInfo(fov, fov.rpartition("/")[0], (10, 1, depth, *SIZE), ("c",), size)
+
+
+FOVS = [info(fov) for fov in ("A/2/0", "A/1/1", "A/1/0")]
+
+
+def write_tracks(folder: Path, table: pd.DataFrame) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    table.to_csv(folder / "tracks.csv", index=False)
+    return folder / "tracks.csv"
+
+
+@st.composite
+def track_tables(draw: st.DrawFn) -> pd.DataFrame:
+    """Shuffled tables of up to three fovs, with divisions, and places in and out of the image."""
+    rows: list[tuple[Any, ...]] = []
+    for fov in draw(st.sets(st.sampled_from([one.fov for one in FOVS]), min_size=1)):
+        parents: dict[int, int] = {}
+        for track in range(draw(st.integers(1, 4))):
+            parents[track] = draw(st.sampled_from([-1, *parents]))
+            for t in draw(st.sets(st.integers(track, 9), min_size=1, max_size=4)) | {track}:
+                y, x = (draw(st.floats(-5, side + 5, width=32)) for side in SIZE)
+                rows.append((fov, track, parents[track], t, y, x, draw(st.sampled_from([0, 2.5, 4.4, 6]))))
+    names = ["fov", "track_id", "parent_track_id", "t", "y", "x", "z"]
+    return pd.DataFrame(rows, columns=names).iloc[draw(st.permutations(range(len(rows))))]
+
+
+def root(table: pd.DataFrame, fov: str, track: int) -> int:
+    parents = table[table["fov"] == fov].set_index("track_id")["parent_track_id"].to_dict()
+    while parents[track] >= 0:
+        track = parents[track]
+    return track
+
+
+@settings(deadline=None, max_examples=60)
+@given(table=track_tables())
+def test_every_row_is_an_anchor_or_counted(
+    tmp_path_factory: pytest.TempPathFactory, table: pd.DataFrame
+) -> None:
+    """A loop over the rows, straight from the description of the columns."""
+    path = write_tracks(tmp_path_factory.mktemp("t"), table)
+    frame, dropped = build_anchors(experiment(path), FOVS, patch_size=(16, 9))
+    expected, lost = [], {"centre outside the image": 0, "z outside the stack": 0}
+    for row in table.sort_values(["fov", "t", "track_id"]).itertuples():
+        y, x, z = np.float32(row.y), np.float32(row.x), int(np.floor(row.z + 0.5))
+        if not (0 <= y < SIZE[0] and 0 <= x < SIZE[1]):
+            lost["centre outside the image"] += 1
+        elif not 0 <= z < 5:
+            lost["z outside the stack"] += 1
+        else:
+            well = row.fov[:3]
+            place = f"a/{well}/{row.fov}/"
+            expected.append(
+                (
+                    "a",
+                    {"A/1": "infected", "A/2": "mock"}[well],
+                    well,
+                    row.fov,
+                    row.track_id,
+                    row.parent_track_id,
+                    row.t,
+                    place + str(row.track_id),
+                    place + str(root(table, row.fov, row.track_id)),
+                    np.float32(2 + row.t / 2),
+                    y,
+                    x,
+                    z,
+                    min(max(int(np.floor(y + 0.5)), 8), 40 - 16 + 8),
+                    min(max(int(np.floor(x + 0.5)), 4), 50 - 9 + 4),
+                )
+            )
+    assert [tuple(row) for row in frame.astype(object).to_numpy()] == expected
+    assert dropped == {reason: count for reason, count in lost.items() if count}
+
+
+def simple(folder: Path, **columns: Any) -> Path:
+    table = {"fov": "A/1/0", "track_id": [1, 1, 2], "t": [0, 1, 0], "y": 20.0, "x": 20.0} | columns
+    return write_tracks(folder, pd.DataFrame(table))
+
+
+def test_columns_have_their_types(tmp_path: Path) -> None:
+    frame, _ = build_anchors(experiment(simple(tmp_path)), FOVS, patch_size=(16, 16))
+    assert tuple(frame.columns) == tuple(column.name for column in ANCHOR_COLUMNS)
+    for column in ANCHOR_COLUMNS:
+        kind = "category" if column.dtype == "dictionary" else column.dtype
+        assert str(frame[column.name].dtype) == kind
+    assert frame["z"].tolist() == [2, 2, 2]
+    assert frame["fov"].cat.categories.tolist() == ["A/1/0"]
+
+
+@pytest.mark.parametrize("unknown", ["interval_minutes", "start_hpi"])
+def test_hours_are_null_where_the_clock_is_not_known(tmp_path: Path, unknown: str) -> None:
+    changes: dict[str, Any] = {unknown: None}
+    frame, _ = build_anchors(experiment(simple(tmp_path), **changes), FOVS, patch_size=(16, 16))
+    assert frame["hours_post_infection"].isna().all()
+
+
+def test_conditions_are_null_only_where_none_is_known(tmp_path: Path) -> None:
+    path = simple(tmp_path, fov=["A/1/0", "A/2/0", "A/1/0"])
+    frame, dropped = build_anchors(experiment(path, condition_wells=None), FOVS, patch_size=(16, 16))
+    assert frame["condition"].isna().all()
+    assert dropped == {}
+    partly = build_experiment(experiment(path, condition_wells={"mock": ["A/2"]}), FOVS, patch_size=(16, 16))
+    assert partly.frame["condition"].tolist() == ["mock"]
+    assert partly.dropped == {None: {"well under no condition": 2}}
+    assert partly.without_tracks == ("A/1/1",)
+
+
+def test_crops_scale_with_the_pixel_size(tmp_path: Path) -> None:
+    """Patches of 8 at 1 um are 16 pixels of 0.5 um: centres stay 8 away from the borders."""
+    path = simple(tmp_path, y=[0.0, 39.0, 20.4])
+    fovs = [info("A/1/0", um=0.5)]
+    for pixel_size, expected in ((None, [8, 32, 20]), (1.0, [4, 36, 20]), (1.005, [4, 36, 20])):
+        one = experiment(path, pixel_size_um=pixel_size)
+        frame, _ = build_anchors(one, fovs, patch_size=(8, 8), common_pixel_size_um=1.0)
+        by_place = frame.sort_values(["track_id", "t"])["y_crop"].tolist()
+        assert by_place == expected
+
+
+def test_a_patch_that_does_not_fit_names_the_fov(tmp_path: Path) -> None:
+    path = simple(tmp_path)
+    with pytest.raises(
+        InvalidInputError, match=r"'a': patch_size does not fit .*A/1/0 \(40 x 50, needs 41 x 8\)"
+    ):
+        build_anchors(experiment(path), FOVS, patch_size=(41, 8))
+    with pytest.raises(InvalidInputError, match="needs 64 x 64"):
+        build_anchors(
+            experiment(path), [info("A/1/0", um=0.25)], patch_size=(16, 16), common_pixel_size_um=1.0
+        )
+    frame, _ = build_anchors(experiment(path), FOVS, patch_size=(40, 50))
+    assert set(frame["y_crop"]) == {20}
+
+
+def test_a_lineage_is_traced_through_rows_that_are_dropped(tmp_path: Path) -> None:
+    path = simple(tmp_path, track_id=[1, 2, 3], t=[0, 1, 2], parent_track_id=[-1, 1, 2], y=[-9.0, -9.0, 20.0])
+    frame, _ = build_anchors(experiment(path), FOVS, patch_size=(16, 16))
+    assert frame["global_track_id"].tolist() == ["a/A/1/A/1/0/3"]
+    assert frame["lineage_id"].tolist() == ["a/A/1/A/1/0/1"]
+
+
+@pytest.fixture
+def metadata(tmp_path: Path) -> AnchorsMetadata:
+    both = Experiments(
+        experiments=tuple(experiment(tmp_path / name, name, condition_wells=None) for name in ("b", "a"))
+    )
+    return AnchorsMetadata(both, (16, 9), TauRange(hours=(0.5, 1.5)), dropped={"a": {"why": 3}})
+
+
+@pytest.fixture
+def anchors(tmp_path: Path) -> pd.DataFrame:
+    frames = []
+    for name in ("b", "a"):
+        path = simple(tmp_path / name, fov=["A/1/0", "A/2/0", "A/1/0"])
+        frames.append(build_anchors(experiment(path, name), FOVS, patch_size=(16, 9))[0])
+    return concat_anchors(frames)
+
+
+def test_experiments_are_put_together_sorted(anchors: pd.DataFrame) -> None:
+    assert anchors["experiment"].tolist() == list("aaabbb")
+    keys = list(
+        anchors[["experiment", "fov", "t", "track_id"]].astype(object).itertuples(index=False, name=None)
+    )
+    assert keys == sorted(keys)
+    assert anchors["global_track_id"].tolist()[3:] == [
+        "b/A/1/A/1/0/1",
+        "b/A/1/A/1/0/2",
+        "b/A/2/A/2/0/1",
+    ]
+    assert all(str(anchors[c.name].dtype) == "category" for c in ANCHOR_COLUMNS if c.dtype == "dictionary")
+
+
+def test_what_is_written_is_read(tmp_path: Path, anchors: pd.DataFrame, metadata: AnchorsMetadata) -> None:
+    path = tmp_path / "experiment=x" / "anchors.parquet"
+    path.parent.mkdir()
+    write_anchors(path, anchors, metadata)
+    pd.testing.assert_frame_equal(read_anchors(path), anchors)
+    assert read_metadata(path) == metadata
+    assert metadata.digest == metadata.experiments.digest()
+    assert [p.name for p in path.parent.iterdir()] == ["anchors.parquet"]
+
+
+def test_columns_and_rows_can_be_chosen(
+    tmp_path: Path, anchors: pd.DataFrame, metadata: AnchorsMetadata
+) -> None:
+    path = tmp_path / "anchors.parquet"
+    write_anchors(path, anchors, metadata)
+    assert list(read_anchors(path, columns=["t", "fov"]).columns) == ["t", "fov"]
+    part = read_anchors(path, experiments=["b"], filters=[("t", "==", 0)])
+    expected = anchors[(anchors["experiment"] == "b") & (anchors["t"] == 0)].reset_index(drop=True)
+    assert part.astype(object).equals(expected.astype(object))
+    assert part["experiment"].cat.categories.tolist() == ["b"]
+    assert len(read_anchors(path, filters=[("fov", "==", "A/2/0")], columns=["t"])) == 2
+
+
+def test_nulls_survive(tmp_path: Path, anchors: pd.DataFrame, metadata: AnchorsMetadata) -> None:
+    path = tmp_path / "anchors.parquet"
+    empty = pd.Categorical.from_codes([-1] * 6, categories=[])
+    write_anchors(path, anchors.assign(condition=empty, hours_post_infection=np.float32(np.nan)), metadata)
+    found = read_anchors(path)
+    assert found["condition"].isna().all()
+    assert found["hours_post_infection"].isna().all()
+
+
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, anchors: pd.DataFrame, metadata: AnchorsMetadata
+) -> None:
+    path = tmp_path / "anchors.parquet"
+    write_anchors(path, anchors, metadata)
+    before = path.read_bytes()
+    with pytest.raises(InvalidInputError, match="missing columns of the anchors table: fov"):
+        write_anchors(path, anchors.drop(columns="fov"), metadata)
+    with pytest.raises(Exception, match="left"):
+        write_anchors(path, anchors.assign(y="left"), metadata)
+    assert path.read_bytes() == before
+    assert list(tmp_path.glob("*anchors*")) == [path]
+
+
+def test_what_is_no_anchors_table_is_refused(
+    tmp_path: Path, anchors: pd.DataFrame, metadata: AnchorsMetadata
+) -> None:
+    path = tmp_path / "anchors.parquet"
+    with pytest.raises(InvalidInputError, match=r"anchors\.parquet.*not a Parquet file"):
+        read_anchors(path)
+    anchors.to_parquet(path)
+    with pytest.raises(InvalidInputError, match="not an anchors table"):
+        read_anchors(path)
+    write_anchors(path, anchors, metadata)
+    with pytest.raises(InvalidInputError, match="columns='hours'"):
+        read_anchors(path, columns=["hours"])
+    with pytest.raises(InvalidInputError, match="experiments='c' is not in the table, which has b, a"):
+        read_anchors(path, experiments=["c"])
+    newer = metadata.to_json().replace('"schema_version": 1', '"schema_version": 9')
+    with pytest.raises(InvalidInputError, match="schema_version=9"):
+        AnchorsMetadata.from_json(newer)
+
+
+@pytest.mark.skipif(not TABLE.exists(), reason=f"the real table is not here: {TABLE}")
+def test_real_embryos_become_one_table(tmp_path: Path) -> None:
+    table = pd.read_csv(TABLE)
+    names = sorted(table["experiment"].unique())[:3]
+    frames = []
+    for name in names:
+        path = write_tracks(tmp_path / name, table[table["experiment"] == name])
+        store = FovInfo("e", "", (180, 1, 70, 750, 720), ("c",))
+        frame, dropped = build_anchors(
+            experiment(path, name, condition_wells=None), [store], patch_size=(64, 64)
+        )
+        assert dropped == {}
+        frames.append(frame)
+    anchors = concat_anchors(frames)
+    assert len(anchors) == table["experiment"].isin(names).sum()
+    own = table[table["experiment"].isin(names)].drop_duplicates(["experiment", "track_id"])
+    assert anchors["lineage_id"].nunique() == (own["parent_track_id"] < 0).sum()
+    assert anchors["global_track_id"].nunique() == len(own)
