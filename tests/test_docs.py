@@ -105,3 +105,12 @@ def test_reference_shows_every_public_name(module: ModuleType) -> None:
     page = (ROOT / "docs" / "reference" / f"{module.__name__}.md").read_text(encoding="utf-8")
     shown = re.findall(rf"^::: {module.__name__}\.(\w+)$", page, re.MULTILINE)
     assert set(module.__all__) - set(shown) == set()
+
+
+def test_pictures_are_drawn_by_the_script_and_small(tmp_path: Path) -> None:
+    script = ROOT / "docs" / "figures.py"
+    subprocess.run([sys.executable, script, "--out", tmp_path], capture_output=True, check=True)
+    shown = set(re.findall(r"images/(\w+)\.png", (ROOT / "docs" / "axes.md").read_text(encoding="utf-8")))
+    assert {picture.stem for picture in tmp_path.glob("*.png")} == shown
+    sizes = {picture.name: picture.stat().st_size for picture in (ROOT / "docs" / "images").iterdir()}
+    assert {name: size for name, size in sizes.items() if size > 100_000} == {}
