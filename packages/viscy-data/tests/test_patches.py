@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viscy_data.anchors import clamp_centres
+from viscy_data.crops import clamp_centres
 from viscy_data.errors import InvalidInputError
 from viscy_data.experiments import Experiment, FovInfo
 from viscy_data.patches import Crop, PatchShape, PatchTable, box_starts
@@ -89,7 +89,7 @@ def test_finer_pixels_give_larger_crops() -> None:
 
 def test_rows_that_do_not_fit_the_store_are_refused() -> None:
     described, shape = [(experiment(), [fov()])], PatchShape((8, 8))
-    two = table(experiment=["a"] * 2, fov=["A/1/0"] * 2, t=[0] * 2, z=[0] * 2, y_crop=[39, 40], x_crop=[0] * 2)
+    two = pd.concat([table(y_crop=[39]), table(y_crop=[40])])
     message = r"1 rows .* row 1: experiment='a' fov='A/1/0' .*\(0, 0, 40, 0\), image \(4, 5, 40, 50\)"
     with pytest.raises(InvalidInputError, match=message):
         PatchTable.build(two, described, shape)

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from viscy_data.anchors import crop_size, pixel_size
 from viscy_data.columns import EXPERIMENT, FOV, X_CROP, Y_CROP, T, Z
+from viscy_data.crops import crop_size, pixel_size
 from viscy_data.errors import InvalidInputError
 from viscy_data.experiments import Experiment, FovInfo
 

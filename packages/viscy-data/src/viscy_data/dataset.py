@@ -1,0 +1,387 @@
+"""Anchors as images: row numbers of a batch in, normalised patches of both views out.
+
+*Rows* number ``AnchorDataset.anchors``: first the valid anchors (those that have a positive), in
+the order of the table, then the rows that can only be positives. A sampler is given
+``dataset.valid_anchors``, so its positions are rows. A *batch* is a dict of single tensors:
+
+    anchor, positive         (B, C, Z, Y, X) float32, normalised
+    rows, positive_rows      (B,) int64
+    anchor_meta              {column: (B,) array or list of str or None}
+
+Invariant: a batch is a pure function of (table, options, seed, epoch, batch number, rows). Threads,
+workers and ranks do not change a byte of it.
+"""
+
+import warnings
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset, get_worker_info
+
+from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata
+from viscy_data.columns import EXPERIMENT
+from viscy_data.crops import common_pixel_size
+from viscy_data.errors import InvalidInputError, StoreError
+from viscy_data.experiments import Experiments
+from viscy_data.images import Images, Patches
+from viscy_data.normalization import Normalization, Normalizer, read_statistics, statistics_path
+from viscy_data.pairs import Pairs
+from viscy_data.patches import PatchShape, PatchTable
+from viscy_data.positives import Positives
+from viscy_data.replacement import Cells
+from viscy_data.sharing import Shared
+from viscy_data.store import MissingChunks, StoreReader
+from viscy_data.tau import TauRange
+
+type IntArray = NDArray[np.int64]
+type Batch = dict[str, Any]
+
+_ATTEMPTS = 8
+_WORKER_SLOTS = 1024
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Which positives an anchor may take; see ``viscy_data.positives``.
+
+    Attributes
+    ----------
+    tau
+        Range of times between both; None: that of the anchors file.
+    sisters
+        Whether a sister is a positive.
+    decay
+        How much likelier near positives are than far ones.
+    tau_per
+        Draw the time for each anchor, or for each frame (fewer frames to read).
+    """
+
+    tau: TauRange | None = None
+    sisters: bool = False
+    decay: float = 2.0
+    tau_per: Literal["anchor", "frame"] = "anchor"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How pixels are read.
+
+    Attributes
+    ----------
+    on_error
+        ``"raise"`` a ``StoreError`` where a patch cannot be read, or ``"skip"``: take another anchor
+        of the same experiment and condition, with a warning per batch and ``AnchorDataset.skipped``.
+    missing_chunks
+        ``"error"``, or ``"fill"`` for stores whose writer left out chunks of the fill value.
+    cache_bytes
+        Size of the pool of decoded chunks shared by batches, in each process.
+    """
+
+    on_error: Literal["raise", "skip"] = "raise"
+    missing_chunks: MissingChunks = "error"
+    cache_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        if self.on_error not in ("raise", "skip"):
+            raise InvalidInputError(f"on_error={self.on_error!r} must be 'raise' or 'skip'.")
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What every process needs; workers map it from one file."""
+
+    pairs: Pairs
+    images: Images
+    cells: Cells
+    on_error: Literal["raise", "skip"]
+
+
+class AnchorDataset(Dataset[Batch]):
+    """Patches of anchors and of their positives.
+
+    Parameters
+    ----------
+    anchors
+        Path of an anchors table, or the table itself; with the latter ``experiments``,
+        ``patch_size``, ``statistics`` and ``pairing.tau`` must say what the file would.
+    experiments, patch_size
+        None: those the anchors file was built with. A ``patch_size`` (rows, columns) larger than the
+        file's leaves room for rotation; near a border the patch then moves inwards.
+    z_window
+        Slices of a patch, centred on the anchor's and moved to lie inside the image.
+    positive
+        ``"lineage"``: another time of the same cell line; ``"self"``: the anchor's own patch.
+    pairing
+        Options of ``"lineage"``.
+    normalize
+        Mean and standard deviation, median and interquartile range, or None: raw values.
+    statistics
+        None: the table stored beside the anchors file.
+    reading
+        Errors, missing chunks and cache.
+    seed
+        Of the draws of positives and stand-ins.
+
+    Raises
+    ------
+    InvalidInputError
+        Where arguments disagree with each other, the table or the stores; nothing has been read yet.
+    StoreError
+        Where a store's metadata cannot be read.
+    """
+
+    def __init__(
+        self,
+        anchors: str | Path | pd.DataFrame,
+        *,
+        experiments: Experiments | None = None,
+        patch_size: tuple[int, int] | None = None,
+        z_window: int = 1,
+        positive: Literal["lineage", "self"] = "lineage",
+        pairing: Pairing = Pairing(),
+        normalize: Normalization | None = "mean_std",
+        statistics: pd.DataFrame | None = None,
+        reading: Reading = Reading(),
+        seed: int = 0,
+    ) -> None:
+        _check_options(positive, seed)
+        table, file = _load(anchors)
+        experiments = _given("experiments", experiments, file and file.experiments)
+        size = _given("patch_size", patch_size, file and file.patch_size)
+        reader = StoreReader(
+            experiments, cache_bytes=reading.cache_bytes, missing_chunks=reading.missing_chunks
+        )
+        positives = None
+        if positive == "lineage":
+            tau = _given("pairing.tau", pairing.tau, file and file.tau)
+            positives = _positives(table, experiments, tau, pairing, seed)
+        pairs = Pairs.build(table, positives)
+        patches = _patches(pairs.anchors, experiments, reader, file, (size, z_window))
+        channels = len(experiments.experiments[0].channels)
+        if statistics is None and normalize is not None and not isinstance(anchors, pd.DataFrame):
+            statistics = read_statistics(statistics_path(anchors))
+        normalizer = _normalizer(normalize, statistics, patches, experiments)
+        self._parts = Shared(
+            _Parts(
+                pairs=pairs,
+                images=Images(reader, patches, (channels, z_window, *size), normalizer),
+                cells=Cells(pairs.anchors.iloc[: pairs.count], seed),
+                on_error=reading.on_error,
+            )
+        )
+        # One count per worker, in memory that all of them share.
+        self._skipped = torch.zeros(_WORKER_SLOTS, dtype=torch.int64).share_memory_()
+
+    @property
+    def anchors(self) -> pd.DataFrame:
+        """All anchors in the order of rows: valid ones first."""
+        return self._parts.value.pairs.anchors
+
+    @property
+    def valid_anchors(self) -> pd.DataFrame:
+        """The anchors that have a positive: what a sampler is given."""
+        pairs = self._parts.value.pairs
+        return pairs.anchors.iloc[: pairs.count]
+
+    @property
+    def channels(self) -> int:
+        """Channels of a patch."""
+        return self._parts.value.images.shape[0]
+
+    @property
+    def skipped(self) -> int:
+        """How many anchors were replaced because they could not be read, in all workers."""
+        return int(self._skipped.sum())
+
+    def __len__(self) -> int:
+        """Return the number of valid anchors."""
+        return self._parts.value.pairs.count
+
+    def __getitem__(self, row: int) -> Batch:
+        """Return one pair: a batch of one, without the batch axis.
+
+        Raises
+        ------
+        IndexError
+            Where there is no such valid anchor.
+        """
+        if not 0 <= row < len(self):
+            raise IndexError(f"row={row!r} is not in 0 .. {len(self) - 1}, the valid anchors.")
+        batch = self.__getitems__([row])
+        meta = {name: values[0] for name, values in batch.pop("anchor_meta").items()}
+        return {name: tensor[0] for name, tensor in batch.items()} | {"anchor_meta": meta}
+
+    def __getitems__(self, rows: Sequence[int]) -> Batch:
+        """Return the batch (module docstring) of ``rows``.
+
+        Parameters
+        ----------
+        rows
+            Rows of valid anchors. Their ``epoch`` and ``number``, where they have them as an
+            ``IndexBatch`` does, key the draw of positives; otherwise the rows themselves do.
+
+        Raises
+        ------
+        InvalidInputError
+            Where a row is not one of a valid anchor.
+        StoreError
+            Where a patch cannot be read and, with ``on_error="skip"``, no stand-in either.
+        """
+        asked = np.asarray(rows, dtype=np.int64).reshape(-1)
+        if len(asked) == 0 or asked.min() < 0 or asked.max() >= len(self):
+            raise InvalidInputError(f"rows={list(rows)[:8]!r} must be at least one of 0 .. {len(self) - 1}.")
+        taken = self._read(asked, *_key(rows, asked))
+        meta = self.anchors.take(taken.rows)
+        return {
+            "anchor": torch.from_numpy(taken.anchor),
+            "positive": torch.from_numpy(taken.positive),
+            "rows": torch.from_numpy(taken.rows),
+            "positive_rows": torch.from_numpy(taken.positive_rows),
+            "anchor_meta": {str(name): _plain(meta[name]) for name in meta},
+        }
+
+    def _read(self, rows: IntArray, epoch: int, number: int) -> "_Pair":
+        """Read both views, with stand-ins for what fails where they are asked for."""
+        parts = self._parts.value
+        positive_rows = parts.pairs.draw(rows, epoch=epoch, number=number, places=np.arange(len(rows)))
+        pair, failed = _read_pair(parts, rows, positive_rows)
+        if not failed:
+            return pair
+        if parts.on_error == "raise":
+            raise failed[min(failed)]
+        replaced = self._replace(pair, failed, epoch, number)
+        worker = get_worker_info()
+        self._skipped[0 if worker is None else (worker.id + 1) % _WORKER_SLOTS] += replaced
+        warnings.warn(
+            f"{replaced} of {len(rows)} anchors were replaced by others of their experiment and condition "
+            f"(epoch {epoch}, batch {number}); the first because: {failed[min(failed)]}",
+            stacklevel=3,
+        )
+        return pair
+
+    def _replace(self, pair: "_Pair", failed: dict[int, StoreError], epoch: int, number: int) -> int:
+        """Fill the places that failed, in place; return how many they were."""
+        parts = self._parts.value
+        tried = set(pair.rows.tolist())
+        waiting = dict(failed)
+        for attempt in range(_ATTEMPTS):
+            places = np.array(sorted(waiting))
+            for place in places.tolist():
+                stand_in = parts.cells.draw(int(pair.rows[place]), tried, (epoch, number, place, attempt))
+                if stand_in is None:
+                    raise waiting[place]
+                tried.add(stand_in)
+                pair.rows[place] = stand_in
+            pair.positive_rows[places] = parts.pairs.draw(
+                pair.rows[places], epoch=epoch, number=number, places=places
+            )
+            read, still = _read_pair(parts, pair.rows[places], pair.positive_rows[places])
+            pair.anchor[places], pair.positive[places] = read.anchor, read.positive
+            waiting = {int(places[i]): error for i, error in still.items()}
+            if not waiting:
+                return len(failed)
+        raise waiting[min(waiting)]
+
+
+@dataclass(frozen=True)
+class _Pair:
+    rows: IntArray
+    positive_rows: IntArray
+    anchor: Patches
+    positive: Patches
+
+
+def _read_pair(parts: _Parts, rows: IntArray, positive_rows: IntArray) -> tuple[_Pair, dict[int, StoreError]]:
+    """Read the patches of both views together; a place failed where either did."""
+    if parts.pairs.positives is None:
+        patches, failed = parts.images.read(rows)
+        return _Pair(rows.copy(), positive_rows, patches, patches.copy()), failed
+    patches, failures = parts.images.read(np.concatenate([rows, positive_rows]))
+    failed = {place % len(rows): error for place, error in failures.items()}
+    return _Pair(rows.copy(), positive_rows, patches[: len(rows)], patches[len(rows) :].copy()), failed
+
+
+def _key(rows: Sequence[int], asked: IntArray) -> tuple[int, int]:
+    epoch, number = getattr(rows, "epoch", None), getattr(rows, "number", None)
+    if epoch is None or number is None:
+        return 0, zlib.crc32(asked.tobytes())
+    return int(epoch), int(number)
+
+
+def _plain(column: "pd.Series[Any]") -> Any:
+    """Return numbers as an array, anything else as a list of str or None."""
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return column.to_numpy()
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        # Only the batch's own categories are made Python objects, not the table's.
+        codes = column.cat.codes.to_numpy()
+        names = column.cat.categories.take(codes[codes >= 0]).tolist()
+        taken = iter(names)
+        return [next(taken) if code >= 0 else None for code in codes]
+    return [None if pd.isna(value) else str(value) for value in column]
+
+
+def _check_options(positive: str, seed: int) -> None:
+    if positive not in ("lineage", "self"):
+        raise InvalidInputError(f"positive={positive!r} must be 'lineage' or 'self'.")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise InvalidInputError(f"seed={seed!r} must be an integer >= 0.")
+
+
+def _load(anchors: str | Path | pd.DataFrame) -> tuple[pd.DataFrame, AnchorsMetadata | None]:
+    table = anchors if isinstance(anchors, pd.DataFrame) else read_anchors(anchors)
+    if len(table) == 0:
+        raise InvalidInputError("the anchors table is empty; index experiments that have tracks.")
+    return table, None if isinstance(anchors, pd.DataFrame) else read_metadata(anchors)
+
+
+def _given[V](name: str, value: V | None, otherwise: V | None) -> V:
+    if value is not None:
+        return value
+    if otherwise is None:
+        raise InvalidInputError(f"{name}=None: it must be given where anchors is a table and not a file.")
+    return otherwise
+
+
+def _positives(
+    table: pd.DataFrame, experiments: Experiments, tau: TauRange, pairing: Pairing, seed: int
+) -> Positives:
+    held = set(table[EXPERIMENT].unique())
+    frames = {one.name: tau.in_frames(one) for one in experiments.experiments if one.name in held}
+    return Positives(
+        table, frames, sisters=pairing.sisters, decay=pairing.decay, seed=seed, tau_per=pairing.tau_per
+    )
+
+
+def _patches(
+    anchors: pd.DataFrame,
+    experiments: Experiments,
+    reader: StoreReader,
+    file: AnchorsMetadata | None,
+    size: tuple[tuple[int, int], int],
+) -> PatchTable:
+    held = set(anchors[EXPERIMENT].unique())
+    # The file says the common pixel size; without it all experiments decide, as when indexing.
+    wanted = [one for one in experiments.experiments if file is None or one.name in held]
+    fovs = {one.name: reader.fovs(one.name) for one in wanted}
+    common = common_pixel_size(wanted, fovs) if file is None else file.common_pixel_size_um
+    return PatchTable.build(anchors, [(one, fovs[one.name]) for one in wanted], PatchShape(*size, common))
+
+
+def _normalizer(
+    normalize: Normalization | None,
+    statistics: pd.DataFrame | None,
+    patches: PatchTable,
+    experiments: Experiments,
+) -> Normalizer | None:
+    if normalize is None:
+        return None
+    channels = {one.name: one.channels for one in experiments.experiments}
+    return Normalizer.build(_given("statistics", statistics, None), normalize, patches.fovs, channels)

@@ -1,0 +1,78 @@
+"""A ``DataLoader`` over an ``AnchorDataset``, set as reading with TensorStore needs it."""
+
+import multiprocessing
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from viscy_data.dataset import AnchorDataset, Batch
+from viscy_data.errors import InvalidInputError
+
+
+def pass_through(batch: Batch) -> Batch:
+    """Return the batch as it is: the dataset has collated it already."""
+    return batch
+
+
+def anchor_loader(
+    dataset: AnchorDataset,
+    sampler: Iterable[Sequence[int]],
+    *,
+    num_workers: int = 0,
+    prefetch_factor: int = 2,
+    timeout: float = 600.0,
+    pin_memory: bool | None = None,
+    persistent_workers: bool = True,
+) -> DataLoader[Batch]:
+    """Return a loader that yields the dataset's batches in the sampler's order.
+
+    Worker processes are started by ``forkserver`` (``spawn`` where there is none), never by ``fork``,
+    and map the anchors table from a file. Any number of workers gives the same bytes.
+
+    Parameters
+    ----------
+    dataset
+        What reads the batches.
+    sampler
+        Yields lists of rows: ``FlexibleBatchSampler(dataset.valid_anchors)``, or a list of lists.
+    num_workers
+        Processes that read; 0 reads in this one, which TensorStore already does with several threads.
+    prefetch_factor
+        Batches each worker prepares ahead.
+    timeout
+        Seconds to wait for a worker's batch before it is an error.
+    pin_memory
+        None: where CUDA is available.
+    persistent_workers
+        Keep the workers, and what they have opened, from epoch to epoch.
+
+    Raises
+    ------
+    InvalidInputError
+        Where ``num_workers`` is not an integer >= 0.
+    """
+    if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
+        raise InvalidInputError(f"num_workers={num_workers!r} must be an integer >= 0.")
+    options: dict[str, Any] = {}
+    if num_workers:
+        options = {
+            "multiprocessing_context": _context(),
+            "prefetch_factor": prefetch_factor,
+            "persistent_workers": persistent_workers,
+            "timeout": timeout,
+        }
+    return DataLoader(
+        dataset,
+        batch_sampler=sampler,
+        num_workers=num_workers,
+        collate_fn=pass_through,
+        pin_memory=torch.cuda.is_available() if pin_memory is None else pin_memory,
+        **options,
+    )
+
+
+def _context() -> Any:
+    methods = multiprocessing.get_all_start_methods()
+    return multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
