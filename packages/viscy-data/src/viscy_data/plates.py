@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
+import zarr
 from iohub.ngff import open_ome_zarr
 from iohub.ngff.models import AxisMeta, ChannelAxisMeta, SpaceAxisMeta, TimeAxisMeta, TransformationMeta
 from numpy.typing import DTypeLike
@@ -122,12 +123,14 @@ def create_plate(
             version="0.5",
         )
         positions = plate.create_positions([tuple(fov.split("/")) for fov in shapes])
-    return {
-        fov: position.create_zeros(
-            "0", shape, np.dtype(dtype), chunks=(1, 1, 1, CHUNK, CHUNK), transform=transform
-        )
-        for (fov, shape), position in zip(shapes.items(), positions, strict=True)
-    }
+    # A chunk of nothing but zeros is written too: to a reader, an absent chunk is a damaged store.
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        return {
+            fov: position.create_zeros(
+                "0", shape, np.dtype(dtype), chunks=(1, 1, 1, CHUNK, CHUNK), transform=transform
+            )
+            for (fov, shape), position in zip(shapes.items(), positions, strict=True)
+        }
 
 
 def _axes(has_pixel_size: bool, has_interval: bool) -> list[AxisMeta]:
@@ -155,7 +158,7 @@ def write_tracks(folder: Path, fov: str, tracks: pd.DataFrame) -> Path:
     """Write the tracks of one field of view to ``folder/row/column/position/tracks.csv``."""
     path = folder / fov / "tracks.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    tracks.to_csv(path, index=False, float_format="%.3f", lineterminator="\n")
+    tracks.to_csv(path, index=False, lineterminator="\n")
     return path
 
 

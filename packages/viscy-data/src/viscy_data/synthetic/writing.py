@@ -151,7 +151,7 @@ class _Movie:
         )
         self._expose(movie, advance)
         truth = self._truth(movie)
-        write_tracks(self.tracks, self.fov, truth[_TRACKS].sort_values([TRACK_ID, T]))
+        write_tracks(self.tracks, self.fov, truth[_TRACKS].round(3).sort_values([TRACK_ID, T]))
         return truth
 
     def _expose(self, movie: Sequence[Cells], advance: Callable[[int], None]) -> None:
