@@ -1,6 +1,12 @@
 """What the tests of viscy_train share."""
 
+from pathlib import Path
+
 import pytest
+
+from viscy_data.index import build_index
+from viscy_data.synthetic import synthesize
+from viscy_data.tau import TauRange
 
 QUIET = (
     # our reading is threaded in the process that asks; worker processes are an option, not a need
@@ -15,3 +21,16 @@ QUIET = (
 def pytest_configure(config: pytest.Config) -> None:
     for line in QUIET:
         config.addinivalue_line("filterwarnings", line)
+
+
+@pytest.fixture(scope="session")
+def anchors_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The anchors table of three small experiments: two channels, two conditions, patches of 40 pixels."""
+    folder = tmp_path_factory.mktemp("anchors")
+    experiments = synthesize(
+        folder / "data", experiments=3, wells=2, fovs=1, frames=5, cells=8, size=96, progress=False
+    )
+    path = folder / "anchors.parquet"
+    tau = TauRange(frames=(1, 2))
+    build_index(experiments, path, patch_size=(40, 40), tau=tau, progress=False)
+    return path

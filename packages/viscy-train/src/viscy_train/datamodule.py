@@ -1,0 +1,204 @@
+"""Anchors to batches for a trainer: one dataset, in parts, each with its own sampler.
+
+Training follows the trainer's epochs. Validation batches are those of epoch 0, in every epoch and at
+every number of ranks. The trainer must leave the sampler alone, which knows ranks itself.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, override
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader
+
+from viscy_data.columns import EXPERIMENT, LINEAGE_ID
+from viscy_data.dataset import AnchorDataset, Pairing, Reading
+from viscy_data.errors import InvalidInputError
+from viscy_data.loader import anchor_loader
+from viscy_train.parts import (
+    BatchOptions,
+    FixedEpoch,
+    IntArray,
+    PartSampler,
+    SplitOptions,
+    choose_training,
+    sample_part,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class PatchOptions:
+    """What a patch shows; the arguments of `viscy_data.AnchorDataset` of the same names.
+
+    Parameters
+    ----------
+    size : (int, int), optional
+        Y, X in pixels; larger than the module's crop leaves room for rotation. None: as indexed.
+    z_window : int
+        Slices.
+    positive : {"lineage", "self"}
+        Another frame of the same cell line, or the anchor's own patch augmented twice (SimCLR).
+    normalize : {"mean_std", "median_iqr"}, optional
+        None: values as stored.
+    """
+
+    size: tuple[int, int] | None = None
+    z_window: int = 1
+    positive: Literal["lineage", "self"] = "lineage"
+    normalize: Literal["mean_std", "median_iqr"] | None = "mean_std"
+
+
+class AnchorDataModule(LightningDataModule):
+    """Give the trainer composed batches of an anchors table.
+
+    Use it with ``Trainer(use_distributed_sampler=False)``.
+
+    Parameters
+    ----------
+    anchors : str or Path
+        The table that ``viscy-data index`` wrote.
+    batches : BatchOptions
+        Composition, of training and validation alike.
+    split : SplitOptions
+        What validates.
+    patches, pairing, reading
+        See `PatchOptions`, `viscy_data.Pairing` and `viscy_data.Reading`.
+    num_workers : int
+        Processes that read; 0 reads, threaded, in this one.
+    seed : int
+        Of batches and positives.
+
+    Attributes
+    ----------
+    dataset : AnchorDataset
+        All anchors; there after `setup`.
+    train_sampler, validation_sampler : PartSampler or None
+        There after `setup`; no `validation_sampler` without validation.
+    """
+
+    dataset: AnchorDataset
+    train_sampler: PartSampler
+    validation_sampler: PartSampler | None
+
+    def __init__(
+        self,
+        anchors: str | Path,
+        batches: BatchOptions = BatchOptions(),  # noqa: B008 frozen
+        split: SplitOptions = SplitOptions(),  # noqa: B008 frozen
+        patches: PatchOptions = PatchOptions(),
+        pairing: Pairing = Pairing(),  # noqa: B008 frozen
+        reading: Reading = Reading(),  # noqa: B008 frozen
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        options: dict[str, Any] = {"batches": batches, "split": split, "patches": patches, "pairing": pairing}
+        plain = {name: asdict(value) for name, value in options.items()}
+        # the module's own hyperparameters go to the logger, which refuses two that share a name
+        self.save_hyperparameters({"anchors": str(anchors), **plain, "seed": seed}, logger=False)
+        self.anchors = Path(anchors)
+        self.batches = batches
+        self.split = split
+        self.patches = patches
+        self.pairing = pairing
+        self.reading = reading
+        self.num_workers = num_workers
+        self.seed = seed
+        self._ready = False
+        self._state: dict[str, Any] = {}
+
+    @override
+    def setup(self, stage: str | None = None) -> None:
+        """Open the table, split it and lay out the batches; once, whatever the stage.
+
+        Raises
+        ------
+        InvalidInputError
+            The trainer would replace the sampler; options that do not fit the table; a part too small.
+        """
+        _refuse_foreign_sampler(self.trainer)
+        if self._ready:
+            return
+        self.dataset = self._open()
+        valid = self.dataset.valid_anchors
+        training = choose_training(valid, self.split)
+        self.train_sampler = sample_part("training", valid, training, self.batches, self.seed)
+        self.validation_sampler = None
+        if not training.all():
+            self.validation_sampler = sample_part("validation", valid, ~training, self.batches, self.seed)
+        self._lineages = _codes(self.dataset.anchors[LINEAGE_ID])
+        self._groups = _codes(self.dataset.anchors[EXPERIMENT]) if self.batches.experiment_aware else None
+        self._ready = True
+        self.load_state_dict(self._state)
+
+    @override
+    def train_dataloader(self) -> DataLoader[dict[str, Any]]:
+        return anchor_loader(self.dataset, self.train_sampler, num_workers=self.num_workers)
+
+    @override
+    def val_dataloader(self) -> DataLoader[dict[str, Any]] | list[DataLoader[dict[str, Any]]]:
+        if self.validation_sampler is None:
+            return []
+        return anchor_loader(self.dataset, FixedEpoch(self.validation_sampler), num_workers=self.num_workers)
+
+    @property
+    def validation_batches(self) -> int:
+        """Number of batches that validate; ranks may repeat some to be equally long, which do not count."""
+        sampler = self.validation_sampler
+        return 0 if sampler is None else sampler.sampler.batches_per_epoch
+
+    @override
+    def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """Add ``lineage_ids`` and, where batches are of one experiment, ``group_ids``: (B,) codes."""
+        rows = batch["rows"].numpy()
+        added = {"lineage_ids": torch.from_numpy(self._lineages[rows])}
+        if self._groups is not None:
+            # leaked anchors carry the group of the batch they came in, which is the one most are of
+            group = int(np.bincount(self._groups[rows]).argmax())
+            added["group_ids"] = torch.full((len(rows),), group)
+        return {**batch, **added}
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the training sampler stands, as plain values."""
+        return {"train_sampler": self.train_sampler.state_dict()} if self._ready else {}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from where `state_dict` was taken; before `setup`, remember to."""
+        if not self._ready:
+            self._state = state_dict
+        elif state_dict:
+            self.train_sampler.load_state_dict(state_dict["train_sampler"])
+
+    def _open(self) -> AnchorDataset:
+        return AnchorDataset(
+            self.anchors,
+            patch_size=self.patches.size,
+            z_window=self.patches.z_window,
+            positive=self.patches.positive,
+            pairing=self.pairing,
+            normalize=self.patches.normalize,
+            reading=self.reading,
+            seed=self.seed,
+        )
+
+
+def _codes(column: "pd.Series[Any]") -> IntArray:
+    return np.asarray(column.astype("category").cat.codes, dtype=np.int64)
+
+
+def _refuse_foreign_sampler(trainer: Any) -> None:
+    """Refuse a trainer that would put its own sampler around ours, before it fails on its own terms."""
+    if trainer is None or trainer.world_size == 1:
+        return
+    if trainer._accelerator_connector.use_distributed_sampler:  # Lightning has no public name for it
+        raise InvalidInputError(
+            "use_distributed_sampler=True: the batch sampler deals out batches to ranks itself; "
+            "pass Trainer(use_distributed_sampler=False)"
+        )

@@ -1,0 +1,186 @@
+"""Parts of the anchors - training, validation - and the batches of each.
+
+*Rows* number the dataset's anchors. A *part* is a selection of the valid ones; its sampler composes
+positions in the part, which become rows before the dataset sees them. No lineage is in both parts.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch.utils.data import Sampler
+from viscy_data.sampler import FlexibleBatchSampler
+
+from viscy_data.columns import EXPERIMENT
+from viscy_data.composition import IndexBatch
+from viscy_data.errors import InvalidInputError, suggest
+from viscy_data.splits import split_lineages
+
+type IntArray = NDArray[np.int64]
+type BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """What a batch is made of: flat arguments of `viscy_data.FlexibleBatchSampler`, which see.
+
+    Weights and ratios name every value in the whole table; a part uses those of the experiments that it
+    holds. A part of one experiment has nothing to leak in.
+    """
+
+    batch_size: int = 128
+    experiment_aware: bool = True
+    leaky: float = 0.0
+    experiment_weights: dict[str, float] | None = None
+    condition_balanced: bool = True
+    condition_ratio: dict[str, float] | None = None
+    temporal_enrichment: bool = False
+    temporal_window_hours: float = 2.0
+    temporal_global_fraction: float = 0.3
+
+
+@dataclass(frozen=True)
+class SplitOptions:
+    """Which anchors validate.
+
+    Parameters
+    ----------
+    fraction : float
+        How likely a lineage is to validate, in [0, 1); 0 is no validation. Not used with `held_out`.
+    held_out : tuple of str
+        Experiments that validate, whole; the others train.
+    seed : int
+        Of the choice of lineages.
+    """
+
+    fraction: float = 0.1
+    held_out: tuple[str, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.fraction < 1:
+            raise InvalidInputError(f"fraction={self.fraction}: allowed is [0, 1); 0 means no validation")
+
+
+class PartSampler(Sampler[list[int]]):
+    """Compose batches of a part of the anchors, as rows of the whole.
+
+    Parameters
+    ----------
+    sampler : FlexibleBatchSampler
+        Of the part.
+    rows : IntArray
+        (K,) row of each position in the part.
+
+    Attributes
+    ----------
+    sampler : FlexibleBatchSampler
+        Where trainers look for `set_epoch`.
+    """
+
+    def __init__(self, sampler: FlexibleBatchSampler, rows: IntArray) -> None:
+        self.sampler = sampler
+        self.rows = rows
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in self.sampler:
+            yield self._mapped(batch)
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def batch(self, number: int, *, epoch: int) -> IndexBatch:
+        """Return global batch `number` of an epoch, without iterating."""
+        return self._mapped(self.sampler.batch(number, epoch=epoch))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of `sampler`."""
+        return dict(self.sampler.state_dict())
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore `sampler`."""
+        self.sampler.load_state_dict(state)
+
+    def _mapped(self, batch: IndexBatch) -> IndexBatch:
+        rows: list[int] = self.rows[np.asarray(batch)].tolist()
+        return IndexBatch(rows, epoch=batch.epoch, number=batch.number)
+
+
+class FixedEpoch(Sampler[list[int]]):
+    """Yield epoch 0 of a part's batches each time; it has no `sampler` whose epoch could be set."""
+
+    def __init__(self, part: PartSampler) -> None:
+        self._part = part
+
+    def __iter__(self) -> Iterator[list[int]]:
+        self._part.sampler.set_epoch(0)
+        return iter(self._part)
+
+    def __len__(self) -> int:
+        return len(self._part)
+
+
+def choose_training(valid: pd.DataFrame, split: SplitOptions) -> BoolArray:
+    """Return which of the valid anchors (K rows) train, (K,); the others validate.
+
+    Raises
+    ------
+    InvalidInputError
+        `held_out` names an experiment that the table lacks, or all that it has.
+    """
+    if split.held_out:
+        return ~_is_of(valid, split.held_out)
+    if split.fraction == 0:
+        return np.ones(len(valid), dtype=np.bool_)
+    return split_lineages(valid, split.fraction, split.seed)[0]
+
+
+def sample_part(
+    name: str, valid: pd.DataFrame, selected: BoolArray, options: BatchOptions, seed: int
+) -> PartSampler:
+    """Return the sampler of the selected (K,) valid anchors; `name` is for errors.
+
+    Raises
+    ------
+    InvalidInputError
+        The part is smaller than a batch, or the options do not fit it.
+    """
+    rows = np.flatnonzero(selected)
+    if len(rows) < options.batch_size:
+        raise InvalidInputError(
+            f"batch_size={options.batch_size}: {name} holds {len(rows)} of {len(valid)} anchors, less than "
+            "a batch; lower batch_size, or change the split's fraction or held_out"
+        )
+    part = valid.iloc[rows]
+    options = _fitted(options, valid, part)
+    return PartSampler(FlexibleBatchSampler(part, **asdict(options), seed=seed, drop_last=True), rows)
+
+
+def _fitted(options: BatchOptions, whole: pd.DataFrame, part: pd.DataFrame) -> BatchOptions:
+    """Leave out what concerns experiments that the part lacks; unknown names stay, to be refused."""
+    if not options.experiment_aware:
+        return options
+    held = set(part[EXPERIMENT].unique())
+    elsewhere = set(whole[EXPERIMENT].unique()) - held
+    if elsewhere and len(held) == 1:
+        options = replace(options, leaky=0.0)
+    if options.experiment_weights is None:
+        return options
+    weights = {name: weight for name, weight in options.experiment_weights.items() if name not in elsewhere}
+    return replace(options, experiment_weights=weights)
+
+
+def _is_of(valid: pd.DataFrame, held_out: tuple[str, ...]) -> BoolArray:
+    names = sorted(map(str, valid[EXPERIMENT].unique()))
+    unknown = [name for name in held_out if name not in names]
+    if unknown:
+        raise InvalidInputError(
+            f"held_out={held_out!r}: no anchors of {', '.join(unknown)}; there are "
+            f"{', '.join(names)}.{suggest(unknown[0], names)}"
+        )
+    if len(set(held_out)) == len(names):
+        raise InvalidInputError(f"held_out={held_out!r}: these are all experiments; leave one for training")
+    return np.asarray(valid[EXPERIMENT].isin(held_out), dtype=np.bool_)

@@ -1,0 +1,139 @@
+"""Parts of a table: who is in them, and that batches speak of rows of the whole."""
+
+import inspect
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from viscy_data.errors import InvalidInputError
+from viscy_data.sampler import FlexibleBatchSampler
+from viscy_train.parts import BatchOptions, FixedEpoch, SplitOptions, choose_training, sample_part
+
+SMALL = BatchOptions(batch_size=4, condition_balanced=False)
+
+
+def table(experiments: int = 3, lineages: int = 6, frames: int = 4) -> pd.DataFrame:
+    rows = [
+        (f"e{e}", f"e{e}/{k}", "even" if k % 2 == 0 else "odd", float(t))
+        for e in range(experiments)
+        for k in range(lineages)
+        for t in range(frames)
+    ]
+    frame = pd.DataFrame(rows, columns=["experiment", "lineage_id", "condition", "hours_post_infection"])
+    return frame.astype({"experiment": "category", "lineage_id": "category", "condition": "category"})
+
+
+@settings(max_examples=25, deadline=None)
+@given(fraction=st.floats(0.05, 0.9), seed=st.integers(0, 99))
+def test_no_lineage_is_in_both_parts(fraction: float, seed: int) -> None:
+    valid = table()
+    training = choose_training(valid, SplitOptions(fraction, seed=seed))
+    lineages = valid["lineage_id"].astype(str)
+    assert 0 < training.sum() < len(valid)
+    assert not set(lineages[training]) & set(lineages[~training])
+
+
+def test_no_fraction_is_no_validation() -> None:
+    assert choose_training(table(), SplitOptions(fraction=0)).all()
+
+
+def test_held_out_experiments_validate_whole() -> None:
+    valid = table()
+    training = choose_training(valid, SplitOptions(held_out=("e1",)))
+    assert (training == (valid["experiment"] != "e1").to_numpy()).all()
+
+
+def test_batches_are_rows_of_the_part() -> None:
+    valid = table()
+    training = choose_training(valid, SplitOptions(0.4, seed=3))
+    part = sample_part("training", valid, training, SMALL, 0)
+    batches = list(part)
+    assert len(batches) == len(part) == training.sum() // 4
+    assert all(training[batch].all() for batch in batches)
+    assert all(valid["experiment"].iloc[batch].nunique() == 1 for batch in batches)
+    assert {row for batch in batches for row in batch} <= set(np.flatnonzero(training))
+
+
+def test_a_batch_keeps_its_number_and_epoch() -> None:
+    part = sample_part("training", table(), np.ones(72, dtype=np.bool_), SMALL, 0)
+    part.sampler.set_epoch(3)
+    for number, batch in enumerate(part):
+        again = part.batch(number, epoch=3)
+        assert (list(batch), again.epoch, again.number) == (list(again), 3, number)
+
+
+def test_fixed_epoch_repeats_its_batches() -> None:
+    part = sample_part("validation", table(), np.ones(72, dtype=np.bool_), SMALL, 0)
+    fixed = FixedEpoch(part)
+    first = [list(batch) for batch in fixed]
+    part.sampler.set_epoch(5)
+    # a first batch taken and left, as a trainer's sanity check does
+    next(iter(fixed))
+    assert [list(batch) for batch in fixed] == first
+    assert first == [list(part.batch(number, epoch=0)) for number in range(len(fixed))]
+    assert not hasattr(fixed, "sampler")
+
+
+def test_trainers_find_the_sampler() -> None:
+    part = sample_part("training", table(), np.ones(72, dtype=np.bool_), SMALL, 0)
+    assert isinstance(part.sampler, FlexibleBatchSampler)
+
+
+def test_state_continues_a_part() -> None:
+    everything = np.ones(72, dtype=np.bool_)
+    part, again = (sample_part("training", table(), everything, SMALL, 0) for _ in range(2))
+    iterator = iter(part)
+    for _ in range(5):
+        next(iterator)
+    again.load_state_dict(part.state_dict())
+    assert [list(batch) for batch in again] == [list(batch) for batch in iterator]
+
+
+def test_weights_follow_the_part() -> None:
+    weights = {"e0": 1.0, "e1": 3.0, "e2": 2.0}
+    options = BatchOptions(batch_size=4, experiment_weights=weights, condition_balanced=False, leaky=0.25)
+    valid = table()
+    held = (valid["experiment"] == "e1").to_numpy()
+    validation = sample_part("validation", valid, held, options, 0)
+    # alone it has nothing to leak, and weights of the others do not disturb
+    assert all(held[batch].all() for batch in validation)
+    assert len(sample_part("training", valid, ~held, options, 0)) == 12
+    wrong = BatchOptions(batch_size=4, experiment_weights={**weights, "e9": 1.0}, condition_balanced=False)
+    with pytest.raises(InvalidInputError, match="e9"):
+        sample_part("training", valid, ~held, wrong, 0)
+
+
+def test_a_part_less_than_a_batch_is_refused() -> None:
+    selected = np.arange(72) < 3
+    with pytest.raises(InvalidInputError, match="batch_size=4: validation holds 3 of 72 anchors"):
+        sample_part("validation", table(), selected, SMALL, 0)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "message"),
+    [
+        (("e7",), r"no anchors of e7; there are e0, e1, e2\.( Did you mean .*)?"),
+        (("e0", "e1", "e2"), "leave one for training"),
+    ],
+)
+def test_held_out_names_are_checked(held_out: tuple[str, ...], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        choose_training(table(), SplitOptions(held_out=held_out))
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.0, float("nan")])
+def test_fraction_is_checked(fraction: float) -> None:
+    with pytest.raises(InvalidInputError, match="fraction="):
+        SplitOptions(fraction)
+
+
+def test_options_are_the_sampler_s_flat_arguments() -> None:
+    parameters = inspect.signature(FlexibleBatchSampler).parameters
+    ours = asdict(BatchOptions())
+    assert {name: parameters[name].default for name in ours} == ours
+    left = set(parameters) - set(ours)
+    assert left == {"valid_anchors", "num_replicas", "rank", "seed", "drop_last", "even_batches"}
