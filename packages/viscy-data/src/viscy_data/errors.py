@@ -28,6 +28,10 @@ class StoreError(ViscyDataError, OSError):
     """An image store cannot be opened or read; the message names store, fov, time and channel."""
 
 
+class CompositionWarning(UserWarning):
+    """A plan can be followed on this table, but not in the way its author may expect."""
+
+
 def suggest(name: str, allowed: Iterable[str]) -> str:
     """Return a hint naming the nearest allowed value, or an empty string where none is near.
 

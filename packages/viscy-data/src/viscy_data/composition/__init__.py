@@ -1,1 +1,25 @@
-"""Compose batches: NumPy only."""
+"""Compose batches: a pure core on NumPy alone.
+
+Batch b of epoch e is a function of (table, plan, seed, e, b). `BatchPlan` says what a batch shall
+hold, `AnchorLayout` is the table sorted once, `BatchComposer` turns batch numbers into rows.
+"""
+
+from viscy_data.composition.draw import BatchComposer, IndexBatch
+from viscy_data.composition.layout import AnchorLayout, Labels
+from viscy_data.composition.plan import Balance, BatchPlan, Focus, Grouping
+from viscy_data.composition.report import CompositionReport, report_composition
+from viscy_data.composition.shard import Shard
+
+__all__ = [
+    "AnchorLayout",
+    "Balance",
+    "BatchComposer",
+    "BatchPlan",
+    "CompositionReport",
+    "Focus",
+    "Grouping",
+    "IndexBatch",
+    "Labels",
+    "Shard",
+    "report_composition",
+]

@@ -13,7 +13,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from numbers import Integral, Real
-from types import MappingProxyType
 
 from viscy_data.errors import InvalidInputError
 
@@ -38,24 +37,25 @@ def check_window(name: str, value: object) -> float:
     return number
 
 
-def check_ratios(name: str, value: Ratios | None) -> Ratios | None:
-    """Return a read-only copy of ``value``: finite numbers >= 0, not all of them zero."""
+def check_ratios(name: str, value: object) -> Ratios | None:
+    """Return a copy of ``value``: finite numbers >= 0, not all of them zero."""
     if value is None:
         return None
     if not isinstance(value, Mapping):
         raise InvalidInputError(f"{name}={value!r} is not a mapping from a value of the column to a number.")
-    for key, number in value.items():
-        if not isinstance(number, Real) or isinstance(number, bool) or not isfinite(number) or number < 0:
+    for key in value:
+        number = _number(f"{name}[{key!r}]", value[key])
+        if not isfinite(number) or number < 0:
             raise InvalidInputError(f"{name}[{key!r}]={number!r} is not a finite number >= 0.")
     if not any(value.values()):
         raise InvalidInputError(f"{name}={dict(value)!r} is zero for every value; give at least one above 0.")
-    return MappingProxyType(dict(value))
+    return dict(value)
 
 
-def check_batch_size(name: str, value: object) -> int:
-    """Return ``value`` as a positive int; a bool is none."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise InvalidInputError(f"{name}={value!r} is not a positive integer.")
+def check_integer(name: str, value: object, least: int) -> int:
+    """Return ``value`` as an int of at least ``least``; a bool is none."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+        raise InvalidInputError(f"{name}={value!r} is not an integer >= {least}.")
     return int(value)
 
 
@@ -66,16 +66,13 @@ def check_flag(name: str, value: object) -> bool:
     return value
 
 
-def check_columns(name: str, value: By) -> tuple[str, ...]:
+def check_columns(name: str, value: object) -> tuple[str, ...]:
     """Return one or several column names as a tuple."""
-    columns = (value,) if isinstance(value, str) else tuple(value)
-    if (
-        not columns
-        or not all(isinstance(column, str) for column in columns)
-        or len(set(columns)) < len(columns)
-    ):
+    columns = (value,) if isinstance(value, str) or not isinstance(value, Sequence) else tuple(value)
+    names = tuple(dict.fromkeys(column for column in columns if isinstance(column, str)))
+    if not names or len(names) < len(columns):
         raise InvalidInputError(f"{name}={value!r} is not a column name or several different ones.")
-    return columns
+    return names
 
 
 @dataclass(frozen=True)
@@ -192,7 +189,7 @@ class BatchPlan:
     focus: Focus | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        _set(self, "batch_size", check_batch_size("BatchPlan.batch_size", self.batch_size))
+        _set(self, "batch_size", check_integer("BatchPlan.batch_size", self.batch_size, 1))
         for name, kind in (("grouping", Grouping), ("balance", Balance), ("focus", Focus)):
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):

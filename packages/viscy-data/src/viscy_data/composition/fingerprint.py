@@ -1,0 +1,46 @@
+"""Short texts that tell two plans or two tables apart."""
+
+import json
+from dataclasses import fields
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from viscy_data.composition.layout import AnchorLayout
+from viscy_data.composition.plan import BatchPlan
+
+
+def plan_text(plan: BatchPlan) -> str:
+    """Return the plan as JSON with sorted keys: equal plans give equal texts.
+
+    Examples
+    --------
+    >>> plan_text(BatchPlan(2))
+    '{"balance": null, "batch_size": 2, "focus": null, "grouping": null}'
+    """
+    return json.dumps(_plain(plan), sort_keys=True)
+
+
+def table_fingerprint(layout: AnchorLayout) -> str:
+    """Return 32 hexadecimal digits of N and the values of the columns that the layout was built from.
+
+    Dtypes do not matter; hours count as float32.
+    """
+    digest = blake2b(digest_size=16)
+    labels = (layout.groups, layout.strata)
+    digest.update(repr([(label.names, label.values) for label in labels]).encode())
+    digest.update(layout.start.astype("<i8").tobytes())
+    digest.update(layout.rows.astype("<u4", copy=False).data)
+    if layout.run_time is not None and layout.run_start is not None:
+        digest.update(layout.run_time.astype("<f4").tobytes())
+        digest.update(layout.run_start.astype("<u4", copy=False).data)
+    return digest.hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "__dataclass_fields__"):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, dict):
+        return {str(key): float(number) for key, number in value.items()}
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,200 @@
+"""The anchors of a table, sorted once so that every part of a batch is a range.
+
+Anchors are sorted by (stratum, group, time). A *cell*, the anchors of one stratum and one group, is
+then a contiguous range of places; a focal window in it is a contiguous subrange found by two binary
+searches; its outside, and the anchors of a stratum in all other groups, are two ranges.
+
+Times are kept as *runs*: one entry per distinct time of a cell. Kept per anchor: 4 bytes of row
+number, and 16 bytes per run. Building: one sort of packed integers, then one per cell by time.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from viscy_data.composition.keyed import LIMIT
+from viscy_data.errors import InvalidInputError
+
+Integers = NDArray[np.int64]
+Rows = NDArray[np.uint32]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """One categorical column (or a combination of several): a code per anchor and its values.
+
+    Attributes
+    ----------
+    names
+        Column names.
+    codes
+        (N,) integers in ``range(len(values))``; None where there is one value only.
+    values
+        Values in sorted order; each occurs.
+    """
+
+    names: tuple[str, ...]
+    codes: NDArray[Any] | None
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class AnchorLayout:
+    """Anchors sorted by (stratum, group, time); cell number = stratum * groups + group.
+
+    Attributes
+    ----------
+    groups, strata
+        Values of the groups and strata, without codes.
+    rows
+        (N,) row of the table at each place.
+    start
+        (cells + 1,) first place of each cell.
+    run_time, run_start
+        (runs,) distinct times of each cell, ascending, and (runs + 1,) their first places; None
+        where the plan needs no clock.
+    cell_run
+        (cells + 1,) first run of each cell.
+    group_run, group_start
+        One run for each distinct time of each group, ascending; (groups + 1,) where each group's
+        begin.
+    """
+
+    groups: Labels
+    strata: Labels
+    rows: Rows
+    start: Integers
+    run_time: NDArray[np.float64] | None = None
+    run_start: Rows | None = None
+    cell_run: Integers | None = None
+    group_run: Rows | None = None
+    group_start: Integers | None = None
+
+    @classmethod
+    def build(cls, count: int, groups: Labels, strata: Labels, times: NDArray[Any] | None) -> Self:
+        """Sort ``count`` anchors; ``times`` are finite hours, or None where no axis needs them.
+
+        Raises
+        ------
+        InvalidInputError
+            More anchors than 2**32 - 1.
+        """
+        if count > LIMIT:
+            raise InvalidInputError(f"The table holds {count} anchors; at most {LIMIT} are supported.")
+        rows, start = _sort_by_cell(count, groups, strata)
+        bare = [Labels(labels.names, None, labels.values) for labels in (groups, strata)]
+        if times is None:
+            return cls(bare[0], bare[1], rows, start)
+        run_time, run_start, cell_run = _sort_by_time(rows, start, times)
+        runs = _group_runs(len(groups.values), len(strata.values), run_time, cell_run)
+        return cls(bare[0], bare[1], rows, start, run_time, run_start, cell_run, *runs)
+
+    @property
+    def size(self) -> Integers:
+        """(strata, groups) number of anchors in each cell."""
+        return np.diff(self.start).reshape(len(self.strata.values), len(self.groups.values))
+
+    def __len__(self) -> int:
+        return int(self.start[-1])
+
+    def focal_times(self, group: Integers, pick: Callable[[Integers], Integers]) -> NDArray[np.float64]:
+        """Return one distinct time of each group; ``pick`` draws a number below each count given."""
+        first = self._need(self.group_start)
+        number = first[group] + pick(first[group + 1] - first[group])
+        times: NDArray[np.float64] = self._need(self.run_time)[self._need(self.group_run)[number]]
+        return times
+
+    def window(self, cell: Integers, low: NDArray[np.float64], high: NDArray[np.float64]) -> Integers:
+        """Return (2, n): the first place of each cell with time >= low, and with time > high."""
+        first, last = self._need(self.cell_run)[cell], self._need(self.cell_run)[cell + 1]
+        found = np.stack([self._search(first, last, low, False), self._search(first, last, high, True)])
+        places: Integers = self._need(self.run_start)[found].astype(np.int64)
+        return places
+
+    def cell_of(self, place: Integers) -> Integers:
+        """Return the cell of each place."""
+        return np.searchsorted(self.start, place, side="right") - 1
+
+    def time_of(self, place: Integers) -> NDArray[np.float64]:
+        """Return the time of the anchor at each place, in hours."""
+        run = np.searchsorted(self._need(self.run_start), place, side="right") - 1
+        times: NDArray[np.float64] = self._need(self.run_time)[run]
+        return times
+
+    def _search(self, first: Integers, last: Integers, value: NDArray[np.float64], after: bool) -> Integers:
+        """Binary search in many ranges of `run_time` at once: the first run >= value, or > value."""
+        times = self._need(self.run_time)
+        low, high = first.copy(), last.copy()
+        for _ in range(int((last - first).max(initial=0)).bit_length()):
+            middle = (low + high) >> 1
+            at = times[np.minimum(middle, times.size - 1)]
+            right = (at <= value if after else at < value) & (low < high)
+            low = np.where(right, middle + 1, low)
+            high = np.where(right, high, middle)
+        return low
+
+    @staticmethod
+    def _need[T](array: T | None) -> T:
+        if array is None:
+            raise InvalidInputError(
+                "This layout was built without times; build it with the column of the clock."
+            )
+        return array
+
+
+def _sort_by_cell(count: int, groups: Labels, strata: Labels) -> tuple[Rows, Integers]:
+    """Return the rows by cell, in table order inside a cell, and each cell's first place."""
+    dtype = np.uint32
+    cells = len(groups.values) * len(strata.values)
+    if cells == 1:
+        return np.arange(count, dtype=dtype), np.array([0, count])
+    key = np.zeros(count, dtype=np.uint64)
+    for labels, factor in ((groups, 1), (strata, len(groups.values))):
+        if labels.codes is not None:
+            key += labels.codes.astype(np.uint64) * np.uint64(factor)
+    start = np.concatenate([[0], np.cumsum(np.bincount(key.astype(np.int64), minlength=cells))])
+    key <<= np.uint64(32)
+    key |= np.arange(count, dtype=np.uint64)
+    key.sort()
+    return key.astype(dtype), start.astype(np.int64)
+
+
+def _sort_by_time(
+    rows: Rows, start: Integers, times: NDArray[Any]
+) -> tuple[NDArray[np.float64], Rows, Integers]:
+    """Sort each cell's rows by time in place; return run times, run starts and each cell's first run."""
+    found_times: list[NDArray[np.float64]] = []
+    found_starts: list[Rows] = []
+    cell_run = [0]
+    for low, high in pairwise(start):
+        cell = rows[low:high]
+        clock = times[cell]
+        order = np.argsort(clock, kind="stable")
+        clock = clock[order]
+        rows[low:high] = cell[order]
+        first = (
+            np.flatnonzero(np.concatenate([[True], clock[1:] != clock[:-1]])) if high > low else np.arange(0)
+        )
+        found_times.append(clock[first].astype(np.float64))
+        found_starts.append((first + low).astype(rows.dtype))
+        cell_run.append(cell_run[-1] + first.size)
+    ends = np.array([start[-1]], dtype=rows.dtype)
+    return np.concatenate(found_times), np.concatenate([*found_starts, ends]), np.array(cell_run)
+
+
+def _group_runs(
+    groups: int, strata: int, run_time: NDArray[np.float64], cell_run: Integers
+) -> tuple[Rows, Integers]:
+    """Return one run for each distinct time of each group, ascending, and where each group's begin."""
+    parts = []
+    for group in range(groups):
+        cells = range(group, groups * strata, groups)
+        runs = np.concatenate(
+            [np.arange(cell_run[cell], cell_run[cell + 1], dtype=np.uint32) for cell in cells]
+        )
+        parts.append(runs[np.unique(run_time[runs], return_index=True)[1]])
+    return np.concatenate(parts), np.concatenate([[0], np.cumsum([part.size for part in parts])])

@@ -1,0 +1,17 @@
+"""What a random number is for: a word of its own in every key, so that no two uses share bits."""
+
+from enum import IntEnum
+
+
+class Purpose(IntEnum):
+    """Uses of keyed random numbers."""
+
+    GROUP_ORDER = 1
+    FOCAL_TIME = 2
+    PASS = 3
+    STRETCH = 4
+    SHIFT = 5
+    INSIDE = 6
+    OUTSIDE = 7
+    POSITIVE = 8
+    SPLIT = 9

@@ -1,0 +1,150 @@
+"""What a plan means for one table: exact shares, and everything that can be wrong between the two.
+
+Shares are exact fractions. Strata that a group lacks are renormalised away. A leaked anchor takes
+the stratum that balance gives it; a stratum that no other group holds passes its share on to those
+that are held elsewhere.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Final
+
+from viscy_data.composition.layout import AnchorLayout, Labels
+from viscy_data.composition.plan import BatchPlan, Ratios
+from viscy_data.errors import CompositionWarning, InvalidInputError, suggest
+
+Shares = tuple[Fraction, ...]
+
+PLAN_NAMES: Final[Mapping[str, str]] = {
+    "batch_size": "BatchPlan.batch_size",
+    "weights": "Grouping.weights",
+    "leak": "Grouping.leak",
+    "ratio": "Balance.ratio",
+    "global_fraction": "Focus.global_fraction",
+}
+"""What messages call the fields of a plan."""
+
+
+@dataclass(frozen=True)
+class TableShares:
+    """Exact shares of a plan on a table.
+
+    Attributes
+    ----------
+    groups
+        Share of batches, by group; 0 for a group whose strata are all left out.
+    own, leaked
+        For each group its shares of strata among own and among leaked anchors; ``leaked`` is None
+        without a leak, entries of groups that get no batch are None.
+    """
+
+    groups: Shares
+    own: tuple[Shares | None, ...]
+    leaked: tuple[Shares | None, ...] | None
+
+    @classmethod
+    def of(
+        cls, plan: BatchPlan, layout: AnchorLayout, names: Mapping[str, str] = PLAN_NAMES
+    ) -> "TableShares":
+        """Work out the shares; see the module for what is refused."""
+        size = layout.size
+        ratio = _ratios(names["ratio"], None if plan.balance is None else plan.balance.ratio, layout.strata)
+        own = [
+            _normalised([r if n else Fraction(0) for r, n in zip(ratio, column, strict=True)])
+            for column in size.T
+        ]
+        anchors = [Fraction(int(n)) for n in size.sum(axis=0)]
+        weights = None if plan.grouping is None else plan.grouping.weights
+        weight = anchors if weights is None else _ratios(names["weights"], weights, layout.groups)
+        groups = _normalised([w if p else Fraction(0) for w, p in zip(weight, own, strict=True)])
+        if groups is None:
+            raise InvalidInputError(
+                f"{names['weights']} and {names['ratio']} together leave no group with an anchor to draw; "
+                "give at least one group and one of its strata a number above 0."
+            )
+        _warn_idle([layout.groups.values[g] for g, p in enumerate(own) if p is None], names)
+        _warn_lacking(layout, ratio)
+        leaked = _leaked(own, ratio, layout, plan.leak, names) if plan.leak > 0 else None
+        return cls(groups, tuple(own), leaked)
+
+
+def _leaked(
+    own: Sequence[Shares | None], ratio: Shares, layout: AnchorLayout, leak: float, names: Mapping[str, str]
+) -> tuple[Shares | None, ...]:
+    if len(own) == 1:
+        raise InvalidInputError(
+            f"{names['leak']}={leak!r} needs at least two groups, but the table has one, "
+            f"{layout.groups.values[0]!r}; set {names['leak']}=0."
+        )
+    elsewhere = layout.size.sum(axis=1, keepdims=True) - layout.size
+    found: list[Shares | None] = []
+    for group, (shares, pool) in enumerate(zip(own, elsewhere.T, strict=True)):
+        held = [int(n) > 0 for n in pool]
+        passed_on = shares and _normalised(
+            [p if h else Fraction(0) for p, h in zip(shares, held, strict=True)]
+        )
+        if shares is not None and passed_on is None:
+            passed_on = _normalised([r if h else Fraction(0) for r, h in zip(ratio, held, strict=True)])
+            if passed_on is None:
+                raise InvalidInputError(
+                    f"{names['leak']}={leak!r}: no other group than {layout.groups.values[group]!r} holds "
+                    f"an anchor that {names['ratio']} lets through; set {names['leak']}=0."
+                )
+        found.append(passed_on)
+    return tuple(found)
+
+
+def _ratios(name: str, given: Ratios | None, labels: Labels) -> Shares:
+    """Return the given number of each value, or 1 for all; refuse unknown and missing names together."""
+    if given is None:
+        return (Fraction(1),) * len(labels.values)
+    known = set(labels.values)
+    unknown = [value for value in given if value not in known]
+    missing = [value for value in labels.values if value not in given]
+    if unknown or missing:
+        texts = [str(value) for value in labels.values]
+        parts = [f"{value!r} is not in the table.{suggest(str(value), texts)}" for value in unknown]
+        parts += [f"{value!r} is missing (0 leaves it out)." for value in missing]
+        raise InvalidInputError(
+            f"{name}={dict(given)!r} must name each value of {_column(labels)} once. " + " ".join(parts)
+        )
+    return tuple(Fraction(given[value]) for value in labels.values)
+
+
+def _normalised(values: Sequence[Fraction]) -> Shares | None:
+    total = sum(values)
+    return tuple(value / total for value in values) if total else None
+
+
+def _column(labels: Labels) -> str:
+    return " x ".join(repr(name) for name in labels.names)
+
+
+def _warn_idle(idle: Sequence[Any], names: Mapping[str, str]) -> None:
+    if idle:
+        warnings.warn(
+            f"{names['ratio']} is 0 for every stratum of {', '.join(map(repr, idle))}: "
+            "no batch comes from there.",
+            CompositionWarning,
+            stacklevel=2,
+        )
+
+
+def _warn_lacking(layout: AnchorLayout, ratio: Shares) -> None:
+    """Say once which strata which groups lack: their shares go to the others of the group."""
+    lacking = {
+        group: [s for s, n, r in zip(layout.strata.values, column, ratio, strict=True) if not n and r]
+        for group, column in zip(layout.groups.values, layout.size.T, strict=True)
+    }
+    texts = [
+        f"{group!r} has no {', '.join(map(repr, absent))}" for group, absent in lacking.items() if absent
+    ]
+    if texts:
+        shown = "; ".join(texts[:12]) + (f"; and {len(texts) - 12} more" if len(texts) > 12 else "")
+        warnings.warn(
+            f"Some groups lack values of {_column(layout.strata)}; the others share their places: {shown}.",
+            CompositionWarning,
+            stacklevel=2,
+        )

@@ -1,0 +1,148 @@
+"""From the columns of an anchors table to codes: what composition needs to know of a table.
+
+Only the columns that enabled axes use are read. Values are sorted, so that the order of categories
+and the dtype of a column do not matter.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from viscy_data.composition.layout import AnchorLayout, Labels
+from viscy_data.composition.plan import BatchPlan, check_columns
+from viscy_data.errors import InvalidInputError, suggest
+
+Codes = NDArray[Any]
+
+
+def layout_of(anchors: pd.DataFrame, plan: BatchPlan, axes: Mapping[str, str]) -> AnchorLayout:
+    """Sort a table for a plan.
+
+    Parameters
+    ----------
+    anchors
+        One row per anchor.
+    plan
+        Says which columns are needed.
+    axes
+        What messages call the axes "grouping", "balance" and "focus".
+
+    Raises
+    ------
+    InvalidInputError
+        Not a table, an empty one, a missing column, or missing values in a column that is needed.
+    """
+    if not isinstance(anchors, pd.DataFrame):
+        raise InvalidInputError(
+            f"valid_anchors is a {type(anchors).__name__}, not a table; give a pandas DataFrame with one "
+            "row per anchor."
+        )
+    if not len(anchors):
+        raise InvalidInputError("valid_anchors holds no rows; there is nothing to draw from.")
+    by = {
+        axes[name]: check_columns("by", axis.by)
+        for name, axis in (("grouping", plan.grouping), ("balance", plan.balance), ("focus", plan.focus))
+        if axis is not None
+    }
+    _check_columns(anchors, by)
+    count = len(anchors)
+    groups = _labels(anchors, plan.grouping.by if plan.grouping else ())
+    strata = _labels(anchors, plan.balance.by if plan.balance else ())
+    times = None if plan.window is None else _times(anchors, plan.window.by)
+    return AnchorLayout.build(count, groups, strata, times)
+
+
+def _check_columns(anchors: pd.DataFrame, by: Mapping[str, Sequence[str]]) -> None:
+    problems = []
+    for axis, names in by.items():
+        for name in names:
+            if name not in anchors.columns:
+                there = [str(column) for column in anchors.columns]
+                problems.append(
+                    f"{axis} needs the column {name!r}, but the table has {there}.{suggest(name, there)}"
+                )
+                continue
+            missing = np.flatnonzero(anchors[name].isna().to_numpy())
+            if missing.size:
+                problems.append(
+                    f"{axis} needs the column {name!r}, but {missing.size} of its values are missing "
+                    f"(first rows: {missing[:5].tolist()}); drop or fill these rows."
+                )
+    if problems:
+        raise InvalidInputError(" ".join([*problems, "Or switch the axis off."]))
+
+
+def _times(anchors: pd.DataFrame, name: str) -> NDArray[Any]:
+    column = anchors[name]
+    if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
+        raise InvalidInputError(f"The column {name!r} holds {column.dtype}, not hours as numbers.")
+    times = column.to_numpy()
+    if times.dtype.kind != "f":
+        times = column.to_numpy(dtype=np.float64)
+    infinite = np.flatnonzero(~np.isfinite(times))
+    if infinite.size:
+        raise InvalidInputError(
+            f"The column {name!r} holds {infinite.size} values that are not finite (first rows: "
+            f"{infinite[:5].tolist()}); drop or fill these rows."
+        )
+    return times
+
+
+def _labels(anchors: pd.DataFrame, by: str | Sequence[str]) -> Labels:
+    names = check_columns("by", by) if by else ()
+    if not names:
+        return Labels((), None, (None,))
+    codes, values = _codes(anchors[names[0]])
+    if len(names) == 1:
+        return Labels(names, codes, tuple(values))
+    combined = codes.astype(np.int64)
+    levels = [values]
+    for name in names[1:]:
+        more, found = _codes(anchors[name])
+        combined = combined * len(found) + more
+        levels.append(found)
+    present, codes = _compact(combined, int(np.prod([len(level) for level in levels])))
+    parts = np.unravel_index(present, [len(level) for level in levels])
+    tuples = zip(*([level[i] for i in part] for level, part in zip(levels, parts, strict=True)), strict=True)
+    return Labels(names, codes, tuple(tuples))
+
+
+def _codes(column: "pd.Series[Any]") -> tuple[Codes, list[Any]]:
+    """Return codes into the sorted values that occur."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        codes, values = column.cat.codes.to_numpy(), list(column.cat.categories)
+    else:
+        codes, found = pd.factorize(column)
+        values = list(found)
+    present, codes = _compact(codes, len(values))
+    values = [value.item() if isinstance(value, np.generic) else value for value in values]
+    values = [values[i] for i in present]
+    order = sorted(range(len(values)), key=lambda i: _sort_key(values[i]))
+    if order == list(range(len(values))):
+        return codes, values
+    place = np.empty(len(values), dtype=codes.dtype)
+    place[order] = np.arange(len(values))
+    return place[codes], [values[i] for i in order]
+
+
+def _compact(codes: Codes, count: int) -> tuple[NDArray[np.int64], Codes]:
+    """Return the codes that occur, ascending, and the codes renumbered to leave no gap."""
+    if count > max(len(codes) * 4, 65536):
+        present, packed = np.unique(codes, return_inverse=True)
+        return present, packed
+    held = np.zeros(count, dtype=bool)
+    held[codes] = True
+    present = np.flatnonzero(held)
+    if present.size == count:
+        return present, codes
+    return present, (np.cumsum(held) - 1).astype(np.int32)[codes]
+
+
+def _sort_key(value: Any) -> tuple[int, Any]:
+    """Sort numbers before texts, and anything else by its text."""
+    if isinstance(value, (int, float)):
+        return (0, value)
+    return (1, value) if isinstance(value, str) else (2, str(value))
