@@ -65,8 +65,14 @@ def track_tables(draw: st.DrawFn) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names).iloc[draw(st.permutations(range(len(rows))))]
 
 
+def rows_of(table: pd.DataFrame) -> list[list[Any]]:
+    found: list[list[Any]] = table.sort_values(["fov", "t", "track_id"]).astype(object).to_numpy().tolist()
+    return found
+
+
 def root(table: pd.DataFrame, fov: str, track: int) -> int:
-    parents = table[table["fov"] == fov].set_index("track_id")["parent_track_id"].to_dict()
+    own = table[table["fov"] == fov]
+    parents: dict[int, int] = dict(own[["track_id", "parent_track_id"]].to_numpy().tolist())
     while parents[track] >= 0:
         track = parents[track]
     return track
@@ -80,28 +86,29 @@ def test_every_row_is_an_anchor_or_counted(
     """A loop over the rows, straight from the description of the columns."""
     path = write_tracks(tmp_path_factory.mktemp("t"), table)
     frame, dropped = build_anchors(experiment(path), FOVS, patch_size=(16, 9))
-    expected, lost = [], {"centre outside the image": 0, "z outside the stack": 0}
-    for row in table.sort_values(["fov", "t", "track_id"]).itertuples():
-        y, x, z = np.float32(row.y), np.float32(row.x), int(np.floor(row.z + 0.5))
+    expected: list[tuple[Any, ...]] = []
+    lost = {"centre outside the image": 0, "z outside the stack": 0}
+    for fov, track, parent, t, real_y, real_x, real_z in rows_of(table):
+        y, x, z = np.float32(real_y), np.float32(real_x), int(np.floor(real_z + 0.5))
         if not (0 <= y < SIZE[0] and 0 <= x < SIZE[1]):
             lost["centre outside the image"] += 1
         elif not 0 <= z < 5:
             lost["z outside the stack"] += 1
         else:
-            well = row.fov[:3]
-            place = f"a/{well}/{row.fov}/"
+            well = fov[:3]
+            place = f"a/{well}/{fov}/"
             expected.append(
                 (
                     "a",
                     {"A/1": "infected", "A/2": "mock"}[well],
                     well,
-                    row.fov,
-                    row.track_id,
-                    row.parent_track_id,
-                    row.t,
-                    place + str(row.track_id),
-                    place + str(root(table, row.fov, row.track_id)),
-                    np.float32(2 + row.t / 2),
+                    fov,
+                    track,
+                    parent,
+                    t,
+                    place + str(track),
+                    place + str(root(table, fov, track)),
+                    np.float32(2 + t / 2),
                     y,
                     x,
                     z,
@@ -159,9 +166,7 @@ def test_crops_scale_with_the_pixel_size(tmp_path: Path) -> None:
 
 def test_a_patch_that_does_not_fit_names_the_fov(tmp_path: Path) -> None:
     path = simple(tmp_path)
-    with pytest.raises(
-        InvalidInputError, match=r"'a': patch_size does not fit .*A/1/0 \(40 x 50, needs 41 x 8\)"
-    ):
+    with pytest.raises(InvalidInputError, match=r"patch_size does not fit .*A/1/0 \(40 x 50, needs 41 x 8\)"):
         build_anchors(experiment(path), FOVS, patch_size=(41, 8))
     with pytest.raises(InvalidInputError, match="needs 64 x 64"):
         build_anchors(
@@ -234,7 +239,7 @@ def test_columns_and_rows_can_be_chosen(
 
 def test_nulls_survive(tmp_path: Path, anchors: pd.DataFrame, metadata: AnchorsMetadata) -> None:
     path = tmp_path / "anchors.parquet"
-    empty = pd.Categorical.from_codes([-1] * 6, categories=[])
+    empty = pd.Categorical([None] * 6)
     write_anchors(path, anchors.assign(condition=empty, hours_post_infection=np.float32(np.nan)), metadata)
     found = read_anchors(path)
     assert found["condition"].isna().all()

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from viscy_data.errors import InvalidInputError
 from viscy_data.positives import Positives
@@ -205,7 +204,7 @@ def test_the_draw_is_a_function_of_its_key(tau_per: Literal["anchor", "frame"]) 
     def draw(seed: int = 0, epoch: int = 0, number: int = 0) -> list[int]:
         fresh = Positives(table, {"a": (1, 6)}, seed=seed, tau_per=tau_per)
         fresh.draw(rows[::-1], epoch=7, number=7)
-        return fresh.draw(rows, epoch=epoch, number=number).tolist()
+        return [int(row) for row in fresh.draw(rows, epoch=epoch, number=number)]
 
     keys = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)]
     drawn = [draw(*key) for key in keys]
@@ -267,7 +266,7 @@ def test_the_table_is_left_alone() -> None:
     ],
 )
 def test_bad_input_is_refused(options: dict[str, Any], match: str) -> None:
-    given_options = {"anchors": copies(1), "frames": {"a": (1, 2)}} | options
+    given_options: dict[str, Any] = {"anchors": copies(1), "frames": {"a": (1, 2)}} | options
     with pytest.raises(InvalidInputError, match=match):
         Positives(**given_options)
 
@@ -290,7 +289,7 @@ def test_in_real_lineages_only_last_frames_lack_a_positive() -> None:
         table.set_index(["experiment", "parent_track_id"]).index
     )
     np.testing.assert_array_equal(positives.has_positive, ~last.to_numpy() | divides)
-    rows: NDArray[np.int64] = np.flatnonzero(positives.has_positive & last.to_numpy())
+    rows = np.flatnonzero(positives.has_positive & last.to_numpy())
     drawn = table.iloc[positives.draw(rows, epoch=0, number=0)]
     assert (drawn["parent_track_id"].to_numpy() == table["track_id"].to_numpy()[rows]).all()
     assert len(rows) == 4585

@@ -116,7 +116,7 @@ def build_anchors(
     TracksError
         Where the tracks are malformed.
     InvalidInputError
-        Where the patch does not fit into an image.
+        Where the patch does not fit into an image, or is none.
     """
     built = build_experiment(
         experiment, fovs, patch_size=patch_size, common_pixel_size_um=common_pixel_size_um
@@ -132,6 +132,10 @@ def build_experiment(
     common_pixel_size_um: float | None = None,
 ) -> Built:
     """Build the anchors of one experiment, with losses by condition; see :func:`build_anchors`."""
+    if min(patch_size) < 1:
+        raise InvalidInputError(
+            f"patch_size={patch_size!r}: two whole numbers >= 1, rows and columns, are needed"
+        )
     fovs = sorted(fovs, key=lambda info: info.fov)
     crops = np.array(
         [crop_size(patch_size, pixel_size(experiment, i), common_pixel_size_um) for i in fovs], dtype=np.int64
@@ -144,8 +148,8 @@ def build_experiment(
     reason = _reasons(experiment, tracks, fov, shapes, conditions)
     kept = np.flatnonzero(reason < 0)
     frame = _columns(experiment, fovs, tracks, kept, crops)
-    tracked = np.unique(fov)
-    missing = [info.fov for i, info in enumerate(fovs) if i not in tracked]
+    tracked = np.bincount(fov, minlength=len(fovs)) > 0
+    missing = [info.fov for info, there in zip(fovs, tracked, strict=True) if not there]
     without = tuple(name for name in missing if name not in experiment.exclude_fovs)
     return Built(frame, _count(conditions, fov, reason), without)
 
@@ -235,7 +239,7 @@ def _columns(
     names = _identities(experiment, fovs, tracks, every_fov, kept)
     fov = every_fov[kept]
     shapes = np.array([info.shape for info in fovs], dtype=np.int64)[fov]
-    frame = tracks.iloc[kept]
+    frame = tracks if len(kept) == len(tracks) else tracks.iloc[kept]
     t, y, x = (frame[name].to_numpy() for name in (T, Y, X))
     z = np.where(np.isnan(frame[Z]), shapes[:, 2] // 2, np.floor(frame[Z].to_numpy() + 0.5))
     return pd.DataFrame(
@@ -254,13 +258,15 @@ def _columns(
             Z: z.astype(np.int16),
             Y_CROP: clamp_centres(y, crops[fov, 0], shapes[:, 3]).astype(np.int32),
             X_CROP: clamp_centres(x, crops[fov, 1], shapes[:, 4]).astype(np.int32),
-        }
+        },
+        copy=False,
     )
 
 
 def _coded(fov: IntArray, values: Sequence[str | None]) -> pd.Categorical:
     """Return one value for each row, given one for each fov, as a categorical of those that occur."""
-    used = sorted({values[i] or "" for i in np.unique(fov) if values[i] is not None})
+    occurs = np.bincount(fov, minlength=len(values)) > 0
+    used = sorted({value for value, there in zip(values, occurs, strict=True) if there and value is not None})
     code = np.array([-1 if value is None or value not in used else used.index(value) for value in values])
     return pd.Categorical.from_codes(code[fov].astype(np.int32), categories=pd.Index(used, dtype="str"))
 

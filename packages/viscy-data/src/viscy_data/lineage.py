@@ -46,7 +46,7 @@ class Forest:
 def build_forest(group: IntArray, track_id: IntArray, parent_track_id: IntArray) -> Forest:
     """Collect the tracks of a table from its columns, each (N,).
 
-    A track's parent is the one that any of its rows names.
+    A track's parent is the one that its rows name; rows that name none do not matter.
 
     Examples
     --------
@@ -58,7 +58,8 @@ def build_forest(group: IntArray, track_id: IntArray, parent_track_id: IntArray)
     keys = _keys(group, track_id)
     rows, tracks = pd.factorize(keys)
     named = np.full(len(tracks), NO_PARENT, dtype=np.int64)
-    np.maximum.at(named, rows, parent_track_id)
+    naming = np.flatnonzero(parent_track_id >= 0)
+    named[rows[naming]] = parent_track_id[naming]
     has_parent = named >= 0
     wanted = _keys(tracks[has_parent] >> 32, named[has_parent])
     nodes, every = pd.factorize(np.concatenate([tracks, wanted]))

@@ -26,13 +26,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from viscy_data.columns import EXPERIMENT, FOV, PARENT_TRACK_ID, TRACK_ID, WELL, T
+from viscy_data.composition import keyed
+from viscy_data.composition.purpose import Purpose
 from viscy_data.errors import InvalidInputError
 from viscy_data.lineage import BoolArray, IntArray, build_forest, preorder
 from viscy_data.packing import pack
 
 type FloatArray = NDArray[np.float64]
 
-# One word of the key: what the number is for.
+# What a positive's random numbers are for.
 _RACE_OF_PLACES, _RACE_OF_FRAMES, _CHOICE = range(3)
 
 
@@ -94,11 +96,11 @@ class Positives:
         self._experiment[forest.rows] = experiment
         self._first, self._size = preorder(forest.parent)
         self._elders, self._sibling, self._siblings = _families(forest.parent)
-        self._outlived = _outlived(forest.parent, forest.rows, self._t)
         self._tracks = len(forest.parent)
         keys = self._keys(self._t, self._first[forest.rows])
         self._row = np.argsort(keys, kind="stable")
         self._sorted = keys[self._row]
+        self._outlived = _outlived(forest.parent, forest.rows[self._row], self._t[self._row])
         self.has_positive: BoolArray = self._find_any()
 
     def draw(self, rows: IntArray, *, epoch: int, number: int, places: IntArray | None = None) -> IntArray:
@@ -140,7 +142,7 @@ class Positives:
         slot = np.argmax(total > turn[:, None], axis=1)
         here = np.arange(len(rows))
         step, count = order[here, slot], counts[here, slot]
-        u = _uniform(self._seed, epoch, number, _CHOICE, place, step)
+        u = _uniform(*self._key(epoch, number), _CHOICE, place, step)
         start = (u * count).astype(np.int64)
         turn -= total[here, slot] - count
         return self._pick(rows, low + step, (start + turn) % count)
@@ -150,13 +152,16 @@ class Positives:
     ) -> IntArray:
         """Return the taus of each anchor (B, K), as steps above its tau_min, in order of arrival."""
         if self._per_frame:
-            runner, purpose = (self._group[self._track[rows]] << 32) | self._t[rows], _RACE_OF_FRAMES
+            runner, use = (self._group[self._track[rows]] << 32) | self._t[rows], _RACE_OF_FRAMES
         else:
-            runner, purpose = place, _RACE_OF_PLACES
-        u = _uniform(self._seed, epoch, number, purpose, runner[:, None], steps[None, :])
+            runner, use = place, _RACE_OF_PLACES
+        u = _uniform(*self._key(epoch, number), use, runner[:, None], steps[None, :])
         # The logarithm of -log(u) / weight: no decay makes a weight vanish.
         waits = np.log(-np.log(u)) + self._decay * steps / np.maximum(1, span)[:, None]
         return np.argsort(waits, axis=1, kind="stable")
+
+    def _key(self, epoch: int, number: int) -> tuple[int, int, int, int]:
+        return self._seed, Purpose.POSITIVE, epoch, number
 
     def _find_any(self) -> BoolArray:
         """Say for every row whether it has a positive at any of its taus."""
@@ -296,12 +301,16 @@ def _families(parent: IntArray) -> tuple[IntArray, IntArray, IntArray]:
     return begin, order, np.where(parent < 0, 0, end - begin)
 
 
-def _outlived(parent: IntArray, rows: IntArray, t: NDArray[np.int32]) -> BoolArray:
-    """Say of each track whether an ancestor is still there after its first frame."""
+def _outlived(parent: IntArray, track: IntArray, t: NDArray[np.int32]) -> BoolArray:
+    """Say of each track whether an ancestor is still there after its first frame.
+
+    ``track`` and ``t`` (M,) are those of the rows in the order of time.
+    """
     start = np.full(len(parent), np.iinfo(np.int32).max, dtype=np.int64)
     end = np.full(len(parent), -1, dtype=np.int64)
-    np.minimum.at(start, rows, t)
-    np.maximum.at(end, rows, t)
+    # Of several values for one index the last stays.
+    start[track[::-1]] = t[::-1]
+    end[track] = t
     latest = np.where(parent >= 0, end[parent], -1)
     above = parent
     while (above >= 0).any():
@@ -323,16 +332,5 @@ def _occurrences(rows: IntArray) -> tuple[IntArray, IntArray]:
 
 def _uniform(*key: int | IntArray) -> FloatArray:
     """Return numbers strictly between 0 and 1, a function of the key alone."""
-    words = _words(*key)
+    words = keyed.words(*key)
     return np.asarray(((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53)
-
-
-def _words(*key: int | IntArray) -> NDArray[np.uint64]:
-    state = np.zeros((), dtype=np.uint64)
-    with np.errstate(over="ignore"):
-        for word in key:
-            z = (state ^ np.asarray(word).astype(np.uint64)) + np.uint64(0x9E3779B97F4A7C15)
-            z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            state = z ^ (z >> np.uint64(31))
-    return np.asarray(state)

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from viscy_data.columns import EXPERIMENT, LINEAGE_ID
+from viscy_data.composition import keyed
+from viscy_data.composition.purpose import Purpose
 from viscy_data.errors import InvalidInputError, suggest
 from viscy_data.lineage import BoolArray
 
@@ -51,10 +53,8 @@ def split_lineages(anchors: pd.DataFrame, fraction: float, seed: int = 0) -> tup
         raise InvalidInputError(
             f"anchors: a split by lineage needs at least 2 lineages; the table has {len(names)}"
         )
-    # SipHash of the names, 16 bytes of key: pandas keeps its values stable.
-    words = pd.util.hash_array(
-        names.to_numpy(dtype=object), hash_key=f"{seed % 10**16:016d}", categorize=False
-    )
+    hashes = pd.util.hash_array(names.to_numpy(dtype=object), categorize=False)
+    words = keyed.words(seed, Purpose.SPLIT, hashes)
     place = np.argsort(words, kind="stable")
     held = words < np.uint64(int(fraction * 2.0**64))
     held[place[0]], held[place[-1]] = True, False

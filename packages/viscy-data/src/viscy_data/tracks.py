@@ -105,20 +105,19 @@ def _read_fov(folder: Path, i: int, info: FovInfo) -> Iterator[Detections]:
 def _assemble(found: Sequence[Detections], names: Sequence[str]) -> pd.DataFrame:
     fov = np.concatenate([one.fov for one in found])
     z = [np.full(len(one.t), np.nan) if one.z is None else one.z for one in found]
+    ids, t = (np.concatenate([getattr(one, name) for one in found]) for name in (TRACK_ID, T))
     columns = {
-        TRACK_ID: np.concatenate([one.track_id for one in found]).astype(np.int32),
+        TRACK_ID: ids.astype(np.int32),
         PARENT_TRACK_ID: np.concatenate([one.parent_track_id for one in found]).astype(np.int32),
-        T: np.concatenate([one.t for one in found]).astype(np.int32),
+        T: t.astype(np.int32),
         Y: np.concatenate([one.y for one in found]).astype(np.float32),
         X: np.concatenate([one.x for one in found]).astype(np.float32),
         Z: np.concatenate(z).astype(np.float32),
     }
-    keys = pack(
-        [fov, np.concatenate([one.t for one in found]), np.concatenate([one.track_id for one in found])]
-    )
+    keys = pack([fov, t, ids])
     if (keys[1:] < keys[:-1]).any():
         order = np.argsort(keys)
         fov = fov[order]
         columns = {name: values[order] for name, values in columns.items()}
     fovs = pd.Categorical.from_codes(fov.astype(np.int32), categories=pd.Index(list(names), dtype="str"))
-    return pd.DataFrame({FOV: fovs, **columns})[list(TRACK_COLUMNS)]
+    return pd.DataFrame({FOV: fovs, **columns}, copy=False)
