@@ -16,9 +16,10 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from viscy_data import FlexibleBatchSampler
+from viscy_data.sampler import FlexibleBatchSampler
 
 type IntArray = NDArray[np.int64]
 
@@ -138,8 +139,20 @@ def _side_by_side(
 
 def _fill_with_experiments(panel: Axes, cells: pd.DataFrame, rows: IntArray) -> None:
     codes = pd.Categorical(cells["experiment"]).codes[rows]
-    panel.imshow(np.sort(codes, axis=1).T, cmap=EXPERIMENTS, aspect="auto", vmin=0, vmax=2, origin="lower")
+    columns = np.stack([_commonest_first(column) for column in codes], axis=1)
+    panel.imshow(columns, cmap=EXPERIMENTS, aspect="auto", vmin=0, vmax=len(SIZES) - 1, origin="lower")
     panel.set_ylabel("place in the batch")
+    keys = [Patch(color=EXPERIMENTS(i), label=name) for i, name in enumerate(SIZES)]
+    _legend(panel, keys)
+
+
+def _commonest_first(codes: NDArray[np.int8]) -> NDArray[np.int8]:
+    count = np.bincount(codes, minlength=len(SIZES))
+    return codes[np.lexsort((codes, -count[codes]))]
+
+
+def _legend(panel: Axes, keys: list[Patch]) -> None:
+    panel.legend(handles=keys, ncols=len(keys), frameon=False, loc="lower right", bbox_to_anchor=(1, 0.98))
 
 
 def _bars_of_conditions(panel: Axes, cells: pd.DataFrame, rows: IntArray) -> None:
@@ -147,7 +160,8 @@ def _bars_of_conditions(panel: Axes, cells: pd.DataFrame, rows: IntArray) -> Non
     batches = np.arange(len(rows))
     panel.bar(batches, infected, 0.9, color=INFECTED)
     panel.bar(batches, rows.shape[1] - infected, 0.9, bottom=infected, color=REST)
-    panel.set_ylabel("infected | uninfected")
+    panel.set_ylabel("place in the batch")
+    _legend(panel, [Patch(color=INFECTED, label="infected"), Patch(color=REST, label="uninfected")])
 
 
 def _dots_of_hours(panel: Axes, cells: pd.DataFrame, rows: IntArray) -> None:
@@ -164,7 +178,8 @@ def _grid_of_ranks(panel: Axes, cells: pd.DataFrame, *, ranks: int, shown: int) 
         numbers = [batch.number for batch in own if batch.number < shown]
         built[rank, numbers] = rank
     panel.imshow(built, cmap="Set2", aspect="auto", vmin=0, vmax=7)
-    panel.set(xlabel="batch", ylabel="rank", yticks=range(ranks), title="which rank builds which batch")
+    panel.set(xlabel="batch", ylabel="rank", title="which rank builds which batch")
+    panel.set(xticks=range(0, shown, ranks), yticks=range(ranks))
 
 
 def main() -> None:

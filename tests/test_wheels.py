@@ -23,6 +23,7 @@ def test_wheel_stands_alone(package: str, tmp_path: Path, run_uv: Callable[[list
         metadata = Parser().parsestr(wheel.read(about).decode("utf-8"))
     assert f"{module}/py.typed" in names
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+    assert module != "viscy_train" or "viscy_train/configs/small.yaml" in names
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {module}
     assert metadata["License-Expression"] == "BSD-3-Clause"
     assert metadata["Requires-Python"] == ">=3.12"
