@@ -4,7 +4,12 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import NDArray
+
+# No timing decides a test: the first example of a property may well be the one that imports a library.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 Pixels = NDArray[Any]
 

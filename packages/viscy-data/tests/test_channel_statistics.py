@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -42,8 +44,9 @@ def test_statistics_are_those_of_numpy(frames: list[NDArray[np.generic]]) -> Non
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.uint32, np.float32, np.float64])
 def test_the_whole_range_of_a_dtype(dtype: type[np.generic]) -> None:
     rng = np.random.default_rng(0)
-    limits = (-1e6, 1e6) if np.dtype(dtype).kind == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-    frames = [np.array([*limits, *rng.uniform(*limits, 500)]).astype(dtype) for _ in range(3)]
+    kind: Any = np.dtype(dtype)
+    low, high = (-1e6, 1e6) if kind.kind == "f" else (float(np.iinfo(kind).min), float(np.iinfo(kind).max))
+    frames = [np.array([low, high, *rng.uniform(low, high, 500)]).astype(dtype) for _ in range(3)]
     assert of(frames) == pytest.approx(numpy_statistics(frames), rel=1e-9)
 
 

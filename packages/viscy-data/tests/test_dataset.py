@@ -66,7 +66,8 @@ class Data:
         ):
             start = min(max(centre - length // 2, 0), image.shape[axis + 1] - length)
             image = image.take(range(start, start + length), axis=axis + 1)
-        return image
+        found: Pixels = image
+        return found
 
 
 def write_tracks(folder: Path, seed: int) -> None:
@@ -90,7 +91,8 @@ def write_tracks(folder: Path, seed: int) -> None:
 
 @pytest.fixture
 def data(tmp_path: Path, write_store: WriteStore, make_pixels: MakePixels) -> Data:
-    experiments, pixels = [], {}
+    experiments: list[Experiment] = []
+    pixels: dict[tuple[str, str], Pixels] = {}
     for seed, (name, version, channels) in enumerate(
         [("a", "0.4", ("Phase", "RFP")), ("b", "0.5", ("RFP", "Phase"))]
     ):

@@ -13,6 +13,7 @@ from viscy_data.errors import InvalidInputError, StoreError
 from viscy_data.experiments import Experiment, Experiments
 from viscy_data.loader import anchor_loader
 from viscy_data.normalization import compute_statistics
+from viscy_data.sampler import FlexibleBatchSampler
 from viscy_data.tau import TauRange
 
 WriteStore = Callable[..., Path]
@@ -49,18 +50,20 @@ def make_dataset(store: Path) -> Callable[..., AnchorDataset]:
     return make
 
 
-def batches() -> list[list[int]]:
-    rng = np.random.default_rng(1)
-    return [rng.integers(0, 40, 5).tolist() for _ in range(6)]
+def sample(dataset: AnchorDataset) -> FlexibleBatchSampler:
+    sampler = FlexibleBatchSampler(dataset.valid_anchors, batch_size=6, condition_balanced=False, seed=4)
+    sampler.set_epoch(1)
+    return sampler
 
 
 def test_workers_change_no_byte(make_dataset: Callable[..., AnchorDataset]) -> None:
     dataset = make_dataset()
-    here = list(anchor_loader(dataset, batches()))
-    loader = anchor_loader(dataset, batches(), num_workers=2, timeout=120)
-    for there in (list(loader), list(loader)):
-        assert len(there) == len(here) == 6
-        for one, other in zip(here, there, strict=True):
+    here, sampler = anchor_loader(dataset, sample(dataset)), sample(dataset)
+    there = anchor_loader(dataset, sampler, num_workers=2, timeout=120)
+    for _ in range(2):
+        pairs = list(zip(here, there, strict=True))
+        assert len(pairs) == len(sampler) > 4
+        for one, other in pairs:
             for name in ("anchor", "positive", "rows", "positive_rows"):
                 assert torch.equal(one[name], other[name])
                 assert one[name].is_contiguous()
@@ -88,4 +91,4 @@ def test_what_fails_in_a_worker_is_readable_and_what_is_replaced_is_counted(
 def test_bad_arguments_are_refused(make_dataset: Callable[..., AnchorDataset]) -> None:
     for workers in (-1, True, 1.0):
         with pytest.raises(InvalidInputError, match=f"num_workers={workers}"):
-            anchor_loader(make_dataset(), batches(), num_workers=cast("int", workers))
+            anchor_loader(make_dataset(), [[0]], num_workers=cast("int", workers))

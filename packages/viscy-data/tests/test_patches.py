@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,11 @@ from viscy_data.patches import Crop, PatchShape, PatchTable, box_starts
 
 def experiment(name: str = "a", pixel_size_um: float | None = None) -> Experiment:
     return Experiment(
-        name=name, data_path="a.zarr", tracks_path="a", channels=("Phase",), pixel_size_um=pixel_size_um
+        name=name,
+        data_path=Path("a.zarr"),
+        tracks_path=Path("a"),
+        channels=("Phase",),
+        pixel_size_um=pixel_size_um,
     )
 
 

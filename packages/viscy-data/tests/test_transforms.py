@@ -167,7 +167,7 @@ def test_noise_has_the_size_asked_for() -> None:
 def test_blur_is_the_gaussian_of_each_sample(sigma: float) -> None:
     x = torch.zeros(2, 1, 2, 31, 31)
     x[:, :, :, 15, 15] = 1
-    result = blur(x, torch.tensor([sigma, 0.0]).view(2, 1, 1, 1, 1))
+    result = blur(x, torch.tensor([sigma, 0.0]).view(2, 1, 1, 1, 1), sigma)
     offsets = torch.arange(31.0) - 15
     line = torch.exp(-0.5 * (offsets / sigma) ** 2)
     line[offsets.abs() > int(3 * sigma + 0.5)] = 0
@@ -178,7 +178,7 @@ def test_blur_is_the_gaussian_of_each_sample(sigma: float) -> None:
 
 def test_blur_keeps_a_constant_and_tiny_images() -> None:
     x = torch.full((1, 1, 1, 3, 2), 2.0)
-    torch.testing.assert_close(blur(x, torch.full((1, 1, 1, 1, 1), 5.0)), x)
+    torch.testing.assert_close(blur(x, torch.full((1, 1, 1, 1, 1), 5.0), 5.0), x)
 
 
 def test_dropout_leaves_one_channel() -> None:

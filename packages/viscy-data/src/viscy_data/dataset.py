@@ -14,7 +14,7 @@ workers and ranks do not change a byte of it.
 
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, get_worker_info
 
 from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata
+from viscy_data.checks import is_whole
 from viscy_data.columns import EXPERIMENT
 from viscy_data.crops import common_pixel_size
 from viscy_data.errors import InvalidInputError, StoreError
@@ -153,14 +154,14 @@ class AnchorDataset(Dataset[Batch]):
     ) -> None:
         _check_options(positive, seed)
         table, file = _load(anchors)
-        experiments = _given("experiments", experiments, file and file.experiments)
-        size = _given("patch_size", patch_size, file and file.patch_size)
+        experiments = _given("experiments", experiments, file, lambda of: of.experiments)
+        size = _given("patch_size", patch_size, file, lambda of: of.patch_size)
         reader = StoreReader(
             experiments, cache_bytes=reading.cache_bytes, missing_chunks=reading.missing_chunks
         )
         positives = None
         if positive == "lineage":
-            tau = _given("pairing.tau", pairing.tau, file and file.tau)
+            tau = _given("pairing.tau", pairing.tau, file, lambda of: of.tau)
             positives = _positives(table, experiments, tau, pairing, seed)
         pairs = Pairs.build(table, positives)
         patches = _patches(pairs.anchors, experiments, reader, file, (size, z_window))
@@ -177,7 +178,8 @@ class AnchorDataset(Dataset[Batch]):
             )
         )
         # One count per worker, in memory that all of them share.
-        self._skipped = torch.zeros(_WORKER_SLOTS, dtype=torch.int64).share_memory_()
+        self._skipped = torch.zeros(_WORKER_SLOTS, dtype=torch.int64)
+        self._skipped.share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
     @property
     def anchors(self) -> pd.DataFrame:
@@ -331,7 +333,7 @@ def _plain(column: "pd.Series[Any]") -> Any:
 def _check_options(positive: str, seed: int) -> None:
     if positive not in ("lineage", "self"):
         raise InvalidInputError(f"positive={positive!r} must be 'lineage' or 'self'.")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+    if not is_whole(seed, least=0):
         raise InvalidInputError(f"seed={seed!r} must be an integer >= 0.")
 
 
@@ -342,12 +344,14 @@ def _load(anchors: str | Path | pd.DataFrame) -> tuple[pd.DataFrame, AnchorsMeta
     return table, None if isinstance(anchors, pd.DataFrame) else read_metadata(anchors)
 
 
-def _given[V](name: str, value: V | None, otherwise: V | None) -> V:
+def _given[V](
+    name: str, value: V | None, file: AnchorsMetadata | None, of: Callable[[AnchorsMetadata], V]
+) -> V:
     if value is not None:
         return value
-    if otherwise is None:
+    if file is None:
         raise InvalidInputError(f"{name}=None: it must be given where anchors is a table and not a file.")
-    return otherwise
+    return of(file)
 
 
 def _positives(
@@ -383,5 +387,9 @@ def _normalizer(
 ) -> Normalizer | None:
     if normalize is None:
         return None
+    if statistics is None:
+        raise InvalidInputError(
+            "statistics=None: they must be given where anchors is a table and not a file."
+        )
     channels = {one.name: one.channels for one in experiments.experiments}
-    return Normalizer.build(_given("statistics", statistics, None), normalize, patches.fovs, channels)
+    return Normalizer.build(statistics, normalize, patches.fovs, channels)

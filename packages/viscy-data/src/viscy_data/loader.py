@@ -1,24 +1,25 @@
 """A ``DataLoader`` over an ``AnchorDataset``, set as reading with TensorStore needs it."""
 
 import multiprocessing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
 
+from viscy_data.checks import is_whole
 from viscy_data.dataset import AnchorDataset, Batch
 from viscy_data.errors import InvalidInputError
 
 
-def pass_through(batch: Batch) -> Batch:
+def pass_through(batch: Any) -> Any:
     """Return the batch as it is: the dataset has collated it already."""
     return batch
 
 
 def anchor_loader(
     dataset: AnchorDataset,
-    sampler: Iterable[Sequence[int]],
+    sampler: Iterable[list[int]],
     *,
     num_workers: int = 0,
     prefetch_factor: int = 2,
@@ -53,7 +54,7 @@ def anchor_loader(
     InvalidInputError
         Where ``num_workers`` is not an integer >= 0.
     """
-    if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
+    if not is_whole(num_workers, least=0):
         raise InvalidInputError(f"num_workers={num_workers!r} must be an integer >= 0.")
     options: dict[str, Any] = {}
     if num_workers:
@@ -74,5 +75,9 @@ def anchor_loader(
 
 
 def _context() -> Any:
-    methods = multiprocessing.get_all_start_methods()
-    return multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    # The server imports once for all workers what each would import for seconds. It opens no store.
+    context.set_forkserver_preload(["__main__", "viscy_data.dataset"])
+    return context

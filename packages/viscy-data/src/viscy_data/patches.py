@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from viscy_data.checks import is_whole
 from viscy_data.columns import EXPERIMENT, FOV, X_CROP, Y_CROP, T, Z
 from viscy_data.crops import crop_size, pixel_size
 from viscy_data.errors import InvalidInputError
@@ -67,7 +68,8 @@ def box_starts(centres: IntArray, size: IntArray | int, extent: IntArray | int) 
             f"size={np.max(size)} is larger than the image: extent={np.min(extent)}. Take a smaller patch."
         )
     starts = np.asarray(centres, dtype=np.int64) - np.asarray(size) // 2
-    return np.clip(starts, 0, np.asarray(extent) - size).astype(np.int64)
+    fitting: IntArray = np.clip(starts, 0, np.asarray(extent) - size)
+    return fitting
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,8 @@ class PatchShape:
     common_pixel_size_um: float | None = None
 
     def __post_init__(self) -> None:
-        lengths = (*self.size, self.z_window)
-        if len(lengths) != 3 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in lengths):
+        lengths: tuple[object, ...] = (*self.size, self.z_window)
+        if len(lengths) != 3 or not all(is_whole(length, least=1) for length in lengths):
             raise InvalidInputError(
                 f"patch_size={self.size!r}, z_window={self.z_window!r} must be two positive integers "
                 "(rows, columns) and one (slices)."

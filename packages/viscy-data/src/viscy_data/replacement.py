@@ -1,8 +1,8 @@
 """Which anchor stands in for one that cannot be read.
 
 The stand-in comes from the same *cell*, the anchors of one experiment and one condition, so that the
-batch keeps its composition. It is a pure function of (seed, epoch, batch number, place, attempt), is
-never in the batch already.
+batch keeps its composition, and is never in the batch already. It is a pure function of the batch and of
+(seed, epoch, batch number, place, attempt).
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,8 @@ class Cells:
     @cached_property
     def _cell(self) -> NDArray[np.int32]:
         by = [name for name in (EXPERIMENT, CONDITION) if name in self.valid_anchors]
-        return self.valid_anchors.groupby(by, dropna=False, observed=True).ngroup().to_numpy(dtype=np.int32)
+        cells = self.valid_anchors.groupby(by, dropna=False, observed=True).ngroup()
+        return cells.to_numpy().astype(np.int32)
 
     @cached_property
     def _sorted(self) -> tuple[IntArray, IntArray]:

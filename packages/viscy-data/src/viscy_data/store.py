@@ -19,6 +19,7 @@ import numpy as np
 import tensorstore as ts
 from numpy.typing import NDArray
 
+from viscy_data.checks import is_whole
 from viscy_data.errors import InvalidInputError, StoreError, suggest
 from viscy_data.experiments import Experiment, Experiments, FovInfo
 from viscy_data.patches import Crop
@@ -147,7 +148,7 @@ class StoreReader:
     def __init__(
         self, experiments: Experiments, *, cache_bytes: int = 0, missing_chunks: MissingChunks = "error"
     ) -> None:
-        if isinstance(cache_bytes, bool) or not isinstance(cache_bytes, int) or cache_bytes < 0:
+        if not is_whole(cache_bytes, least=0):
             raise InvalidInputError(f"cache_bytes={cache_bytes!r} must be an integer >= 0 (bytes).")
         if missing_chunks not in ("error", "fill"):
             raise InvalidInputError(f"missing_chunks={missing_chunks!r} must be 'error' or 'fill'.")

@@ -12,6 +12,7 @@ Own code, since torchvision and kornia draw from the global generator (torchvisi
 the whole batch), and neither takes (B, C, Z, Y, X).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from viscy_data.checks import is_whole
 from viscy_data.errors import InvalidInputError
 
 Range = tuple[float, float]
@@ -36,8 +38,12 @@ def _check_probability(name: str, value: float) -> None:
     _check_number(name, value, 0, 1)
 
 
+def _is_ordered(value: Sequence[float]) -> bool:
+    return len(value) == 2 and value[0] <= value[1]
+
+
 def _check_range(name: str, value: Range, lowest: float | None, highest: float | None) -> None:
-    if len(value) != 2 or value[0] > value[1]:
+    if not _is_ordered(value):
         raise InvalidInputError(f"{name}={value!r} must be (lowest, highest).")
     for bound in value:
         _check_number(name, bound, lowest, highest)
@@ -163,7 +169,7 @@ class Augment(nn.Module):
         intensity: Intensity = Intensity(),
     ) -> None:
         super().__init__()
-        if size is not None and (len(size) != 2 or min(size) < 1):
+        if size is not None and not all(is_whole(side, least=1) for side in (len(size) - 1, *size)):
             raise InvalidInputError(f"size={size!r} must be two positive integers (rows, columns) or None.")
         self.size = size
         self.geometry = geometry
@@ -264,7 +270,7 @@ def move(x: Tensor, size: tuple[int, int], geometry: Geometry, draw: _Draw) -> T
         padding_mode="reflection",
         align_corners=False,
     )
-    return sampled.unflatten(1, x.shape[1:3])
+    return sampled.view(*x.shape[:3], *size)
 
 
 def _affine(geometry: Geometry, draw: _Draw) -> tuple[Tensor, Tensor]:
@@ -290,7 +296,7 @@ def vary(x: Tensor, intensity: Intensity, draw: _Draw) -> Tensor:
     """Blur, change contrast, gamma, scale and shift, add noise, and drop channels, in this order."""
     if intensity.probability > 0:
         channels = x.shape[1]
-        x = _where(draw, intensity, blur(x, draw.uniform(*intensity.blur)), x)
+        x = _where(draw, intensity, blur(x, draw.uniform(*intensity.blur), intensity.blur[1]), x)
         mean = x.mean(dim=(2, 3, 4), keepdim=True)
         x = _where(draw, intensity, mean + (x - mean) * draw.uniform(*intensity.contrast), x)
         x = _where(draw, intensity, gamma(x, draw.uniform(*intensity.gamma, channels)), x)
@@ -308,22 +314,26 @@ def _where(draw: _Draw, intensity: Intensity, changed: Tensor, x: Tensor) -> Ten
     return torch.where(draw.chance(intensity.probability), changed, x)
 
 
-def blur(x: Tensor, sigma: Tensor) -> Tensor:
-    """Blur in y and x by a Gaussian of ``sigma`` (B, 1, 1, 1, 1) pixels, edges mirrored."""
-    radius = min(int(3 * float(sigma.max()) + 0.5), *(side - 1 for side in x.shape[-2:]))
+def blur(x: Tensor, sigma: Tensor, largest: float) -> Tensor:
+    """Blur in y and x by Gaussians of ``sigma`` (B, 1, 1, 1, 1) pixels, edges mirrored.
+
+    Kernels reach three times ``largest``, the greatest sigma there may be, so that their length does
+    not wait for the device.
+    """
+    radius = min(int(3 * largest + 0.5), *(side - 1 for side in x.shape[-2:]))
     if radius < 1:
         return x
     offsets = torch.arange(-radius, radius + 1, device=x.device, dtype=x.dtype)
     weights = torch.exp(-0.5 * (offsets / sigma.flatten()[:, None].clamp(min=1e-3)) ** 2)
-    weights = (weights / weights.sum(dim=1, keepdim=True))[:, :, None, None, None, None]
+    weights = (weights / weights.sum(dim=1, keepdim=True))[:, :, None, None, None]
+    blurred = x.flatten(1, 2)
     for dim, padding in ((-2, (0, 0, radius, radius)), (-1, (radius, radius, 0, 0))):
-        padded = functional.pad(x.flatten(1, 2), padding, mode="reflect").unflatten(1, x.shape[1:3])
+        padded = functional.pad(blurred, padding, mode="reflect")
         # A sum over shifts: per-sample kernels without one convolution group per sample and slice.
-        x = sum(
-            (weights[:, k] * padded.narrow(dim, k, x.shape[dim]) for k in range(2 * radius + 1)),
-            torch.zeros_like(x),
-        )
-    return x
+        blurred = torch.zeros_like(blurred)
+        for k in range(2 * radius + 1):
+            blurred += weights[:, k] * padded.narrow(dim, k, x.shape[dim])
+    return blurred.view(x.shape)
 
 
 def gamma(x: Tensor, power: Tensor) -> Tensor:
