@@ -48,9 +48,8 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_values_that_are_not_known_are_null_or_left_out(tmp_path: Path) -> None:
-    unknown: dict[str, Any] = dict.fromkeys(
-        ("condition_wells", "interval_minutes", "start_hpi", "pixel_size_um")
-    )
+    names = ("condition_wells", "interval_minutes", "start_hpi", "pixel_size_um")
+    unknown: dict[str, Any] = dict.fromkeys(names)
     brief = {k: v for k, v in entry("b").items() if k in {"name", "data_path", "tracks_path", "channels"}}
     first, second = Experiments.load(write(tmp_path, entry(**unknown), brief)).experiments
     assert first.model_dump(exclude={"name"}) == second.model_dump(exclude={"name"})

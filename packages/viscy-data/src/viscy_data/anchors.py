@@ -38,7 +38,7 @@ from viscy_data.columns import (
     Y,
     Z,
 )
-from viscy_data.crops import clamp_centres, common_pixel_size, crop_size, pixel_size
+from viscy_data.crops import clamp_centres, crop_size, pixel_size
 from viscy_data.errors import InvalidInputError
 from viscy_data.experiments import Experiment, FovInfo
 from viscy_data.lineage import IntArray, build_forest, root_tracks
@@ -56,10 +56,7 @@ __all__ = [
     "Built",
     "build_anchors",
     "build_experiment",
-    "common_pixel_size",
     "concat_anchors",
-    "crop_size",
-    "pixel_size",
     "read_anchors",
     "read_metadata",
     "total_by_reason",

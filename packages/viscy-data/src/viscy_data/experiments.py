@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from pydantic import (
     AfterValidator,
@@ -32,6 +31,7 @@ from pydantic import (
 )
 
 from viscy_data.errors import ExperimentsFileError, suggest
+from viscy_data.yaml_file import read_yaml
 
 
 def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -308,33 +308,8 @@ def _explain(error: Any) -> str:
     return f"{key}={error['input']!r}: {error['msg'].removeprefix('Value error, ')}"
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML in which a key given twice is an error rather than the last one winning."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for (key_node, _), key in zip(node.value, keys, strict=True):
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} is given twice", key_node.start_mark
-                )
-        return super().construct_mapping(node, deep=deep)
-
-
 def _read_entries(path: Path) -> tuple[list[Any], list[str]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ExperimentsFileError(
-            f"path={str(path)!r}: the experiments file cannot be read: {error}"
-        ) from error
-    loader = _UniqueKeyLoader(text)
-    try:
-        content = loader.get_single_data()
-    except yaml.YAMLError as error:
-        raise ExperimentsFileError(f"{path}: not valid YAML: {error}") from error
-    finally:
-        loader.dispose()
+    content = read_yaml(path)
     if not isinstance(content, dict) or not isinstance(content.get("experiments"), list):
         return [], ["the file must be a mapping with the key 'experiments', a list"]
     others = [str(key) for key in content if key != "experiments"]

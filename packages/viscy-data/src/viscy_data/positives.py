@@ -2,11 +2,8 @@
 
 A *positive* of an anchor at frame t is a detection at frame t + tau, tau_min <= tau <= tau_max, of the
 same lineage *line*: of the anchor's track, a descendant or an ancestor of it, and with ``sisters``
-of a track that has the same parent. tau is at least 1, so no cell is its own positive.
-
-How: tracks are numbered depth first, so that a track and its descendants are an interval, and rows
-are sorted by (frame, number). What a track has at t + tau is then a range between two binary searches;
-ancestors and sisters, which outlast their end or live in parallel, are looked up one by one.
+of a track that has the same parent (:mod:`viscy_data.relatives`). tau is at least 1, so that no cell is
+its own positive.
 
 Drawing is a race: every tau gets an exponential waiting time with the rate weight(tau), keyed by
 (seed, epoch, batch number, place in the batch), and the first tau that exists for the anchor wins.
@@ -14,11 +11,11 @@ The winner among existing taus then has exactly the probability weight / sum of 
 per frame instead of one per place, the anchors of a frame share their tau wherever they can. An anchor
 that occurs again in its batch runs in the same race and takes the next candidate.
 
-Cost: 24 bytes are kept for each row, and a draw of B anchors over K taus takes
-O(B K log N), whatever the table's size N.
+Cost: 25 bytes are kept for each row, and a draw of B anchors over K taus in a table of N rows takes
+O(B K log N).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -29,8 +26,9 @@ from viscy_data.columns import EXPERIMENT, FOV, PARENT_TRACK_ID, TRACK_ID, WELL,
 from viscy_data.composition import keyed
 from viscy_data.composition.purpose import Purpose
 from viscy_data.errors import InvalidInputError
-from viscy_data.lineage import BoolArray, IntArray, build_forest, preorder
+from viscy_data.lineage import BoolArray, IntArray, build_forest
 from viscy_data.packing import pack
+from viscy_data.relatives import Relatives
 
 type FloatArray = NDArray[np.float64]
 
@@ -85,22 +83,16 @@ class Positives:
         tau_per: Literal["anchor", "frame"] = "anchor",
     ) -> None:
         _check(anchors, decay, tau_per)
-        self._sisters, self._decay, self._seed, self._per_frame = sisters, decay, seed, tau_per == "frame"
+        self._decay, self._seed, self._per_frame = decay, seed, tau_per == "frame"
         experiment, self._ranges = _ranges(anchors, frames)
-        self._t = anchors[T].to_numpy(np.int32)
-        ids, parents = (anchors[name].to_numpy().astype(np.int64) for name in (TRACK_ID, PARENT_TRACK_ID))
+        ids, parents, t = (
+            anchors[name].to_numpy().astype(np.int64) for name in (TRACK_ID, PARENT_TRACK_ID, T)
+        )
         forest = build_forest(_groups(anchors), ids, parents)
-        self._track = forest.rows.astype(np.int32)
-        self._group, self._parent = forest.group, forest.parent
+        self._group = forest.group
         self._experiment = np.zeros(len(forest.parent), dtype=np.int32)
         self._experiment[forest.rows] = experiment
-        self._first, self._size = preorder(forest.parent)
-        self._elders, self._sibling, self._siblings = _families(forest.parent)
-        self._tracks = len(forest.parent)
-        keys = self._keys(self._t, self._first[forest.rows])
-        self._row = np.argsort(keys, kind="stable")
-        self._sorted = keys[self._row]
-        self._outlived = _outlived(forest.parent, forest.rows[self._row], self._t[self._row])
+        self._relatives = Relatives(forest, t, sisters=sisters)
         self.has_positive: BoolArray = self._find_any()
 
     def draw(self, rows: IntArray, *, epoch: int, number: int, places: IntArray | None = None) -> IntArray:
@@ -130,10 +122,10 @@ class Positives:
         places = np.arange(len(rows)) if places is None else np.asarray(places, dtype=np.int64)
         first, again = _occurrences(rows)
         place = places[first]
-        low, high = self._ranges[self._experiment[self._track[rows]]].T
+        low, high = self._ranges[self._experiment[self._relatives.track[rows]]].T
         steps = np.arange(int((high - low).max(initial=0)) + 1)
         taus = low[:, None] + steps
-        counts = self._count(np.repeat(rows, len(steps)), taus.ravel()).reshape(taus.shape)
+        counts = self._relatives.count(np.repeat(rows, len(steps)), taus.ravel()).reshape(taus.shape)
         counts[taus > high[:, None]] = 0
         order = self._race(rows, place, steps, high - low, epoch, number)
         counts = np.take_along_axis(counts, order, axis=1)
@@ -145,14 +137,17 @@ class Positives:
         u = _uniform(*self._key(epoch, number), _CHOICE, place, step)
         start = (u * count).astype(np.int64)
         turn -= total[here, slot] - count
-        return self._pick(rows, low + step, (start + turn) % count)
+        return self._relatives.pick(rows, low + step, (start + turn) % count)
 
     def _race(
         self, rows: IntArray, place: IntArray, steps: IntArray, span: IntArray, epoch: int, number: int
     ) -> IntArray:
         """Return the taus of each anchor (B, K), as steps above its tau_min, in order of arrival."""
         if self._per_frame:
-            runner, use = (self._group[self._track[rows]] << 32) | self._t[rows], _RACE_OF_FRAMES
+            runner, use = (
+                (self._group[self._relatives.track[rows]] << 32) | self._relatives.t[rows],
+                _RACE_OF_FRAMES,
+            )
         else:
             runner, use = place, _RACE_OF_PLACES
         u = _uniform(*self._key(epoch, number), use, runner[:, None], steps[None, :])
@@ -165,76 +160,25 @@ class Positives:
 
     def _find_any(self) -> BoolArray:
         """Say for every row whether it has a positive at any of its taus."""
-        found = np.zeros(len(self._t), dtype=np.bool_)
+        found = np.zeros(len(self._relatives.t), dtype=np.bool_)
         low, high = self._ranges[:, 0], self._ranges[:, 1]
-        todo = self._row
+        todo = self._relatives.by_time
         for step in range(int((high - low).max(initial=-1)) + 1):
-            experiment = self._experiment[self._track[todo]]
+            experiment = self._experiment[self._relatives.track[todo]]
             tau = low[experiment] + step
             asked = tau <= high[experiment]
             todo, tau = todo[asked], tau[asked]
-            hit = self._count(todo, tau) > 0
+            hit = self._relatives.count(todo, tau) > 0
             found[todo[hit]] = True
             todo = todo[~hit]
         return found
 
-    def _count(self, rows: IntArray, tau: IntArray) -> IntArray:
-        """Return how many positives each row (n,) has at its tau (n,)."""
-        begin, end = self._line(rows, tau)
-        counts = end - begin
-        for which, place in self._others(rows, tau):
-            counts[which] += place >= 0
-        return counts
-
-    def _pick(self, rows: IntArray, tau: IntArray, i: IntArray) -> IntArray:
-        """Return the i-th positive of each row at its tau; i is below their number."""
-        begin, end = self._line(rows, tau)
-        left = i - (end - begin)
-        place = np.where(left < 0, begin + i, -1)
-        for which, found in self._others(rows, tau):
-            take = (found >= 0) & (left[which] == 0) & (place[which] < 0)
-            place[which[take]] = found[take]
-            left[which[found >= 0]] -= 1
-        return self._row[place]
-
-    def _line(self, rows: IntArray, tau: IntArray) -> tuple[IntArray, IntArray]:
-        """Return the range of sorted places with the row's track and its descendants at t + tau."""
-        track = self._track[rows]
-        later = self._t[rows] + tau
-        first = self._first[track]
-        begin = np.searchsorted(self._sorted, self._keys(later, first))
-        end = np.searchsorted(self._sorted, self._keys(later, first + self._size[track]))
-        return begin, end
-
-    def _others(self, rows: IntArray, tau: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
-        """Yield (which rows, sorted place or -1) of ancestors, then of sisters, one relative at a time."""
-        which = np.flatnonzero(self._outlived[self._track[rows]])
-        relative = self._parent[self._track[rows[which]]]
-        while len(which):
-            yield which, self._find(relative, self._t[rows[which]] + tau[which])
-            relative = self._parent[relative]
-            which, relative = which[relative >= 0], relative[relative >= 0]
-        for k in range(int(self._siblings.max(initial=0)) if self._sisters else 0):
-            own = self._track[rows]
-            which = np.flatnonzero(self._siblings[own] > k)
-            sister = self._sibling[self._elders[own[which]] + k]
-            which, sister = which[sister != own[which]], sister[sister != own[which]]
-            yield which, self._find(sister, self._t[rows[which]] + tau[which])
-
-    def _find(self, track: IntArray, t: IntArray) -> IntArray:
-        """Return the sorted place of each (track, frame), or -1 where the track is not in that frame."""
-        keys = self._keys(t, self._first[track])
-        place = np.minimum(np.searchsorted(self._sorted, keys), len(self._sorted) - 1)
-        return np.where(self._sorted[place] == keys, place, -1)
-
-    def _keys(self, t: NDArray[np.integer[Any]], first: IntArray) -> IntArray:
-        # One more than there are tracks: the end of the last track's interval is a key, too.
-        return t.astype(np.int64) * (self._tracks + 1) + first
-
     def _check_rows(self, rows: IntArray) -> None:
-        outside = rows[(rows < 0) | (rows >= len(self._t))]
+        outside = rows[(rows < 0) | (rows >= len(self._relatives.t))]
         if len(outside):
-            raise InvalidInputError(f"rows={outside[0]}: the table has rows 0 .. {len(self._t) - 1}")
+            raise InvalidInputError(
+                f"rows={outside[0]}: the table has rows 0 .. {len(self._relatives.t) - 1}"
+            )
         alone = rows[~self.has_positive[rows]]
         if len(alone):
             raise InvalidInputError(
@@ -288,35 +232,6 @@ def _codes(values: "pd.Series[Any]") -> "tuple[IntArray, pd.Index[Any]]":
         rows = np.flatnonzero(codes < 0)
         raise InvalidInputError(f"{values.name}: {len(rows)} missing values, the first in row {rows[0]}")
     return codes, coded.cat.categories
-
-
-def _families(parent: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-    """Return where each track's family begins, the tracks by family, and the family's size.
-
-    A family is the tracks with one parent; roots have none, size 0.
-    """
-    order = np.argsort(parent, kind="stable")
-    begin = np.searchsorted(parent[order], parent)
-    end = np.searchsorted(parent[order], parent, side="right")
-    return begin, order, np.where(parent < 0, 0, end - begin)
-
-
-def _outlived(parent: IntArray, track: IntArray, t: NDArray[np.int32]) -> BoolArray:
-    """Say of each track whether an ancestor is still there after its first frame.
-
-    ``track`` and ``t`` (M,) are those of the rows in the order of time.
-    """
-    start = np.full(len(parent), np.iinfo(np.int32).max, dtype=np.int64)
-    end = np.full(len(parent), -1, dtype=np.int64)
-    # Of several values for one index the last stays.
-    start[track[::-1]] = t[::-1]
-    end[track] = t
-    latest = np.where(parent >= 0, end[parent], -1)
-    above = parent
-    while (above >= 0).any():
-        latest = np.maximum(latest, np.where(above >= 0, latest[above], -1))
-        above = np.where(above >= 0, above[above], -1)
-    return np.asarray(latest > start)
 
 
 def _occurrences(rows: IntArray) -> tuple[IntArray, IntArray]:
