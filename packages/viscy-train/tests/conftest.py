@@ -4,10 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from viscy_data.index import build_index
-from viscy_data.synthetic import synthesize
-from viscy_data.tau import TauRange
-
 QUIET = (
     # our reading is threaded in the process that asks; worker processes are an option, not a need
     "ignore:.*does not have many workers:lightning.fabric.utilities.warnings.PossibleUserWarning",
@@ -26,6 +22,11 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def anchors_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The anchors table of three small experiments: two channels, two conditions, patches of 40 pixels."""
+    # most tests need no data, and these imports take seconds
+    from viscy_data.index import build_index
+    from viscy_data.synthetic import synthesize
+    from viscy_data.tau import TauRange
+
     folder = tmp_path_factory.mktemp("anchors")
     experiments = synthesize(
         folder / "data", experiments=3, wells=2, fovs=1, frames=5, cells=8, size=96, progress=False
