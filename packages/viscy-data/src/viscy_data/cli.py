@@ -5,20 +5,16 @@ imported inside the command that needs it, so that ``--help`` answers at once.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from viscy_data.errors import InvalidInputError, ViscyDataError
-
-if TYPE_CHECKING:
-    from viscy_data.convert import MovieSummary
-    from viscy_data.index import ConditionCounts
 
 app = typer.Typer(
     help="Compose training batches from time-lapse microscopy of single cells.\n\n"
@@ -82,11 +78,12 @@ def convert(
     Example:
     [green]viscy-data convert movies/a movies/b Fluo-N2DL-HeLa -o plates[/]
     """
+    from viscy_data.console import movies_table
     from viscy_data.convert import convert as run
 
     summary = run(movies, out, channels=_positions(channels), overwrite=overwrite)
     console = Console()
-    console.print(_movies_table(summary.movies))
+    console.print(movies_table(summary.movies))
     console.print(f"Wrote {summary.experiments_path}", style="green", soft_wrap=True, highlight=False)
 
 
@@ -161,6 +158,7 @@ def index(
     Example:
     [green]viscy-data index synthetic/experiments.yaml -o anchors.parquet[/]
     """
+    from viscy_data.console import counts_table
     from viscy_data.index import build_index
     from viscy_data.tau import TauRange
 
@@ -168,12 +166,67 @@ def index(
     tau = TauRange(hours=hours, frames=tau_frames)
     summary = build_index(experiments, out, patch_size=patch_size, tau=tau, overwrite=overwrite)
     console = Console()
-    console.print(_counts_table(summary.counts))
+    console.print(counts_table(summary.counts))
     for name, fovs in summary.without_tracks.items():
         console.print(
             f"{name}: no tracks in {', '.join(fovs)}", style="yellow", soft_wrap=True, highlight=False
         )
     console.print(f"Wrote {summary.anchors_path}", style="green", soft_wrap=True, highlight=False)
+
+
+@app.command()
+@_plain_errors
+def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
+    anchors: Annotated[Path, typer.Argument(help="An anchors table (Parquet).", show_default=False)],
+    *,
+    batch_size: Annotated[int, typer.Option(help="Anchors in a batch.")] = 128,
+    experiment_aware: Annotated[bool, typer.Option(help="Every batch from one experiment.")] = True,
+    leaky: Annotated[float, typer.Option(help="Fraction of a batch from other experiments.")] = 0.0,
+    condition_balanced: Annotated[bool, typer.Option(help="Conditions in equal shares.")] = True,
+    temporal_enrichment: Annotated[
+        bool, typer.Option(help="Most of a batch near one focal time, drawn per batch.")
+    ] = False,
+    window_hours: Annotated[float, typer.Option(help="Half width of the focal window, in hours.")] = 2.0,
+    global_fraction: Annotated[float, typer.Option(help="Fraction of a batch outside the window.")] = 0.3,
+    seed: Annotated[int, typer.Option(help="Of the sampler.")] = 0,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs to compose and count.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON rather than tables.")] = False,
+) -> None:
+    """Compose epochs without reading a pixel; show what batches hold.
+
+    Shares asked for stand beside what was held, per experiment and condition.
+    Movies without conditions need --no-condition-balanced.
+
+    Example:
+    [green]viscy-data audit anchors.parquet --temporal-enrichment --leaky 0.1[/]
+    """
+    from viscy_data.anchors_file import read_anchors, read_metadata
+    from viscy_data.console import report_tables
+    from viscy_data.positives import Positives
+    from viscy_data.progress import progress_bar
+    from viscy_data.sampler import FlexibleBatchSampler
+
+    metadata, table = read_metadata(anchors), read_anchors(anchors)
+    frames = {one.name: metadata.tau.in_frames(one) for one in metadata.experiments.experiments}
+    sampler = FlexibleBatchSampler(
+        table[Positives(table, frames).has_positive],
+        batch_size=batch_size,
+        experiment_aware=experiment_aware,
+        leaky=leaky,
+        condition_balanced=condition_balanced,
+        temporal_enrichment=temporal_enrichment,
+        temporal_window_hours=window_hours,
+        temporal_global_fraction=global_fraction,
+        seed=seed,
+    )
+    batches = sampler.batches_per_epoch * epochs
+    with progress_bar("audit", batches, unit="batches", shown=not as_json) as advance:
+        report = sampler.report(epochs, advance=advance)
+    if as_json:
+        typer.echo(json.dumps(report.to_dict()))
+        return
+    for shown in report_tables(report):
+        Console().print(shown)
 
 
 def _positions(text: str | None) -> list[int] | None:
@@ -185,47 +238,3 @@ def _positions(text: str | None) -> list[int] | None:
         raise InvalidInputError(
             f"channels={text!r} must be positions with commas between, such as 0,1."
         ) from None
-
-
-def _movies_table(movies: Sequence["MovieSummary"]) -> Table:
-    table = Table(title="Movies")
-    for heading in (
-        "movie",
-        "frames",
-        "Y x X",
-        "channels",
-        "cells x frames",
-        "tracks",
-        "divisions",
-        "not stated",
-    ):
-        table.add_column(heading)
-    for movie in movies:
-        frames, _, _, rows, columns = movie.shape
-        counts = (movie.detections, movie.tracks, movie.divisions)
-        table.add_row(
-            movie.name,
-            str(frames),
-            f"{rows} x {columns}",
-            ", ".join(movie.channels),
-            *(f"{count:,}" for count in counts),
-            ", ".join(movie.not_stated),
-        )
-    return table
-
-
-def _counts_table(counts: Sequence["ConditionCounts"]) -> Table:
-    table = Table(title="Anchors", show_footer=True)
-    totals = [
-        sum(values) for values in zip(*((c.cells, c.anchors, c.valid_anchors) for c in counts), strict=True)
-    ]
-    table.add_column("experiment", "all")
-    table.add_column("condition")
-    for heading, total in zip(("cells", "anchors", "with a positive"), totals, strict=True):
-        table.add_column(heading, f"{total:,}", justify="right")
-    table.add_column("dropped")
-    for one in counts:
-        dropped = ", ".join(f"{count:,} {reason}" for reason, count in one.dropped.items() if count)
-        numbers = (f"{count:,}" for count in (one.cells, one.anchors, one.valid_anchors))
-        table.add_row(one.experiment, one.condition or "not known", *numbers, dropped or "none")
-    return table

@@ -95,7 +95,7 @@ def phenotype(hours: float, onset: NDArray[np.float64], response: NDArray[np.flo
 
     Examples
     --------
-    >>> phenotype(6.0, np.array([2.0, 9.0]), np.array([1.0, 1.0]))
+    >>> phenotype(5.5, np.array([2.0, 9.0]), np.array([1.0, 1.0]))
     array([0.5, 0. ])
     """
     progress = np.clip((hours - onset) / _GROWTH_HOURS, 0, 1)

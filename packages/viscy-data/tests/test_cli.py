@@ -1,0 +1,133 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from typer.testing import CliRunner, Result
+
+from viscy_data.anchors_file import read_anchors
+from viscy_data.cli import app
+from viscy_data.experiments import Experiments
+
+SIZES = ("--experiments=2", "--wells=2", "--fovs=1", "--frames=6", "--cells=6", "--size=128")
+
+
+def run(*arguments: object, code: int = 0) -> Result:
+    environment = {"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"}
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env=environment)
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli")
+    result = run("synthesize", "-o", folder, *SIZES)
+    assert str(folder / "experiments.yaml") in result.output
+    return folder
+
+
+@pytest.fixture(scope="module")
+def anchors(synthetic: Path) -> Path:
+    path = synthetic / "anchors.parquet"
+    result = run("index", synthetic / "experiments.yaml", "-o", path)
+    for word in ("synthetic_1", "infected", "uninfected", "with a positive", "dropped", str(path)):
+        assert word in result.output
+    return path
+
+
+def write_movie(path: Path, channels: int = 1) -> Path:
+    (path / "frames").mkdir(parents=True)
+    for t in range(3):
+        tifffile.imwrite(path / "frames" / f"t{t}.tif", np.full((channels, 70, 80), t + 1, np.uint8))
+    (path / "tracks.csv").write_text("track_id,t,y,x\n" + "".join(f"1,{t},30,40\n" for t in range(3)))
+    return path
+
+
+def test_synthesize_writes_what_was_asked(synthetic: Path) -> None:
+    assert len(Experiments.load(synthetic / "experiments.yaml").experiments) == 2
+
+
+def test_index_counts_what_it_writes(synthetic: Path, anchors: Path) -> None:
+    result = run("index", synthetic / "experiments.yaml", "-o", anchors, "--overwrite", "--tau-frames", 1, 2)
+    assert f"{len(read_anchors(anchors)):,}" in result.output
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--batch-size=16",),
+        ("--batch-size=16", "--no-experiment-aware", "--no-condition-balanced"),
+        ("--batch-size=16", "--temporal-enrichment", "--window-hours=1", "--leaky=0.2", "--epochs=3"),
+    ],
+)
+def test_audit_holds_what_was_asked(anchors: Path, options: tuple[str, ...]) -> None:
+    text = run("audit", anchors, *options).output
+    assert "asked" in text
+    assert ("synthetic_2" in text) == ("--no-experiment-aware" not in options)
+    report = json.loads(run("audit", anchors, *options, "--json").output)
+    assert report["batch_size"] == 16
+    assert report["epochs"] == (3 if "--epochs=3" in options else 1)
+    assert sum(report["batches_held"]) == report["batches"]
+    if "--no-condition-balanced" not in options:
+        assert np.allclose(report["stratum_held"], 8, atol=1)
+
+
+def test_convert_says_what_is_not_stated(tmp_path: Path) -> None:
+    result = run("convert", write_movie(tmp_path / "one"), "-o", tmp_path / "out")
+    line = next(line for line in result.output.splitlines() if "one" in line)
+    for word in ("interval_minutes", "pixel_size_um", "condition_wells", "start_hpi"):
+        assert word in line
+    assert (tmp_path / "out" / "experiments.yaml").is_file()
+
+
+def test_channels_are_chosen_by_position(tmp_path: Path) -> None:
+    movies = [write_movie(tmp_path / "one"), write_movie(tmp_path / "two", channels=2)]
+    refused = run("convert", *movies, "-o", tmp_path / "out", code=2)
+    assert "one: 1, two: 2" in refused.stderr
+    run("convert", *movies, "-o", tmp_path / "out", "--channels", "0")
+    named = run("convert", *movies, "-o", tmp_path / "other", "--channels", "first", code=2)
+    assert "channels='first' must be positions" in named.stderr
+
+
+def test_our_errors_are_one_message_without_a_traceback(synthetic: Path, anchors: Path) -> None:
+    for result in (
+        run("synthesize", "-o", synthetic, *SIZES, code=2),
+        run("synthesize", "-o", synthetic / "other", "--wells=1", code=2),
+        run("convert", synthetic / "absent", "-o", synthetic / "other", code=2),
+        run("index", synthetic / "absent.yaml", "-o", synthetic / "other.parquet", code=2),
+        run("index", synthetic / "experiments.yaml", "-o", anchors, code=2),
+        run("audit", synthetic / "experiments.yaml", code=2),
+        run("audit", anchors, "--batch-size=0", code=2),
+    ):
+        assert result.stderr.lstrip().startswith("Error: ")
+        assert "Traceback" not in result.output
+
+
+def test_markup_in_a_message_is_printed_as_it_is(tmp_path: Path) -> None:
+    result = run("convert", tmp_path / "[red]x", "-o", tmp_path / "out", code=2)
+    assert "[red]x" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["convert", "synthesize", "index", "audit"])
+def test_help_teaches_by_example(command: str) -> None:
+    text = run(command, "--help").output
+    assert re.search(rf"viscy-data {command} \S", text)
+    assert command in run("--help").output
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = ("torch", "tensorstore", "iohub", "zarr", "pandas", "numpy")
+    code = (
+        "import sys\n"
+        "from typer.testing import CliRunner\n"
+        "from viscy_data.cli import app\n"
+        "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
