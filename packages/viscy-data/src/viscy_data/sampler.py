@@ -17,7 +17,8 @@ from torch import distributed
 from torch.utils.data import Sampler
 
 from viscy_data import columns
-from viscy_data.composition.draw import BatchComposer, IndexBatch
+from viscy_data.composition.batch import IndexBatch
+from viscy_data.composition.draw import BatchComposer
 from viscy_data.composition.fingerprint import plan_text, table_fingerprint
 from viscy_data.composition.plan import (
     Balance,
@@ -36,7 +37,7 @@ from viscy_data.composition.shares import PLAN_NAMES
 from viscy_data.errors import InvalidInputError
 from viscy_data.labels import layout_of
 
-BLOCK = 64
+BLOCK = 256
 """Batches drawn at a time: enough that array operations, not Python, set the pace."""
 
 _FLAT_NAMES: Mapping[str, str] = {

@@ -4,7 +4,8 @@ Batch b of epoch e is a function of (table, plan, seed, e, b). `BatchPlan` says 
 hold, `AnchorLayout` is the table sorted once, `BatchComposer` turns batch numbers into rows.
 """
 
-from viscy_data.composition.draw import BatchComposer, IndexBatch
+from viscy_data.composition.batch import IndexBatch
+from viscy_data.composition.draw import BatchComposer
 from viscy_data.composition.layout import AnchorLayout, Labels
 from viscy_data.composition.plan import Balance, BatchPlan, Focus, Grouping
 from viscy_data.composition.report import CompositionReport, report_composition

@@ -8,11 +8,7 @@ is O(log N) per anchor, whatever the number of groups.
 """
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
-from math import ceil
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,69 +18,16 @@ from viscy_data.composition.endless import STRETCH, Draws, EndlessPools
 from viscy_data.composition.epochs import EpochSchedule, Visits
 from viscy_data.composition.focal import FocalDraws
 from viscy_data.composition.layout import AnchorLayout
+from viscy_data.composition.parts import PartCounts, PartSizes
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.purpose import Purpose
-from viscy_data.composition.quota import Mixture
-from viscy_data.composition.shares import PLAN_NAMES, Shares, TableShares
+from viscy_data.composition.shares import PLAN_NAMES, TableShares
 from viscy_data.errors import CompositionWarning, InvalidInputError
 
 Integers = NDArray[np.int64]
 
 CLOCK_TOLERANCE = 1e-4
 """Hours by which an anchor may miss the focal window: clock columns may be float32."""
-
-
-class IndexBatch(list[int]):
-    """Row indices of one batch; also says which batch it is.
-
-    Parameters
-    ----------
-    rows
-        Row indices.
-    epoch, number
-        Epoch and global batch number, from which a dataset keys what it draws for the batch.
-
-    Examples
-    --------
-    >>> batch = IndexBatch([4, 2], epoch=1, number=7)
-    >>> batch, batch.epoch, batch.number
-    ([4, 2], 1, 7)
-    """
-
-    def __init__(self, rows: Iterable[int] = (), *, epoch: int = 0, number: int = 0) -> None:
-        super().__init__(rows)
-        self.epoch = epoch
-        self.number = number
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _index_batch, (list(self), self.epoch, self.number)
-
-
-def _index_batch(rows: list[int], epoch: int, number: int) -> IndexBatch:
-    return IndexBatch(rows, epoch=epoch, number=number)
-
-
-@dataclass(frozen=True)
-class PartSizes:
-    """Anchors in each part of a batch.
-
-    Attributes
-    ----------
-    own, leaked
-        (inside, outside) the focal window; without one all are outside.
-    """
-
-    own: tuple[int, int]
-    leaked: tuple[int, int]
-
-    @classmethod
-    def of(cls, size: int, plan: BatchPlan) -> "PartSizes":
-        """Round the fractions of the plan for a batch of ``size``."""
-        leaked = min(round(size * plan.leak), size - 1)
-        outside = size if plan.window is None else round(size * plan.window.global_fraction)
-        leaked_outside = round(Fraction(leaked * outside, size))
-        own_outside = outside - leaked_outside
-        return cls((size - leaked - own_outside, own_outside), (leaked - leaked_outside, leaked_outside))
 
 
 class BatchComposer:
@@ -127,10 +70,9 @@ class BatchComposer:
             )
         self.shares = TableShares.of(plan, layout, names)
         self.sizes = [plan.batch_size] if drop_last or not remainder else [plan.batch_size, remainder]
-        self.parts = [PartSizes.of(size, plan) for size in self.sizes]
-        _warn_rounded_away(plan, self.parts[0], names)
+        self.parts = PartCounts(plan, self.sizes, self.shares)
+        _warn_rounded_away(plan, self.parts.parts[0], names)
         self.schedule = EpochSchedule(self.shares.groups, full, len(self.sizes) - 1, seed)
-        self._pattern, self._mixtures = self._patterns()
         self._pools, self._base, self._gap_at, self._gap = self._lay_pools()
         self._warn_small_cells()
 
@@ -148,51 +90,11 @@ class BatchComposer:
         """Return places in the layout instead of rows: an anchor's cell and time are near at hand."""
         number = np.asarray(numbers, dtype=np.int64)
         visits = self.schedule.visits(epoch, number)
-        counts = self._counts(visits)
+        counts = self.parts.taken(visits)
         sizes = counts.sum(axis=(1, 2))
         if self.plan.window is None:
             return self._draw_pools(epoch, visits, counts, np.arange(counts.shape[1])), sizes
         return self._draw_focal(epoch, number, visits, counts), sizes
-
-    def _patterns(self) -> tuple[Integers, list[tuple[Mixture, ...]]]:
-        """Return the pattern of each group, and for each pattern a mixture per batch size."""
-        leaked = self.shares.leaked or (None,) * len(self.shares.own)
-        number: dict[tuple[Shares, Shares | None], int] = {}
-        pattern = [
-            -1 if own is None else number.setdefault((own, leak), len(number))
-            for own, leak in zip(self.shares.own, leaked, strict=True)
-        ]
-        mixtures = [tuple(_mixture(self.plan, part, *shares) for part in self.parts) for shares in number]
-        return np.array(pattern), mixtures
-
-    def _by_pattern(self, visits: Visits, method: str) -> Integers:
-        pattern = self._pattern[visits.group]
-        leaves, strata = self._mixtures[0][0].base.shape
-        found = np.zeros((pattern.size, leaves, strata), dtype=np.int64)
-        for number in np.unique(pattern):
-            which = np.flatnonzero(pattern == number)
-            found[which] = getattr(self, method)(self._mixtures[number], visits[which])
-        return found
-
-    def _counts(self, visits: Visits) -> Integers:
-        """Return (batches, leaves, strata) anchors of each batch."""
-        return self._by_pattern(visits, "_turn")
-
-    def _drawn(self, visits: Visits) -> Integers:
-        """Return (batches, leaves, strata) anchors that the group drew before these visits."""
-        return self._by_pattern(visits, "_before")
-
-    @staticmethod
-    def _turn(mixtures: tuple[Mixture, ...], visits: Visits) -> Integers:
-        found = mixtures[0].turn(visits.full)
-        if visits.is_partial.any():
-            found[visits.is_partial] = mixtures[1].turn(visits.partial[visits.is_partial])
-        return found
-
-    @staticmethod
-    def _before(mixtures: tuple[Mixture, ...], visits: Visits) -> Integers:
-        found = mixtures[0].before(visits.full)
-        return found if len(mixtures) == 1 else found + mixtures[1].before(visits.partial)
 
     def _lay_pools(self) -> tuple[EndlessPools, Integers, Integers, Integers]:
         """Give the pools (own | leaked, stratum, group) numbers and say where their members stand.
@@ -202,41 +104,29 @@ class BatchComposer:
         """
         size = self.layout.size
         start = self.layout.start[:-1].reshape(size.shape)
-        visit = np.array(
-            [self._largest_visit(group) for group in range(size.shape[1])]
-        )  # groups, own | leaked, strata
         total = size.sum(axis=1, keepdims=True)
         members = np.stack([size, total - size])
         base = np.stack([start, np.broadcast_to(start[:, :1], size.shape)])
         gap_at = np.stack([size, start - start[:, :1]])
         gap = np.stack([np.zeros_like(size), size])
-        pools = EndlessPools(members.ravel(), visit.transpose(1, 2, 0).ravel(), self.seed)
+        pools = EndlessPools(members.ravel(), self.parts.largest().ravel(), self.seed)
         return pools, base.ravel(), gap_at.ravel(), gap.ravel()
-
-    def _largest_visit(self, group: int) -> NDArray[np.int64]:
-        """Return (own | leaked, strata): the most that one batch takes of either."""
-        leaked = self.shares.leaked[group] if self.shares.leaked is not None else None
-        shares = (self.shares.own[group], leaked)
-        sizes = (sum(self.parts[0].own), sum(self.parts[0].leaked))
-        strata = len(self.layout.strata.values)
-        most = [
-            [ceil(size * s) for s in share or [Fraction(0)] * strata]
-            for size, share in zip(sizes, shares, strict=True)
-        ]
-        return np.array(most, dtype=np.int64)
 
     def _draw_pools(self, epoch: int, visits: Visits, counts: Integers, halves: Integers) -> Integers:
         """Draw ``counts`` (batches, leaves, strata) from the pools; ``halves``: own or leaked, by leaf."""
         groups = len(self.layout.groups.values)
         strata = counts.shape[2]
         pool = (halves[:, None] * strata + np.arange(strata)) * groups + visits.group[:, None, None]
-        first = self._merged(self._drawn(visits), halves)
+        first = self._merged(self.parts.drawn(visits), halves)
         wanted = counts.ravel() > 0
         begin = end = first
         stretch = np.zeros(pool.shape, dtype=np.uint64)
         if self._pools.is_small[pool.ravel()[wanted]].any():
             head, tail, number = self.schedule.stretch(epoch, visits, STRETCH)
-            begin, end = self._merged(self._drawn(head), halves), self._merged(self._drawn(tail), halves)
+            begin, end = (
+                self._merged(self.parts.drawn(head), halves),
+                self._merged(self.parts.drawn(tail), halves),
+            )
             bits = keyed.words(self.seed, Purpose.STRETCH, epoch, visits.cycle, number)
             stretch = keyed.words(bits[:, None, None], pool)
         pool, first, count, begin, end = (part.ravel()[wanted] for part in (pool, first, counts, begin, end))
@@ -321,16 +211,6 @@ class BatchComposer:
                 stacklevel=2,
             )
 
-    def stratum_means(self) -> NDArray[np.float64]:
-        """Return (groups, strata) the exact mean anchors of each stratum in a batch of each group."""
-        means = np.zeros(self.layout.size.T.shape)
-        leaked = self.shares.leaked or (None,) * len(self.shares.own)
-        for group, shares in enumerate(zip(self.shares.own, leaked, strict=True)):
-            for size, share in zip((sum(self.parts[0].own), sum(self.parts[0].leaked)), shares, strict=True):
-                if share is not None:
-                    means[group] += [float(size * s) for s in share]
-        return means
-
     def cell_name(self, cell: int) -> str:
         """Return a cell's group and stratum for people."""
         stratum, group = divmod(cell, len(self.layout.groups.values))
@@ -340,17 +220,6 @@ class BatchComposer:
         if self.plan.balance is not None:
             parts.append(str(self.layout.strata.values[stratum]))
         return " / ".join(parts) or "the table"
-
-
-def _mixture(plan: BatchPlan, parts: PartSizes, own: Shares, leaked: Shares | None) -> Mixture:
-    if plan.window is None:
-        if leaked is None:
-            return Mixture.of([sum(parts.own)], [own])
-        return Mixture.of([sum(parts.own), sum(parts.leaked)], [own, leaked], [[0, 1]])
-    if leaked is None:
-        return Mixture.of(parts.own, [own, own], [[0, 1]])
-    nodes = [[0, 1], [2, 3], [0, 1, 2, 3]]
-    return Mixture.of([*parts.own, *parts.leaked], [own, own, leaked, leaked], nodes)
 
 
 def _warn_rounded_away(plan: BatchPlan, parts: PartSizes, names: Mapping[str, str]) -> None:

@@ -9,6 +9,7 @@ lands inside (Black and Rogaway 2002, "Ciphers with arbitrary finite domains"). 
 the cost of a value does not depend on n. All functions work elementwise on broadcast arrays.
 """
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -30,7 +31,7 @@ _MIX_2: Final = np.uint64(0x94D049BB133111EB)
 _START: Final = np.uint64(0x243F6A8885A308D3)
 _FOLD_1: Final = np.uint32(0x85EBCA6B)
 _FOLD_2: Final = np.uint32(0xC2B2AE35)
-_STEP: Final = np.uint32(0x9E3779B9)
+_STEPS: Final = tuple(np.uint32((turn + 1) * 0x9E3779B9 & 0xFFFFFFFF) for turn in range(_TINY_ROUNDS))
 
 
 def words(*key: ArrayLike) -> Words:
@@ -57,9 +58,20 @@ def words(*key: ArrayLike) -> Words:
     >>> words(7, np.arange(3)).shape
     (3,)
     """
+    leading = next((place for place, word in enumerate(key) if not isinstance(word, int)), len(key))
+    state = _mixed(key[:leading])
+    for word in key[leading:]:
+        state = _mix_in(state, np.atleast_1d(np.asarray(word)).astype(np.uint64))
+    return state
+
+
+@lru_cache(maxsize=256)
+def _mixed(key: tuple[int, ...]) -> Words:
+    """Mix plain integers; most keys of one block of batches begin with the same ones."""
     state = np.full(1, _START)
     for word in key:
-        state = _finalise((state ^ _as_words(word)) + _GOLDEN)
+        state = _mix_in(state, np.full(1, word & 0xFFFFFFFFFFFFFFFF, dtype=np.uint64))
+    state.flags.writeable = False
     return state
 
 
@@ -74,7 +86,7 @@ def below(bits: Words, bound: ArrayLike) -> NDArray[np.int64]:
     >>> below(np.array([0, 2**63, 2**64 - 1], np.uint64), 10).tolist()
     [0, 5, 9]
     """
-    limit = _as_words(bound)
+    limit = np.atleast_1d(np.asarray(bound)).astype(np.uint64)
     half = np.uint64(32)
     low = (bits & np.uint64(0xFFFFFFFF)) * limit >> half
     return ((bits >> half) * limit + low >> half).astype(np.int64)
@@ -115,13 +127,8 @@ def permute(index: ArrayLike, size: ArrayLike, key: ArrayLike) -> NDArray[np.int
     return value.astype(np.int64)
 
 
-def _as_words(value: ArrayLike) -> Words:
-    if isinstance(value, int):
-        return np.full(1, value & 0xFFFFFFFFFFFFFFFF, dtype=np.uint64)
-    return np.atleast_1d(np.asarray(value)).astype(np.uint64)
-
-
-def _finalise(state: Words) -> Words:
+def _mix_in(state: Words, word: Words) -> Words:
+    state = (state ^ word) + _GOLDEN
     state = (state ^ (state >> np.uint64(30))) * _MIX_1
     state = (state ^ (state >> np.uint64(27))) * _MIX_2
     return state ^ (state >> np.uint64(31))
@@ -159,7 +166,7 @@ def _feistel(rounds: range, place: Half, shift: Half, rows: Half, low_key: Half,
     mask = (np.uint32(1) << shift) - np.uint32(1)
     row, column = place >> shift, place & mask
     for turn in rounds:
-        step = np.full(1, turn + 1, dtype=np.uint32) * _STEP
+        step = _STEPS[turn]
         column = (column + _scramble(row + (low_key ^ step))) & mask
         # the top 16 bits times the number of rows (at most 2**16), high half: a number below rows
         row = row + ((_scramble(column + (high_key ^ step)) >> np.uint32(16)) * rows >> np.uint32(16))

@@ -147,20 +147,24 @@ class AnchorLayout:
 
 
 def _sort_by_cell(count: int, groups: Labels, strata: Labels) -> tuple[Rows, Integers]:
-    """Return the rows by cell, in table order inside a cell, and each cell's first place."""
-    dtype = np.uint32
+    """Return the rows by cell, in table order inside a cell, and each cell's first place.
+
+    Cell and row are packed into one integer and sorted in place: 16 bytes per anchor at the most.
+    """
     cells = len(groups.values) * len(strata.values)
     if cells == 1:
-        return np.arange(count, dtype=dtype), np.array([0, count])
-    key = np.zeros(count, dtype=np.uint64)
-    for labels, factor in ((groups, 1), (strata, len(groups.values))):
-        if labels.codes is not None:
-            key += labels.codes.astype(np.uint64) * np.uint64(factor)
-    start = np.concatenate([[0], np.cumsum(np.bincount(key.astype(np.int64), minlength=cells))])
+        return np.arange(count, dtype=np.uint32), np.array([0, count])
+    cell = np.zeros(count, dtype=np.int64)
+    if strata.codes is not None:
+        np.multiply(strata.codes, len(groups.values), out=cell, casting="unsafe", dtype=np.int64)
+    if groups.codes is not None:
+        cell += groups.codes
+    start = np.concatenate([[0], np.cumsum(np.bincount(cell, minlength=cells))])
+    key = cell.view(np.uint64)
     key <<= np.uint64(32)
-    key |= np.arange(count, dtype=np.uint64)
+    key |= np.arange(count, dtype=np.uint32)
     key.sort()
-    return key.astype(dtype), start.astype(np.int64)
+    return key.astype(np.uint32), start
 
 
 def _sort_by_time(
@@ -170,20 +174,36 @@ def _sort_by_time(
     found_times: list[NDArray[np.float64]] = []
     found_starts: list[Rows] = []
     cell_run = [0]
-    for low, high in pairwise(start):
-        cell = rows[low:high]
-        clock = times[cell]
-        order = np.argsort(clock, kind="stable")
-        clock = clock[order]
-        rows[low:high] = cell[order]
-        first = (
-            np.flatnonzero(np.concatenate([[True], clock[1:] != clock[:-1]])) if high > low else np.arange(0)
-        )
+    for low, high in pairwise(start.tolist()):
+        clock = _sorted_cell(rows[low:high], times)
+        first = np.flatnonzero(np.concatenate([[high > low], clock[1:] != clock[:-1]]))
         found_times.append(clock[first].astype(np.float64))
-        found_starts.append((first + low).astype(rows.dtype))
+        found_starts.append((first + low).astype(np.uint32))
         cell_run.append(cell_run[-1] + first.size)
-    ends = np.array([start[-1]], dtype=rows.dtype)
+    ends = np.array([start[-1]], dtype=np.uint32)
     return np.concatenate(found_times), np.concatenate([*found_starts, ends]), np.array(cell_run)
+
+
+def _sorted_cell(rows: Rows, times: NDArray[Any]) -> NDArray[Any]:
+    """Sort ``rows`` in place by time, then row; return their times, sorted.
+
+    float32 times are packed with their rows into one integer, which sorts in a third of the time.
+    """
+    clock = times[rows]
+    if clock.dtype != np.float32:
+        order = np.argsort(clock, kind="stable")
+        rows[:] = rows[order]
+        return np.asarray(clock[order])
+    bits = (clock + np.float32(0)).view(np.uint32)  # + 0 makes -0.0 a plain zero
+    sign = np.uint32(0x80000000)
+    key = np.where(bits & sign, ~bits, bits | sign).astype(np.uint64)
+    key <<= np.uint64(32)
+    key |= rows
+    key.sort()
+    rows[:] = key.astype(np.uint32)
+    key >>= np.uint64(32)
+    bits = key.astype(np.uint32)
+    return np.where(bits & sign, bits ^ sign, ~bits).view(np.float32)
 
 
 def _group_runs(

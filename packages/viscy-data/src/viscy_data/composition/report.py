@@ -174,7 +174,7 @@ class _Tally:
             strata=layout.strata.values,
             batches_asked=np.array([float(share * batches) for share in composer.shares.groups]),
             batches_held=self.group_batches,
-            stratum_asked=composer.stratum_means(),
+            stratum_asked=composer.parts.means(),
             stratum_held=self.held / np.maximum(self.group_batches, 1)[:, None],
             leak_asked=composer.plan.batch_size * composer.plan.leak,
             leak_held=self.leaked / batches,
