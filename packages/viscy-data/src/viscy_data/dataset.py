@@ -307,7 +307,7 @@ def _read_pair(parts: _Parts, rows: IntArray, positive_rows: IntArray) -> tuple[
         return _Pair(rows.copy(), positive_rows, patches, patches.copy()), failed
     patches, failures = parts.images.read(np.concatenate([rows, positive_rows]))
     failed = {place % len(rows): error for place, error in failures.items()}
-    return _Pair(rows.copy(), positive_rows, patches[: len(rows)], patches[len(rows) :].copy()), failed
+    return _Pair(rows.copy(), positive_rows, patches[: len(rows)], patches[len(rows) :]), failed
 
 
 def _key(rows: Sequence[int], asked: IntArray) -> tuple[int, int]:
