@@ -33,12 +33,27 @@ from viscy_data.synthetic.drawing import PAD, PATCH, draw
 from viscy_data.synthetic.recipe import INFECTED, UNINFECTED, Setup, make_setup
 from viscy_data.tracks import read_tracks
 
-SMALL = {"experiments": 2, "wells": 2, "fovs": 1, "frames": 12, "cells": 6, "size": 128, "seed": 3}
+
+def make(
+    out: Path, *, experiments: int = 2, frames: int = 12, seed: int = 3, overwrite: bool = False
+) -> Path:
+    return synthesize(
+        out,
+        experiments=experiments,
+        wells=2,
+        fovs=1,
+        frames=frames,
+        cells=6,
+        size=128,
+        seed=seed,
+        overwrite=overwrite,
+        progress=False,
+    ).parent
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return synthesize(tmp_path_factory.mktemp("small"), progress=False, **SMALL).parent
+    return make(tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(scope="module")
@@ -67,18 +82,18 @@ def test_same_seed_gives_the_same_bytes(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
     monkeypatch.setattr("viscy_data.synthetic.writing.os.cpu_count", lambda: threads)
-    again = synthesize(tmp_path / "again", progress=False, **SMALL).parent
+    again = make(tmp_path / "again")
     assert digests(again) == digests(small)
 
 
 def test_an_experiment_does_not_depend_on_how_many_there_are(small: Path, tmp_path: Path) -> None:
-    alone = synthesize(tmp_path, progress=False, **{**SMALL, "experiments": 1}).parent
+    alone = make(tmp_path, experiments=1)
     assert digests(alone / "synthetic_1") == digests(small / "synthetic_1")
     assert digests(small / "synthetic_1") != digests(small / "synthetic_2")
 
 
 def test_another_seed_gives_other_pixels_and_tracks(small: Path, tmp_path: Path) -> None:
-    other = synthesize(tmp_path, progress=False, **{**SMALL, "experiments": 1, "seed": 4}).parent
+    other = make(tmp_path, experiments=1, seed=4)
     before, after = digests(small / "synthetic_1"), digests(other / "synthetic_1")
     changed = {name for name in before if before[name] != after[name]}
     assert {Path(name).name for name in changed} >= {"tracks.csv"}
@@ -264,15 +279,14 @@ def test_more_cells_than_fit_are_refused() -> None:
 
 
 def test_output_is_refused_unless_it_may_be_replaced(small: Path, tmp_path: Path) -> None:
-    one = {**SMALL, "experiments": 1, "frames": 2}
     kept = tmp_path / "notes.txt"
     kept.write_text("mine")
-    synthesize(tmp_path, progress=False, **one)
+    make(tmp_path, experiments=1, frames=2)
     with pytest.raises(
         InvalidInputError, match=r"already holds synthetic_1, truth.parquet, experiments.yaml"
     ):
-        synthesize(tmp_path, progress=False, **one)
-    synthesize(tmp_path, progress=False, overwrite=True, **{**one, "seed": 9})
+        make(tmp_path, experiments=1, frames=2)
+    make(tmp_path, experiments=1, frames=2, seed=9, overwrite=True)
     assert "seed=9" in (tmp_path / "experiments.yaml").read_text()
     assert kept.read_text() == "mine"
 
@@ -283,5 +297,5 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr("viscy_data.synthetic.writing.write_tracks", fail)
     with pytest.raises(RuntimeError, match="disk is full"):
-        synthesize(tmp_path / "out", progress=False, **SMALL)
+        make(tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
