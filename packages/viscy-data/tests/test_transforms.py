@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from viscy_data.errors import InvalidInputError
-from viscy_data.transforms import Augment, Geometry, Intensity, blur, center_crop, drop_channels, gamma
+from viscy_data.intensities import blur, drop_channels, gamma
+from viscy_data.transforms import Augment, Geometry, Intensity, center_crop
 
 STILL = Geometry(flip=0.0, rotate_degrees=0.0, zoom=(1.0, 1.0))
 PLAIN = Intensity.none()

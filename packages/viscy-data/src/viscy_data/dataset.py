@@ -29,9 +29,9 @@ from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata
 from viscy_data.checks import is_whole
 from viscy_data.columns import EXPERIMENT
 from viscy_data.crops import common_pixel_size
-from viscy_data.errors import InvalidInputError, StoreError
+from viscy_data.errors import InvalidInputError
 from viscy_data.experiments import Experiments
-from viscy_data.images import Images, Patches
+from viscy_data.images import Images
 from viscy_data.normalization import Normalization, Normalizer, read_statistics, statistics_path
 from viscy_data.pairs import Pairs
 from viscy_data.patches import PatchShape, PatchTable
@@ -40,11 +40,11 @@ from viscy_data.replacement import Cells
 from viscy_data.sharing import Shared
 from viscy_data.store import MissingChunks, StoreReader
 from viscy_data.tau import TauRange
+from viscy_data.views import ViewReader, Views
 
 type IntArray = NDArray[np.int64]
 type Batch = dict[str, Any]
 
-_ATTEMPTS = 8
 _WORKER_SLOTS = 1024
 
 
@@ -92,16 +92,6 @@ class Reading:
     def __post_init__(self) -> None:
         if self.on_error not in ("raise", "skip"):
             raise InvalidInputError(f"on_error={self.on_error!r} must be 'raise' or 'skip'.")
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """What every process needs; workers map it from one file."""
-
-    pairs: Pairs
-    images: Images
-    cells: Cells
-    on_error: Literal["raise", "skip"]
 
 
 class AnchorDataset(Dataset[Batch]):
@@ -169,14 +159,9 @@ class AnchorDataset(Dataset[Batch]):
         if statistics is None and normalize is not None and not isinstance(anchors, pd.DataFrame):
             statistics = read_statistics(statistics_path(anchors))
         normalizer = _normalizer(normalize, statistics, patches, experiments)
-        self._parts = Shared(
-            _Parts(
-                pairs=pairs,
-                images=Images(reader, patches, (channels, z_window, *size), normalizer),
-                cells=Cells(pairs.anchors.iloc[: pairs.count], seed),
-                on_error=reading.on_error,
-            )
-        )
+        images = Images(reader, patches, (channels, z_window, *size), normalizer)
+        cells = Cells(pairs.anchors.iloc[: pairs.count], seed) if reading.on_error == "skip" else None
+        self._parts = Shared(ViewReader(pairs, images, cells))
         # One count per worker, in memory that all of them share.
         self._skipped = torch.zeros(_WORKER_SLOTS, dtype=torch.int64)
         self._skipped.share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -239,7 +224,10 @@ class AnchorDataset(Dataset[Batch]):
         asked = np.asarray(rows, dtype=np.int64).reshape(-1)
         if len(asked) == 0 or asked.min() < 0 or asked.max() >= len(self):
             raise InvalidInputError(f"rows={list(rows)[:8]!r} must be at least one of 0 .. {len(self) - 1}.")
-        taken = self._read(asked, *_key(rows, asked))
+        epoch, number = _key(rows, asked)
+        taken = self._parts.value.read(asked, epoch, number)
+        if taken.replaced:
+            self._count(taken, epoch, number)
         meta = self.anchors.take(taken.rows)
         return {
             "anchor": torch.from_numpy(taken.anchor),
@@ -249,65 +237,14 @@ class AnchorDataset(Dataset[Batch]):
             "anchor_meta": {str(name): _plain(meta[name]) for name in meta},
         }
 
-    def _read(self, rows: IntArray, epoch: int, number: int) -> "_Pair":
-        """Read both views, with stand-ins for what fails where they are asked for."""
-        parts = self._parts.value
-        positive_rows = parts.pairs.draw(rows, epoch=epoch, number=number, places=np.arange(len(rows)))
-        pair, failed = _read_pair(parts, rows, positive_rows)
-        if not failed:
-            return pair
-        if parts.on_error == "raise":
-            raise failed[min(failed)]
-        replaced = self._replace(pair, failed, epoch, number)
+    def _count(self, taken: Views, epoch: int, number: int) -> None:
         worker = get_worker_info()
-        self._skipped[0 if worker is None else (worker.id + 1) % _WORKER_SLOTS] += replaced
+        self._skipped[0 if worker is None else (worker.id + 1) % _WORKER_SLOTS] += taken.replaced
         warnings.warn(
-            f"{replaced} of {len(rows)} anchors were replaced by others of their experiment and condition "
-            f"(epoch {epoch}, batch {number}); the first because: {failed[min(failed)]}",
+            f"{taken.replaced} of {len(taken.rows)} anchors were replaced by others of their experiment and "
+            f"condition (epoch {epoch}, batch {number}); the first because: {taken.reason}",
             stacklevel=3,
         )
-        return pair
-
-    def _replace(self, pair: "_Pair", failed: dict[int, StoreError], epoch: int, number: int) -> int:
-        """Fill the places that failed, in place; return how many they were."""
-        parts = self._parts.value
-        tried = set(pair.rows.tolist())
-        waiting = dict(failed)
-        for attempt in range(_ATTEMPTS):
-            places = np.array(sorted(waiting))
-            for place in places.tolist():
-                stand_in = parts.cells.draw(int(pair.rows[place]), tried, (epoch, number, place, attempt))
-                if stand_in is None:
-                    raise waiting[place]
-                tried.add(stand_in)
-                pair.rows[place] = stand_in
-            pair.positive_rows[places] = parts.pairs.draw(
-                pair.rows[places], epoch=epoch, number=number, places=places
-            )
-            read, still = _read_pair(parts, pair.rows[places], pair.positive_rows[places])
-            pair.anchor[places], pair.positive[places] = read.anchor, read.positive
-            waiting = {int(places[i]): error for i, error in still.items()}
-            if not waiting:
-                return len(failed)
-        raise waiting[min(waiting)]
-
-
-@dataclass(frozen=True)
-class _Pair:
-    rows: IntArray
-    positive_rows: IntArray
-    anchor: Patches
-    positive: Patches
-
-
-def _read_pair(parts: _Parts, rows: IntArray, positive_rows: IntArray) -> tuple[_Pair, dict[int, StoreError]]:
-    """Read the patches of both views together; a place failed where either did."""
-    if parts.pairs.positives is None:
-        patches, failed = parts.images.read(rows)
-        return _Pair(rows.copy(), positive_rows, patches, patches.copy()), failed
-    patches, failures = parts.images.read(np.concatenate([rows, positive_rows]))
-    failed = {place % len(rows): error for place, error in failures.items()}
-    return _Pair(rows.copy(), positive_rows, patches[: len(rows)], patches[len(rows) :]), failed
 
 
 def _key(rows: Sequence[int], asked: IntArray) -> tuple[int, int]:
