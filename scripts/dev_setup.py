@@ -1,7 +1,8 @@
 """Set up a clone for development: ``uv run scripts/dev_setup.py``.
 
 Tells git how to keep uv.lock neutral (see ``neutral_lock.py``) and installs the pre-commit hooks.
-Both live in the clone's own ``.git``; running it again changes nothing.
+Both live in the clone's own ``.git``. Running it again changes nothing, but for settling uv.lock where
+``git status`` shows it as modified after uv completed it anew.
 """
 
 import subprocess
@@ -25,9 +26,17 @@ def configure_filter() -> None:
     _git_config(f"{FILTER}.required", "true")
 
 
+def settle_lock() -> None:
+    """Let git note that the completed uv.lock is the committed one, where it is; by its size it looks changed."""
+    same = subprocess.run(["git", "diff", "--quiet", "--", "uv.lock"], cwd=ROOT, check=False).returncode == 0
+    if same:
+        subprocess.run(["git", "add", "uv.lock"], cwd=ROOT, check=True)
+
+
 def main() -> None:
-    """Configure the filter, then the hooks."""
+    """Configure the filter, settle the lock, install the hooks."""
     configure_filter()
+    settle_lock()
     subprocess.run([sys.executable, "-m", "pre_commit", "install"], cwd=ROOT, check=True)
     print("This clone is set up: git keeps uv.lock neutral, and every commit is checked.")
 
