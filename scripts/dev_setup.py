@@ -27,7 +27,7 @@ def configure_filter() -> None:
 
 
 def settle_lock() -> None:
-    """Let git note that the completed uv.lock is the committed one, where it is; by its size it looks changed."""
+    """Let git note, where it is so, that the completed uv.lock is the committed one: its size differs."""
     same = subprocess.run(["git", "diff", "--quiet", "--", "uv.lock"], cwd=ROOT, check=False).returncode == 0
     if same:
         subprocess.run(["git", "add", "uv.lock"], cwd=ROOT, check=True)
