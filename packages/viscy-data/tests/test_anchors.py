@@ -297,3 +297,10 @@ def test_real_embryos_become_one_table(tmp_path: Path) -> None:
     own = table[table["experiment"].isin(names)].drop_duplicates(["experiment", "track_id"])
     assert anchors["lineage_id"].nunique() == (own["parent_track_id"] < 0).sum()
     assert anchors["global_track_id"].nunique() == len(own)
+
+
+def test_the_image_ends_where_its_last_pixel_does(tmp_path: Path) -> None:
+    path = simple(tmp_path, y=[0.0, 39.99, 40.0], x=20.0)
+    frame, dropped = build_anchors(experiment(path), FOVS, patch_size=(8, 8))
+    assert sorted(frame["y_crop"]) == [4, 36]
+    assert dropped == {"centre outside the image": 1}

@@ -143,7 +143,7 @@ def chi_square_is_small(drawn: list[int], expected: dict[int, float]) -> bool:
 
 
 @pytest.mark.parametrize("tau_per", ["anchor", "frame"])
-@pytest.mark.parametrize(("low", "high"), [(1, 6), (2, 5), (3, 3), (5, 9)])
+@pytest.mark.parametrize(("low", "high"), [(1, 6), (2, 3), (3, 3), (5, 9)])
 @pytest.mark.parametrize("decay", [0.0, 2.0])
 def test_frequencies_are_the_weights(
     tau_per: Literal["anchor", "frame"], low: int, high: int, decay: float

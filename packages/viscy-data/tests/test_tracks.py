@@ -340,3 +340,13 @@ def test_the_real_table_reads_the_same_from_csv_and_parquet(tmp_path: Path) -> N
     pd.testing.assert_frame_equal(tracks[0], tracks[1])
     assert len(tracks[0]) == 22568
     assert (tracks[0].drop_duplicates("track_id")["parent_track_id"] >= 0).sum() == 2 * 410
+
+
+@pytest.mark.parametrize(("start", "allowed"), [(1, True), (2, True), (3, False)])
+def test_a_parent_starts_no_later_than_its_child(tmp_path: Path, start: int, allowed: bool) -> None:
+    text = f"track_id,t,y,x,parent_track_id\n1,{start},1,1,-1\n2,2,1,1,1\n"
+    if allowed:
+        assert len(read(text, tmp_path)) == 2
+    else:
+        with pytest.raises(TracksError, match="line 3, .*parent 1 starts at t=3, after its child 2 at t=2"):
+            read(text, tmp_path)
