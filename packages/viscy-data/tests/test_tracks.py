@@ -348,5 +348,5 @@ def test_a_parent_starts_no_later_than_its_child(tmp_path: Path, start: int, all
     if allowed:
         assert len(read(text, tmp_path)) == 2
     else:
-        with pytest.raises(TracksError, match="line 3, .*parent 1 starts at t=3, after its child 2 at t=2"):
+        with pytest.raises(TracksError, match=r"line 3, .*parent 1 starts at t=3, after its child 2 at t=2"):
             read(text, tmp_path)
