@@ -96,9 +96,9 @@ def divide(above: FloatArray | IntArray, below: FloatArray | IntArray, *, fill: 
     return quotient
 
 
-def centre(embedding: FloatArray) -> FloatArray:
-    """Subtract the mean row; what is left of rounding counts as zero."""
-    centred = embedding - embedding.mean(axis=0)
+def centre(embedding: FloatArray, mean: FloatArray | None = None) -> FloatArray:
+    """Subtract the mean row, or another; what is left of rounding counts as zero."""
+    centred = embedding - (embedding.mean(axis=0) if mean is None else mean)
     rounding = 1e-9 * np.abs(embedding).max()
     return np.where(np.abs(centred) <= rounding, 0.0, centred)
 

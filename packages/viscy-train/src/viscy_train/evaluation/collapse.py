@@ -24,7 +24,7 @@ EFFECTIVE_RANK = Definition(
     "exp(entropy of the normalised singular values of the centred embedding). Shuffled: each feature dealt "
     "out anew among cells, the rank of independent features of the same scale.",
 )
-_REPLICATES = 100  # a replicate costs an N x D x D product; a rank needs no finer tail
+_REPLICATES = 60  # a replicate costs an N x D x D product; a rank needs no finer tail
 
 
 def effective_rank(embedding: EmbeddingArray) -> float:
@@ -87,6 +87,6 @@ def collapse(
 
 
 def _weighted_rank(array: FloatArray, weights: FloatArray) -> float:
-    drawn = np.repeat(array, weights.astype(np.int64), axis=0)
-    centred = centre(drawn)
-    return _rank_of(centred.T @ centred)
+    mean = weights @ array / weights.sum()
+    drawn = centre(array, mean) * np.sqrt(weights)[:, None]
+    return _rank_of(drawn.T @ drawn)

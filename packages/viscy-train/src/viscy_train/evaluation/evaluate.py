@@ -16,7 +16,7 @@ import pandas as pd
 
 from viscy_data import columns
 from viscy_data.errors import InvalidInputError
-from viscy_train.evaluation.arrays import BoolArray, EmbeddingArray, IntArray, as_embedding
+from viscy_train.evaluation.arrays import BoolArray, EmbeddingArray, as_embedding
 from viscy_train.evaluation.bootstrap import Resampling
 from viscy_train.evaluation.groups import MEASURES, Cells, codes_of
 from viscy_train.evaluation.metric import NotAvailable, Outcome
@@ -130,7 +130,7 @@ def evaluate_arrays(
     resampling = resampling or Resampling()
     array = as_embedding(embedding)
     _check(array.shape[0], obs)
-    kept = _thin(codes_of(obs[columns.LINEAGE_ID]), max_cells, resampling)
+    kept = thin(obs[columns.LINEAGE_ID], max_cells, resampling)
     cells = Cells.of(array[kept], obs[kept])
     outcomes: list[Outcome] = []
     for name, measure in MEASURES:
@@ -148,11 +148,11 @@ def _check(rows: int, obs: pd.DataFrame) -> None:
         raise InvalidInputError(f"len(obs)={len(obs)}, but the embedding has {rows} rows")
 
 
-def _thin(lineage: IntArray, max_cells: int, resampling: Resampling) -> BoolArray:
-    """Keep whole lineages, in random order, until they hold `max_cells` rows."""
-    _, member, counts = np.unique(lineage, return_inverse=True, return_counts=True)
+def thin(lineage: "pd.Series[Any]", max_cells: int, resampling: Resampling) -> BoolArray:
+    """Choose whole lineages, drawn evenly, until they hold `max_cells` rows; (N,)."""
     if lineage.size <= max_cells:
         return np.ones(lineage.size, dtype=np.bool_)
+    _, member, counts = np.unique(codes_of(lineage), return_inverse=True, return_counts=True)
     order = resampling.generator(99).permutation(counts.size)
     fits = np.zeros(counts.size, dtype=np.bool_)
     fits[order[: max(1, np.searchsorted(np.cumsum(counts[order]), max_cells, side="right"))]] = True

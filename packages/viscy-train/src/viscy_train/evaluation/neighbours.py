@@ -45,6 +45,10 @@ def _nearest_of_block(
 ) -> IntArray:
     similarity = unit[block] @ unit[members].T
     similarity[own[block][:, None] == own[members][None, :]] = -np.inf
+    if k == 1:
+        places = similarity.argmax(axis=1)
+        exists = np.isfinite(similarity[np.arange(block.size), places])
+        return np.where(exists, members[places], NONE)[:, None]
     kept = min(k, members.size)
     places = np.argpartition(-similarity, kept - 1, axis=1)[:, :kept]
     near = np.take_along_axis(similarity, places, axis=1)

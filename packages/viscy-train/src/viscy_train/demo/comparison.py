@@ -1,0 +1,102 @@
+"""Three embeddings of the same cells, measured in the same way.
+
+*composed*: the encoder trained on composed batches. *random*: the same encoder trained for the same steps
+on random batches. *raw*: principal components of the normalised pixels that the encoders see, as many as
+the embeddings are wide.
+
+Encoders are trained on all experiments and see no label; only the probe leaves an experiment out. (With
+balance on, conditions decide which cells meet in a batch, and nothing else.)
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+
+from viscy_data import columns
+from viscy_data.dataset import AnchorDataset
+from viscy_data.normalization import read_statistics, statistics_path
+from viscy_data.progress import progress_bar
+from viscy_data.transforms import center_crop
+from viscy_train.demo.settings import DemoSettings
+from viscy_train.demo.source import Source
+from viscy_train.demo.training import Trained
+from viscy_train.embed import embed
+from viscy_train.evaluation import Evaluation, Resampling, evaluate_arrays, read_embeddings
+from viscy_train.evaluation.evaluate import thin
+from viscy_train.evaluation.groups import MEASURES
+
+COMPOSED, RANDOM, RAW = "composed batches", "random batches", "raw pixels, PCA"
+
+_PATCHES_AT_ONCE = 512
+
+type FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Embeddings of the cells of `obs`, and their evaluations, by name of the embedding."""
+
+    obs: pd.DataFrame
+    embeddings: Mapping[str, FloatArray]
+    evaluations: Mapping[str, Evaluation]
+
+
+def compare(
+    trained: Mapping[str, Trained], source: Source, settings: DemoSettings, out: Path, *, progress: bool
+) -> Comparison:
+    """Embed the cells, write ``NAME.zarr`` for each encoder, and evaluate."""
+    cells = evaluated_cells(source, settings)
+    embeddings: dict[str, FloatArray] = {}
+    for name, one in trained.items():
+        path = out / f"{name.split()[0]}.zarr"
+        config = {"batches": name, "settings": repr(settings), "model": dict(one.module.hparams)}
+        embed(one.module, cells, path, config=config, overwrite=True, progress=progress)
+        embeddings[name] = read_embeddings(path).embedding
+    width = next(iter(embeddings.values())).shape[1]
+    embeddings[RAW] = pixel_components(cells, width, settings, progress=progress)
+    obs = cells.anchors
+    steps = len(embeddings) * len(MEASURES)
+    with progress_bar("evaluate", steps, unit="groups of metrics", shown=progress) as advance:
+        resampling = Resampling(settings.replicates, shuffles=settings.shuffles, seed=settings.seed)
+        evaluations = {
+            name: evaluate_arrays(array, obs, resampling=resampling, progress=lambda _: advance(1))
+            for name, array in embeddings.items()
+        }
+    for name, evaluation in evaluations.items():
+        evaluation.write(out / f"metrics_{name.split()[0]}.json")
+    return Comparison(obs, embeddings, evaluations)
+
+
+def evaluated_cells(source: Source, settings: DemoSettings) -> AnchorDataset:
+    """Return a dataset of the cells to evaluate: whole lineages, drawn evenly."""
+    anchors = source.anchors
+    kept = thin(anchors[columns.LINEAGE_ID], settings.max_cells, Resampling(seed=settings.seed))
+    return AnchorDataset(
+        anchors[kept],
+        experiments=source.experiments,
+        patch_size=source.metadata.patch_size,
+        positive="self",
+        statistics=read_statistics(statistics_path(source.anchors_path)),
+    )
+
+
+def pixel_components(
+    cells: AnchorDataset, width: int, settings: DemoSettings, *, progress: bool
+) -> FloatArray:
+    """Return principal components (N, width) of the patches that the encoders see."""
+    parts: list[Any] = []
+    with progress_bar("raw pixels", len(cells), unit="cells", shown=progress) as advance:
+        for start in range(0, len(cells), _PATCHES_AT_ONCE):
+            rows = range(start, min(start + _PATCHES_AT_ONCE, len(cells)))
+            patches = cells.__getitems__(rows)["anchor"]
+            parts.append(center_crop(patches, (settings.crop, settings.crop)).flatten(1).numpy())
+            advance(len(rows))
+    pixels = np.concatenate(parts)
+    components = PCA(min(width, *pixels.shape), svd_solver="randomized", random_state=settings.seed)
+    return np.asarray(components.fit_transform(pixels), dtype=np.float32)

@@ -1,0 +1,130 @@
+"""The demo's pictures: which arrays the report draws."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.manifold import TSNE
+
+from viscy_data import columns
+from viscy_data.dataset import AnchorDataset
+from viscy_data.transforms import center_crop
+from viscy_train.demo.comparison import Comparison
+from viscy_train.demo.settings import DemoSettings
+from viscy_train.demo.source import Source
+from viscy_train.demo.training import Trained
+from viscy_train.evaluation import Metric, Resampling
+from viscy_train.evaluation.arrays import unit_rows
+from viscy_train.evaluation.evaluate import thin
+from viscy_train.report import (
+    CONDITION_COLOURS,
+    EXPERIMENT_COLOURS,
+    BatchLabels,
+    batches_figure,
+    maps_figure,
+    metrics_figure,
+    patches_figure,
+)
+
+SHOWN = (
+    "condition_left_out/balanced_accuracy",
+    "experiment_leakage/balanced_accuracy",
+    "experiment_mixing",
+    "retrieval/across_experiments",
+    "retrieval/next_frame",
+    "smoothness",
+)
+"""Metrics that are drawn; the table has all of them."""
+
+_BATCHES = 20
+_PAIRS = 10
+
+type Codes = tuple[NDArray[np.int64], list[str]]
+
+
+def coded(column: "pd.Series[Any]") -> Codes:
+    """Return codes in sorted order of the names, -1 where missing, and the names."""
+    codes, names = pd.factorize(column.astype(object), sort=True)
+    return codes.astype(np.int64), [str(name) for name in names]
+
+
+def time_of(anchors: pd.DataFrame, source: Source) -> tuple[NDArray[np.float64], str]:
+    """Return hours post infection where all are known, else frames, and what they are called."""
+    if source.has_hours:
+        return anchors[columns.HOURS].to_numpy(np.float64), "hours post infection"
+    return anchors[columns.T].to_numpy(np.float64), "frame"
+
+
+def batches_picture(trained: Mapping[str, Trained], source: Source) -> bytes:
+    """Draw the first batches of each kind."""
+    anchors = next(iter(trained.values())).data.dataset.anchors
+    experiment, experiments = coded(anchors[columns.EXPERIMENT])
+    condition, conditions = coded(anchors[columns.CONDITION])
+    time, name = time_of(anchors, source)
+    kinds = {}
+    for title, one in trained.items():
+        batches = min(_BATCHES, len(one.data.train_sampler))
+        rows = np.array([one.data.train_sampler.batch(number, epoch=0) for number in range(batches)])
+        kinds[title] = BatchLabels(experiment[rows], condition[rows], time[rows])
+    return batches_figure(kinds, experiments, conditions, name)
+
+
+def pairs_picture(trained: Trained, source: Source, settings: DemoSettings) -> bytes:
+    """Draw anchors above their positives, cells spread over experiments and conditions."""
+    dataset = trained.data.dataset
+    batch = dataset.__getitems__(_spread(dataset, settings.seed))
+    views = [
+        center_crop(batch[view], (settings.crop, settings.crop))[:, :, 0].numpy()
+        for view in ("anchor", "positive")
+    ]
+    rows, positives = batch["rows"].numpy(), batch["positive_rows"].numpy()
+    anchors = dataset.anchors
+    later = anchors[columns.T].to_numpy()[positives] - anchors[columns.T].to_numpy()[rows]
+    told = anchors[columns.CONDITION].astype(object).where(anchors[columns.CONDITION].notna(), "")
+    names = [
+        f"{anchors[columns.EXPERIMENT].iloc[row]}\n{told.iloc[row]}\n{step:+d} frames".replace("\n\n", "\n")
+        for row, step in zip(rows, later, strict=True)
+    ]
+    return patches_figure(views[0], views[1], names, source.channels)
+
+
+def _spread(dataset: AnchorDataset, seed: int) -> list[int]:
+    """Draw rows so that experiments and conditions take turns."""
+    valid = dataset.valid_anchors
+    cells = valid.groupby([columns.EXPERIMENT, columns.CONDITION], observed=True, dropna=False).ngroup()
+    order = np.random.default_rng(seed).permutation(len(valid))
+    turn = pd.Series(cells.to_numpy()[order]).groupby(cells.to_numpy()[order]).cumcount().to_numpy()
+    chosen: list[int] = order[np.lexsort((cells.to_numpy()[order], turn))][:_PAIRS].tolist()
+    return sorted(chosen)
+
+
+def maps_picture(comparison: Comparison, source: Source, settings: DemoSettings) -> bytes:
+    """Draw t-SNE maps of the same cells for each embedding."""
+    obs = comparison.obs
+    rows = np.flatnonzero(thin(obs[columns.LINEAGE_ID], settings.map_cells, Resampling(seed=settings.seed)))
+    shown = obs.iloc[rows]
+    maps = {name: _map(array[rows], settings.seed) for name, array in comparison.embeddings.items()}
+    labels = {"experiment": (*coded(shown[columns.EXPERIMENT]), EXPERIMENT_COLOURS)}
+    if source.has_conditions:
+        labels["condition"] = (*coded(shown[columns.CONDITION]), CONDITION_COLOURS)
+    return maps_figure(maps, labels, time_of(shown, source))
+
+
+def _map(embedding: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
+    unit = unit_rows(embedding.astype(np.float64))
+    perplexity = min(30.0, (len(unit) - 1) / 3)
+    plane = TSNE(perplexity=perplexity, init="pca", random_state=seed, max_iter=500)
+    return np.asarray(plane.fit_transform(unit), dtype=np.float64)
+
+
+def metrics_picture(comparison: Comparison) -> bytes:
+    """Draw the metrics that are available for all embeddings."""
+    drawn: dict[str, dict[str, Metric]] = {}
+    for key in SHOWN:
+        found = {name: one[key] for name, one in comparison.evaluations.items()}
+        metrics = {name: one for name, one in found.items() if isinstance(one, Metric)}
+        if len(metrics) == len(found):
+            drawn[next(iter(metrics.values())).definition.title] = metrics
+    return metrics_figure(drawn)

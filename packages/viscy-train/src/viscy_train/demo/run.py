@@ -1,0 +1,122 @@
+"""The demo from one call: data, batches, two trainings, three embeddings, one report.
+
+What a demo writes into its folder: ``data/`` (where it makes its own), ``anchors.parquet`` and its
+statistics, ``NAME.ckpt``, ``NAME.zarr``, ``metrics_NAME.json``, ``demo.json`` and ``report.html``.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from viscy_data.errors import InvalidInputError
+from viscy_train.demo.comparison import COMPOSED, RANDOM, Comparison, compare
+from viscy_train.demo.settings import FULL_MINUTES, DemoSettings
+from viscy_train.demo.source import prepare
+from viscy_train.demo.story import provenance, tell
+from viscy_train.demo.training import composed_batches, random_batches, train
+from viscy_train.demo.verdict import Verdict, judge
+from viscy_train.report import write_page
+
+RESULT = "demo.json"
+REPORT = "report.html"
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What a demo found.
+
+    Attributes
+    ----------
+    report : Path
+        The HTML file.
+    verdict : Verdict
+    comparison : Comparison
+        Embeddings and their evaluations.
+    """
+
+    report: Path
+    verdict: Verdict
+    comparison: Comparison
+
+
+def run_demo(
+    *,
+    data: str | Path | None = None,
+    movies: Sequence[str | Path] = (),
+    out: str | Path = "demo",
+    minutes: float = FULL_MINUTES,
+    seed: int = 0,
+    smallest: bool = False,
+    settings: DemoSettings | None = None,
+    progress: bool = True,
+) -> DemoResult:
+    """Run the whole demo and write its report.
+
+    Parameters
+    ----------
+    data : str or Path, optional
+        An experiments file.
+    movies : sequence of str or Path
+        Folders of movies. With neither, experiments are synthesised.
+    out : str or Path
+        Folder for everything that is written; made when it does not exist.
+    minutes : float
+        Time for all of it on two cores; the number of training steps is proportional to it.
+    seed : int
+    smallest : bool
+        Just enough to see that everything runs.
+    settings : DemoSettings, optional
+        In place of those that follow from `minutes`, `seed` and `smallest`.
+    progress : bool
+        Show progress bars, and the finding at the end.
+
+    Returns
+    -------
+    DemoResult
+
+    Raises
+    ------
+    InvalidInputError
+        If arguments exclude each other, the input cannot be used, or `out` holds something that no demo
+        wrote.
+    """
+    chosen = settings or DemoSettings.of(seed=seed, minutes=minutes, smallest=smallest)
+    folder = Path(out)
+    _claim(folder)
+    source = prepare(
+        None if data is None else Path(data), [Path(one) for one in movies], folder, chosen, progress=progress
+    )
+    kinds = {COMPOSED: composed_batches(source, chosen), RANDOM: random_batches(source, chosen)}
+    trained = {name: train(name, batches, source, chosen, folder) for name, batches in kinds.items()}
+    comparison = compare(trained, source, chosen, folder, progress=progress)
+    verdict = judge(comparison.evaluations)
+    write_page(tell(source, trained, comparison, verdict, chosen), folder / REPORT)
+    found: dict[str, object] = {
+        "verdict": asdict(verdict),
+        "notes": source.notes,
+        "provenance": provenance(source, trained, chosen),
+        "metrics": {name: one.to_dict() for name, one in comparison.evaluations.items()},
+    }
+    _write(folder / RESULT, found)
+    if progress:
+        sys.stderr.write(f"{verdict.text}\nreport: {folder / REPORT}\n")
+    return DemoResult(folder / REPORT, verdict, comparison)
+
+
+def _claim(folder: Path) -> None:
+    """Make the folder, or take one that an earlier demo has written."""
+    mark = folder / RESULT
+    if folder.exists() and any(folder.iterdir()) and not mark.exists():
+        raise InvalidInputError(
+            f"out={str(folder)!r} is not empty and no demo wrote it; choose another folder"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(mark, {"finished": False})
+
+
+def _write(path: Path, content: dict[str, object]) -> None:
+    beside = path.with_name(f"{path.name}.part")
+    beside.write_text(json.dumps(content, indent=1))
+    beside.replace(path)
