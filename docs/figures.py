@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from viscy_data.composition import IndexBatch
 from viscy_data.sampler import FlexibleBatchSampler
 
 type IntArray = NDArray[np.int64]
@@ -175,7 +176,7 @@ def _grid_of_ranks(panel: Axes, cells: pd.DataFrame, *, ranks: int, shown: int) 
     built = np.full((ranks, shown), np.nan)
     for rank in range(ranks):
         own = FlexibleBatchSampler(cells, BATCH, condition_balanced=False, num_replicas=ranks, rank=rank)
-        numbers = [batch.number for batch in own if batch.number < shown]
+        numbers = [batch.number for batch in own if isinstance(batch, IndexBatch) and batch.number < shown]
         built[rank, numbers] = rank
     panel.imshow(built, cmap="Set2", aspect="auto", vmin=0, vmax=7)
     panel.set(xlabel="batch", ylabel="rank", title="which rank builds which batch")
