@@ -15,8 +15,9 @@ from viscy_data import columns
 from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata
 from viscy_data.convert import convert
 from viscy_data.errors import InvalidInputError
-from viscy_data.experiments import Experiments
+from viscy_data.experiments import Experiment, Experiments
 from viscy_data.index import IndexSummary, build_index
+from viscy_data.store import describe
 from viscy_data.synthetic import synthesize
 from viscy_data.tau import TauRange
 from viscy_train.demo.settings import DemoSettings
@@ -108,13 +109,11 @@ def _describe(origin: Origin, summary: IndexSummary) -> Source:
     metadata = read_metadata(summary.anchors_path)
     has_conditions = bool(anchors[columns.CONDITION].notna().all())
     has_hours = bool(anchors[columns.HOURS].notna().all())
-    notes = _notes(metadata, summary, has_conditions=has_conditions, has_hours=has_hours)
+    notes = _notes(metadata, has_conditions=has_conditions, has_hours=has_hours)
     return Source(origin, summary.anchors_path, anchors, metadata, summary, has_conditions, has_hours, notes)
 
 
-def _notes(
-    metadata: AnchorsMetadata, summary: IndexSummary, *, has_conditions: bool, has_hours: bool
-) -> tuple[str, ...]:
+def _notes(metadata: AnchorsMetadata, *, has_conditions: bool, has_hours: bool) -> tuple[str, ...]:
     every = metadata.experiments.experiments
     without = {
         "condition": [one.name for one in every if one.condition_wells is None],
@@ -139,11 +138,20 @@ def _notes(
             f"A positive is {low} to {high} frames away, since not every interval is known: its time differs "
             "between experiments."
         )
-    if summary.common_pixel_size_um is None:
-        notes.append("Not every pixel size is known: patches are cut in pixels, nothing is resampled.")
+    unsized = [one.name for one in every if not _has_pixel_size(one)]
+    if unsized:
+        notes.append(
+            f"No pixel size is known for {_list(unsized)}: patches are cut in pixels, not resampled."
+        )
     if len(every) < 2:
         notes.append("There is one experiment: leakage and mixing cannot be measured.")
     return tuple(notes)
+
+
+def _has_pixel_size(experiment: Experiment) -> bool:
+    return experiment.pixel_size_um is not None or all(
+        fov.pixel_size_um is not None for fov in describe(experiment)
+    )
 
 
 def _list(names: Sequence[str]) -> str:

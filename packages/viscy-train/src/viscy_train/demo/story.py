@@ -149,7 +149,7 @@ def _losses(trained: Mapping[str, Trained]) -> Section:
     picture = Picture(
         loss_figure({name: one.losses for name, one in trained.items()}),
         "Loss against training step for both encoders",
-        "The two losses cannot be compared: cells of one experiment are harder to tell apart than cells of several.",
+        "Not comparable with each other: cells of one experiment are harder to tell apart than of several.",
     )
     return Section("Training", "Same encoder, first weights, augmentation and number of steps.", (picture,))
 

@@ -101,8 +101,8 @@ def train(name: str, batches: BatchOptions, source: Source, settings: DemoSettin
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         trainer.fit(module, datamodule=data)
-    trainer.save_checkpoint(out / f"{name.split()[0]}.ckpt")
-    said = dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, UserWarning))
+    trainer.save_checkpoint(out / f"{name.split(maxsplit=1)[0]}.ckpt")
+    said = dict.fromkeys(str(one.message) for one in caught if "viscy_" in one.filename)
     return Trained(module.cpu(), data, np.array(losses.values), tuple(said))
 
 

@@ -57,11 +57,10 @@ def batches_figure(
         legend(grid[0, -1], experiments, EXPERIMENT_COLOURS, "experiment")
         legend(grid[1, -1], conditions, CONDITION_COLOURS, "condition")
         if conditions:
-            shades = ", ".join(("dark", "light", "lighter")[: len(conditions)])
             grid[0, -1].text(
                 1.02,
                 0.0,
-                f"shades: {shades}\n= conditions below",
+                f"dark: {conditions[0]}\nlight: {conditions[-1]}",
                 transform=grid[0, -1].transAxes,
                 fontsize=7.5,
                 color="#59636e",
@@ -103,7 +102,7 @@ def metrics_figure(metrics: Mapping[str, Mapping[str, Metric]]) -> bytes:
     """
     columns = 3
     rows = -(-len(metrics) // columns)
-    with drawing(10.4, 1.55 * rows + 0.2) as figure:
+    with drawing(10.4, 1.75 * rows + 0.2) as figure:
         grid = figure.subplots(rows, columns, squeeze=False)
         for axes, (title, values) in zip(grid.ravel(), metrics.items(), strict=False):
             _panel(axes, title, values)
@@ -114,7 +113,12 @@ def metrics_figure(metrics: Mapping[str, Mapping[str, Metric]]) -> bytes:
 
 def _panel(axes: Axes, title: str, values: Mapping[str, Metric]) -> None:
     better = next(iter(values.values())).definition.better
-    axes.set_title(f"{title}  {'→' if better == 'higher' else '←'} better", fontsize=8.5)
+    axes.set_title(title, fontsize=9)
+    axes.set_xlabel(
+        "better →" if better == "higher" else "← better",
+        fontsize=7.5,
+        loc="right" if better == "higher" else "left",
+    )
     places = -np.arange(len(values), dtype=float)
     for place, (metric, colour) in zip(
         places, zip(values.values(), EMBEDDING_COLOURS, strict=False), strict=True
