@@ -2,6 +2,8 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,11 @@ import pytest
 import tifffile
 from typer.testing import CliRunner, Result
 
+from viscy_data import cli
 from viscy_data.anchors_file import read_anchors
 from viscy_data.cli import app
 from viscy_data.experiments import Experiments
+from viscy_data.synthetic import Recipe
 
 SIZES = ("--experiments=2", "--wells=2", "--fovs=1", "--frames=6", "--cells=6", "--size=128")
 
@@ -50,6 +54,13 @@ def write_movie(path: Path, channels: int = 1) -> Path:
 
 def test_synthesize_writes_what_was_asked(synthetic: Path) -> None:
     assert len(Experiments.load(synthetic / "experiments.yaml").experiments) == 2
+
+
+def test_defaults_are_those_of_the_recipe() -> None:
+    # They stand twice so that --help need not import NumPy.
+    parameters = signature(cli.synthesize).parameters
+    for field in fields(Recipe):
+        assert parameters[field.name].default == field.default
 
 
 def test_index_counts_what_it_writes(synthetic: Path, anchors: Path) -> None:
