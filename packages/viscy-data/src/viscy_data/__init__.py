@@ -8,29 +8,159 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from viscy_data.anchors import build_anchors
+    from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata, write_anchors
+    from viscy_data.composition.batch import IndexBatch
+    from viscy_data.composition.plan import Balance, BatchPlan, Focus, Grouping
+    from viscy_data.composition.report import CompositionReport
+    from viscy_data.convert import convert
+    from viscy_data.dataset import AnchorDataset, Pairing, Reading
     from viscy_data.errors import (
+        CompositionWarning,
         ExperimentsFileError,
         InvalidInputError,
         StoreError,
         TracksError,
         ViscyDataError,
+        suggest,
     )
+    from viscy_data.experiments import Experiment, Experiments, FovInfo
+    from viscy_data.index import IndexSummary, build_index
+    from viscy_data.loader import anchor_loader
+    from viscy_data.normalization import (
+        compute_statistics,
+        read_statistics,
+        statistics_path,
+        write_statistics,
+    )
+    from viscy_data.positives import Positives
+    from viscy_data.progress import progress_bar
+    from viscy_data.sampler import FlexibleBatchSampler
+    from viscy_data.splits import leave_one_out, split_lineages
+    from viscy_data.store import StoreReader, describe
+    from viscy_data.synthetic import synthesize
+    from viscy_data.tau import TauRange
+    from viscy_data.tracks import read_tracks
+    from viscy_data.transforms import Augment, Geometry, Intensity, center_crop
 
 __all__ = [
+    "AnchorDataset",
+    "AnchorsMetadata",
+    "Augment",
+    "Balance",
+    "BatchPlan",
+    "CompositionReport",
+    "CompositionWarning",
+    "Experiment",
+    "Experiments",
     "ExperimentsFileError",
+    "FlexibleBatchSampler",
+    "Focus",
+    "FovInfo",
+    "Geometry",
+    "Grouping",
+    "IndexBatch",
+    "IndexSummary",
+    "Intensity",
     "InvalidInputError",
+    "Pairing",
+    "Positives",
+    "Reading",
     "StoreError",
+    "StoreReader",
+    "TauRange",
     "TracksError",
     "ViscyDataError",
+    "anchor_loader",
+    "build_anchors",
+    "build_index",
+    "center_crop",
+    "compute_statistics",
+    "convert",
+    "describe",
+    "leave_one_out",
+    "progress_bar",
+    "read_anchors",
+    "read_metadata",
+    "read_statistics",
+    "read_tracks",
+    "split_lineages",
+    "statistics_path",
+    "suggest",
+    "synthesize",
+    "write_anchors",
+    "write_statistics",
 ]
 
-_HOME = {
-    "ExperimentsFileError": "errors",
-    "InvalidInputError": "errors",
-    "StoreError": "errors",
-    "TracksError": "errors",
-    "ViscyDataError": "errors",
+_HOMES = {
+    "anchors": ("build_anchors",),
+    "anchors_file": (
+        "AnchorsMetadata",
+        "read_anchors",
+        "read_metadata",
+        "write_anchors",
+    ),
+    "composition.batch": ("IndexBatch",),
+    "composition.plan": (
+        "Balance",
+        "BatchPlan",
+        "Focus",
+        "Grouping",
+    ),
+    "composition.report": ("CompositionReport",),
+    "convert": ("convert",),
+    "dataset": (
+        "AnchorDataset",
+        "Pairing",
+        "Reading",
+    ),
+    "errors": (
+        "CompositionWarning",
+        "ExperimentsFileError",
+        "InvalidInputError",
+        "StoreError",
+        "TracksError",
+        "ViscyDataError",
+        "suggest",
+    ),
+    "experiments": (
+        "Experiment",
+        "Experiments",
+        "FovInfo",
+    ),
+    "index": (
+        "IndexSummary",
+        "build_index",
+    ),
+    "loader": ("anchor_loader",),
+    "normalization": (
+        "compute_statistics",
+        "read_statistics",
+        "statistics_path",
+        "write_statistics",
+    ),
+    "positives": ("Positives",),
+    "progress": ("progress_bar",),
+    "sampler": ("FlexibleBatchSampler",),
+    "splits": (
+        "leave_one_out",
+        "split_lineages",
+    ),
+    "store": (
+        "StoreReader",
+        "describe",
+    ),
+    "synthetic": ("synthesize",),
+    "tau": ("TauRange",),
+    "tracks": ("read_tracks",),
+    "transforms": (
+        "Augment",
+        "Geometry",
+        "Intensity",
+        "center_crop",
+    ),
 }
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __version__ = version("viscy-data")
 

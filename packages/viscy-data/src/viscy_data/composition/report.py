@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viscy_data.composition.draw import CLOCK_TOLERANCE, BatchComposer
+from viscy_data.composition.parts import PartSizes
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -31,7 +32,7 @@ class CompositionReport:
     stratum_asked, stratum_held
         (groups, strata) mean anchors per batch of a group, by stratum; exact share, and mean.
     leak_asked, leak_held
-        Mean anchors per batch that come from another group.
+        Mean anchors per batch that come from another group; asked counts whole anchors.
     focal_asked, focal_held
         Mean fraction of a batch inside its focal window; None where there is no window.
     repeats
@@ -176,9 +177,12 @@ class _Tally:
             batches_held=self.group_batches,
             stratum_asked=composer.parts.means(),
             stratum_held=self.held / np.maximum(self.group_batches, 1)[:, None],
-            leak_asked=composer.plan.batch_size * composer.plan.leak,
+            leak_asked=self._mean(lambda part: sum(part.leaked)),
             leak_held=self.leaked / batches,
-            focal_asked=None if window is None else 1 - window.global_fraction,
+            focal_asked=None
+            if window is None
+            else self._mean(lambda part: part.own[0] + part.leaked[0])
+            / self._mean(lambda part: sum(part.own) + sum(part.leaked)),
             focal_held=None if window is None else self.inside / self.drawn,
             repeats=self.repeats,
             visits_least=least.reshape(shape).T,
@@ -186,3 +190,11 @@ class _Tally:
             times=self.edges,
             by_time=times,
         )
+
+    def _mean(self, count: Callable[[PartSizes], int]) -> float:
+        """Return the mean over an epoch's batches, the last of which may be smaller."""
+        schedule, parts = self.composer.schedule, self.composer.parts.parts
+        total = sum(
+            n * count(part) for n, part in zip((schedule.full, schedule.partial), parts, strict=False)
+        )
+        return total / self.composer.batches
