@@ -70,8 +70,9 @@ class CompositionLog(Callback):
         local = torch.from_numpy(self._counts).to(pl_module.device)
         total: NDArray[np.int64] = trainer.strategy.reduce(local, reduce_op="sum").cpu().numpy()
         self._epochs.append(self._frame(trainer.current_epoch, total))
-        if trainer.is_global_zero and trainer.log_dir is not None:
-            _write(self.table(), Path(trainer.log_dir) / FILE_NAME)
+        folder = trainer.log_dir  # every rank asks: the answer is broadcast
+        if trainer.is_global_zero and folder is not None:
+            _write(self.table(), Path(folder) / FILE_NAME)
 
     def _frame(self, epoch: int, counts: NDArray[np.int64]) -> pd.DataFrame:
         places = np.nonzero(counts)
