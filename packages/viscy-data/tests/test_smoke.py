@@ -1,5 +1,6 @@
 """The package imports, says what is public, and stays light until a heavy name is used."""
 
+import pkgutil
 import subprocess
 import sys
 
@@ -41,7 +42,6 @@ PUBLIC = [
     "build_index",
     "center_crop",
     "compute_statistics",
-    "convert",
     "describe",
     "leave_one_out",
     "progress_bar",
@@ -77,7 +77,7 @@ def _third_parties_after(statement: str) -> set[str]:
 def test_public_names_are_pinned_and_sorted() -> None:
     assert viscy_data.__all__ == sorted(set(viscy_data.__all__))
     assert viscy_data.__all__ == PUBLIC
-    assert len(viscy_data.__all__) == 46
+    assert len(viscy_data.__all__) == 45
 
 
 @pytest.mark.parametrize("name", viscy_data.__all__)
@@ -85,6 +85,12 @@ def test_public_name_resolves(name: str) -> None:
     value = getattr(viscy_data, name)
     assert value.__doc__
     assert name in dir(viscy_data)
+
+
+def test_public_names_are_no_modules() -> None:
+    # A lazy name gives way to a module of the same name as soon as anyone imports that module.
+    modules = {module.name for module in pkgutil.iter_modules(viscy_data.__path__)}
+    assert set(viscy_data.__all__) & modules == set()
 
 
 def test_unknown_name_is_an_attribute_error() -> None:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from viscy_data.composition.batch import IndexBatch
     from viscy_data.composition.plan import Balance, BatchPlan, Focus, Grouping
     from viscy_data.composition.report import CompositionReport
-    from viscy_data.convert import convert
     from viscy_data.dataset import AnchorDataset, Pairing, Reading
     from viscy_data.errors import (
         CompositionWarning,
@@ -76,7 +75,6 @@ __all__ = [
     "build_index",
     "center_crop",
     "compute_statistics",
-    "convert",
     "describe",
     "leave_one_out",
     "progress_bar",
@@ -108,7 +106,6 @@ _HOMES = {
         "Grouping",
     ),
     "composition.report": ("CompositionReport",),
-    "convert": ("convert",),
     "dataset": (
         "AnchorDataset",
         "Pairing",
