@@ -56,7 +56,7 @@ def fit(anchors: str, folder: Path, ranks: int) -> None:
     module = ContrastiveModule(EncoderOptions("small", in_channels=2, projection=16), crop=(32, 32))
     data = AnchorDataModule(anchors, BatchOptions(batch_size=8), SplitOptions(0.35))
     trainer.fit(module, data)
-    weights = float(sum(weight.detach().double().abs().sum() for weight in module.encoder.backbone.parameters()))
+    weights = sum(float(weight.detach().abs().sum()) for weight in module.encoder.backbone.parameters())
     report = {
         "training": seen.training,
         "figures": seen.figures,

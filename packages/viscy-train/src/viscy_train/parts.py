@@ -6,17 +6,17 @@ positions in the part, which become rows before the dataset sees them. No lineag
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
-from viscy_data.sampler import FlexibleBatchSampler
 
 from viscy_data.columns import EXPERIMENT
 from viscy_data.composition import IndexBatch
 from viscy_data.errors import InvalidInputError, suggest
+from viscy_data.sampler import FlexibleBatchSampler
 from viscy_data.splits import split_lineages
 
 type IntArray = NDArray[np.int64]
@@ -87,7 +87,7 @@ class PartSampler(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         for batch in self.sampler:
-            yield self._mapped(batch)
+            yield self._mapped(cast("IndexBatch", batch))
 
     def __len__(self) -> int:
         return len(self.sampler)
