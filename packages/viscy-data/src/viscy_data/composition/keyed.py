@@ -118,13 +118,13 @@ def permute(index: ArrayLike, size: ArrayLike, key: ArrayLike) -> NDArray[np.int
         *_halves(np.atleast_1d(np.asarray(key, dtype=np.uint64))),
         np.atleast_1d(np.asarray(index)).astype(np.uint32),
     )
-    domain, low, high, value = parts
+    domain, low, high, value = (part.reshape(-1) for part in parts)
     value = _encipher(value, domain, low, high)
     outside = np.flatnonzero(value >= domain)
     while outside.size:
         value[outside] = _encipher(value[outside], domain[outside], low[outside], high[outside])
         outside = outside[value[outside] >= domain[outside]]
-    return value.astype(np.int64)
+    return value.reshape(parts[0].shape).astype(np.int64)
 
 
 def _mix_in(state: Words, word: Words) -> Words:
