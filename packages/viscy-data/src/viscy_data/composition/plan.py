@@ -9,15 +9,16 @@ A plan knows no table. What can be wrong with a plan alone is refused here; what
 a plan and a table together is refused where the two meet.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from numbers import Integral, Real
+from typing import Any
 
 from viscy_data.errors import InvalidInputError
 
 By = str | Sequence[str]
-Ratios = Mapping[Hashable, float]
+Ratios = Mapping[Any, float]
 
 
 def check_fraction(name: str, value: object, *, below_one: bool = False) -> float:
@@ -49,7 +50,7 @@ def check_ratios(name: str, value: object) -> Ratios | None:
             raise InvalidInputError(f"{name}[{key!r}]={number!r} is not a finite number >= 0.")
     if not any(value.values()):
         raise InvalidInputError(f"{name}={dict(value)!r} is zero for every value; give at least one above 0.")
-    return dict(value)
+    return {key: _plain_number(value[key]) for key in value}
 
 
 def check_integer(name: str, value: object, least: int) -> int:
@@ -217,6 +218,11 @@ def _number(name: str, value: object) -> float:
     if not isinstance(value, Real) or isinstance(value, bool):
         raise InvalidInputError(f"{name}={value!r} is not a number.")
     return float(value)
+
+
+def _plain_number(value: Real) -> float:
+    """Return a number as an int or a float: NumPy's integers wrap in exact arithmetic."""
+    return int(value) if isinstance(value, Integral) else float(value)
 
 
 def _set(value: object, name: str, content: object) -> None:
