@@ -62,14 +62,15 @@ class BatchComposer:
         names: Mapping[str, str] = PLAN_NAMES,
     ) -> None:
         self.plan, self.layout, self.seed, self.drop_last = plan, layout, seed, drop_last
-        full, remainder = divmod(len(layout), plan.batch_size)
-        if full == 0 and drop_last:
+        if len(layout) < plan.batch_size and drop_last:
             raise InvalidInputError(
                 f"{names['batch_size']}={plan.batch_size} is more than the table's {len(layout)} anchors, so "
                 "that drop_last=True leaves no batch; lower it or set drop_last=False."
             )
         self.shares = TableShares.of(plan, layout, names)
-        self.sizes = [plan.batch_size] if drop_last or not remainder else [plan.batch_size, remainder]
+        size = min(plan.batch_size, len(layout))  # a smaller table is one batch
+        full, remainder = divmod(len(layout), size)
+        self.sizes = [size] if drop_last or not remainder else [size, remainder]
         self.parts = PartCounts(plan, self.sizes, self.shares)
         _warn_rounded_away(plan, self.parts.parts[0], names)
         self.schedule = EpochSchedule(self.shares.groups, full, len(self.sizes) - 1, seed)
@@ -194,19 +195,20 @@ class BatchComposer:
         return 0.0 if self.plan.window is None else self.plan.window.window_hours + CLOCK_TOLERANCE
 
     def _warn_small_cells(self) -> None:
-        """List the cells that hold fewer anchors than a batch takes from them."""
+        """List the cells, and what other groups hold for a leak, that are less than a batch takes."""
         strata, groups = self.layout.size.shape
-        own = slice(0, strata * groups)
-        short = np.flatnonzero(
-            (self._pools.size[own] < self._pools.visit[own]) & (self.layout.size.ravel() > 0)
-        )
-        drawn = [cell for cell in short if self.shares.groups[cell % groups] > 0]
-        if drawn:
-            texts = [f"{self.cell_name(int(cell))}: {self._pools.size[cell]}" for cell in drawn[:12]]
-            more = f", and {len(drawn) - 12} more" if len(drawn) > 12 else ""
+        short = self._pools.size < self._pools.visit
+        drawn = np.array(self.shares.groups, dtype=bool)[np.arange(short.size) % groups]
+        texts = []
+        for pool in np.flatnonzero(short & drawn):
+            leaked, cell = divmod(int(pool), strata * groups)
+            where = "leaked to " if leaked else ""
+            texts.append(f"{where}{self.cell_name(cell)}: {self._pools.size[pool]}")
+        if texts:
+            more = f", and {len(texts) - 12} more" if len(texts) > 12 else ""
             warnings.warn(
                 "These cells hold fewer anchors than a batch takes from them, so that anchors repeat in a "
-                f"batch: {', '.join(texts)}{more}.",
+                f"batch: {', '.join(texts[:12])}{more}.",
                 CompositionWarning,
                 stacklevel=2,
             )
