@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.ticker import MaxNLocator
 
 from viscy_train.evaluation import Metric
 from viscy_train.report.figures import (
@@ -52,6 +53,7 @@ def batches_figure(
             _times(below, labels)
             above.set_title(title)
             below.set_xlabel("batch")
+            below.xaxis.set_major_locator(MaxNLocator(integer=True))
         grid[0, 0].set_ylabel("anchors")
         grid[1, 0].set_ylabel(time)
         legend(grid[0, -1], experiments, EXPERIMENT_COLOURS, "experiment")
@@ -88,7 +90,14 @@ def _times(axes: Axes, labels: BatchLabels) -> None:
     places = np.arange(1, batches + 1)[:, None] + jitter
     shown = np.array([to_rgb(one) for one in CONDITION_COLOURS])[labels.condition % len(CONDITION_COLOURS)]
     shown[labels.condition < 0] = to_rgb(UNKNOWN)
-    axes.scatter(places.ravel(), labels.time.ravel(), s=3, c=shown.reshape(-1, 3), linewidths=0, alpha=0.7)
+    axes.scatter(
+        places.ravel(),
+        labels.time.ravel(),
+        s=float(np.clip(9000 / places.size, 3, 12)),
+        c=shown.reshape(-1, 3),
+        linewidths=0,
+        alpha=0.7,
+    )
 
 
 def metrics_figure(metrics: Mapping[str, Mapping[str, Metric]]) -> bytes:

@@ -169,13 +169,13 @@ def maps_figure(
     with drawing(10.4, 3.1 * len(maps)) as figure:
         grid = figure.subplots(len(maps), columns, squeeze=False)
         for row, (name, places) in zip(grid, maps.items(), strict=True):
-            for axes, (title, (codes, names, palette)) in zip(row, labels.items(), strict=False):
+            for axes, (codes, _, palette) in zip(row, labels.values(), strict=False):
                 _scatter(axes, places[order], c=colours(codes[order], palette))
-                if row is grid[0]:
-                    axes.set_title(title)
-                    legend_below(grid[-1, list(row).index(axes)], names, palette)
             points = _scatter(row[-1], places[order], c=hours[0][order], cmap="viridis", plotnonfinite=False)
             row[0].set_ylabel(name, fontsize=10, fontweight="bold")
+        for top, bottom, (title, (_, names, palette)) in zip(grid[0], grid[-1], labels.items(), strict=False):
+            top.set_title(title)
+            legend_below(bottom, names, palette)
         grid[0, -1].set_title(hours[1])
         figure.colorbar(points, ax=grid[-1, -1], orientation="horizontal", fraction=0.05, pad=0.02)
         return png_of(figure)
@@ -188,7 +188,7 @@ def legend_below(axes: Axes, names: Sequence[str], palette: Sequence[str]) -> No
     if names:
         axes.legend(
             loc="upper center",
-            bbox_to_anchor=(0.5, 0.0),
+            bbox_to_anchor=(0.5, -0.01),
             ncols=2,
             fontsize=7.5,
             handletextpad=0.1,
@@ -199,5 +199,7 @@ def legend_below(axes: Axes, names: Sequence[str], palette: Sequence[str]) -> No
 def _scatter(axes: Axes, places: FloatArray, **options: Any) -> Any:
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.spines[:].set_visible(False)
-    return axes.scatter(places[:, 0], places[:, 1], s=5, linewidths=0, alpha=0.85, **options)
+    axes.spines[:].set_visible(True)
+    axes.spines[:].set_color("#e6e9ec")
+    size = float(np.clip(6000 / len(places), 5, 14))
+    return axes.scatter(places[:, 0], places[:, 1], s=size, linewidths=0, alpha=0.85, **options)
