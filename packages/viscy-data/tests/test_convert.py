@@ -8,7 +8,7 @@ import tensorstore as ts
 import tifffile
 import yaml
 
-from viscy_data.convert import ConvertSummary, convert
+from viscy_data.convert import ConvertSummary, convert_movies
 from viscy_data.errors import InvalidInputError, TracksError
 from viscy_data.experiments import Experiments
 from viscy_data.movies import find_movies
@@ -79,7 +79,7 @@ def check_round_trip(folders: list[Path], summary: ConvertSummary) -> None:
 @pytest.mark.parametrize("names", [TWO_CHANNELS, ONE_CHANNEL])
 def test_real_movies_survive_pixel_for_pixel(tmp_path: Path, names: tuple[str, ...]) -> None:
     folders = [MOVIES / name for name in names]
-    summary = convert(folders, tmp_path / "out", progress=False)
+    summary = convert_movies(folders, tmp_path / "out", progress=False)
     check_round_trip(folders, summary)
     for folder, told in zip(folders, summary.movies, strict=True):
         meta = json.loads((folder / "meta.json").read_text())
@@ -93,7 +93,7 @@ def test_real_movies_survive_pixel_for_pixel(tmp_path: Path, names: tuple[str, .
 
 @needs_movies
 def test_tracks_of_a_real_movie_are_kept(tmp_path: Path) -> None:
-    summary = convert([MOVIES / "fucci_hacat"], tmp_path, progress=False)
+    summary = convert_movies([MOVIES / "fucci_hacat"], tmp_path, progress=False)
     before = pd.read_csv(MOVIES / "fucci_hacat" / "tracks.csv").sort_values(["track_id", "t"])
     after = pd.read_csv(summary.experiments_path.parent / "fucci_hacat/tracks/A/1/0/tracks.csv")
     pd.testing.assert_frame_equal(after[before.columns.tolist()], before.reset_index(drop=True))
@@ -102,11 +102,11 @@ def test_tracks_of_a_real_movie_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])
 def test_pixels_and_dtype_survive(tmp_path: Path, dtype: str) -> None:
     folders = [write_movie(tmp_path / name, channels=2, dtype=dtype) for name in ("a", "bb")]
-    check_round_trip(folders, convert(folders, tmp_path / "out", progress=False))
+    check_round_trip(folders, convert_movies(folders, tmp_path / "out", progress=False))
 
 
 def test_cell_tracking_challenge_sequence(tmp_path: Path) -> None:
-    summary = convert([write_sequence(tmp_path / "set")], tmp_path / "out", progress=False)
+    summary = convert_movies([write_sequence(tmp_path / "set")], tmp_path / "out", progress=False)
     (movie,) = summary.movies
     assert (movie.name, movie.shape, movie.tracks, movie.divisions) == ("set_01", (2, 1, 1, 20, 24), 3, 1)
     assert set(movie.not_stated) == {
@@ -129,7 +129,7 @@ def test_cell_tracking_challenge_sequence(tmp_path: Path) -> None:
 
 def test_what_is_not_stated_is_null_and_named(tmp_path: Path) -> None:
     meta = {"channel_names": ["Phase"], "interval_min": 10, "pixel_size_um": None}
-    summary = convert([write_movie(tmp_path / "one", meta=meta)], tmp_path / "out", progress=False)
+    summary = convert_movies([write_movie(tmp_path / "one", meta=meta)], tmp_path / "out", progress=False)
     assert summary.movies[0].not_stated == ("pixel_size_um", "condition_wells", "start_hpi")
     text = summary.experiments_path.read_text()
     assert "# one: pixel_size_um, condition_wells, start_hpi" in text
@@ -141,18 +141,18 @@ def test_what_is_not_stated_is_null_and_named(tmp_path: Path) -> None:
 def test_different_numbers_of_channels_are_refused_unless_chosen(tmp_path: Path) -> None:
     folders = [write_movie(tmp_path / "one"), write_movie(tmp_path / "two", channels=2)]
     with pytest.raises(InvalidInputError, match=r"one: 1, two: 2"):
-        convert(folders, tmp_path / "out", progress=False)
+        convert_movies(folders, tmp_path / "out", progress=False)
     with pytest.raises(InvalidInputError, match=r"channels=\[1\] must be different positions from 0 to 0"):
-        convert(folders, tmp_path / "out", channels=[1], progress=False)
+        convert_movies(folders, tmp_path / "out", channels=[1], progress=False)
     assert not (tmp_path / "out").exists()
-    summary = convert(folders, tmp_path / "out", channels=[0], progress=False)
+    summary = convert_movies(folders, tmp_path / "out", channels=[0], progress=False)
     experiments = Experiments.load(summary.experiments_path).experiments
     assert [experiment.channels for experiment in experiments] == [("channel_0",), ("channel_0",)]
     assert read_store(summary.experiments_path, "two").shape[1] == 2
 
 
 def test_channels_are_listed_in_the_order_asked(tmp_path: Path) -> None:
-    summary = convert(
+    summary = convert_movies(
         [write_movie(tmp_path / "two", channels=2)], tmp_path / "out", channels=[1, 0], progress=False
     )
     (experiment,) = Experiments.load(summary.experiments_path).experiments
@@ -161,17 +161,17 @@ def test_channels_are_listed_in_the_order_asked(tmp_path: Path) -> None:
 
 def test_existing_output_is_refused(tmp_path: Path) -> None:
     folder = write_movie(tmp_path / "one")
-    convert([folder], tmp_path / "out", progress=False)
+    convert_movies([folder], tmp_path / "out", progress=False)
     with pytest.raises(InvalidInputError, match=r"already holds one, experiments\.yaml"):
-        convert([folder], tmp_path / "out", progress=False)
-    convert([folder], tmp_path / "out", overwrite=True, progress=False)
+        convert_movies([folder], tmp_path / "out", progress=False)
+    convert_movies([folder], tmp_path / "out", overwrite=True, progress=False)
 
 
 def test_a_frame_unlike_the_first_is_named_and_nothing_is_left(tmp_path: Path) -> None:
     folder = write_movie(tmp_path / "one")
     tifffile.imwrite(folder / "frames" / "t002.tif", np.zeros((1, 30, 299), np.uint16))
     with pytest.raises(InvalidInputError, match=r"t002\.tif: shape=\(1, 1, 30, 299\) .* differ"):
-        convert([folder], tmp_path / "out", progress=False)
+        convert_movies([folder], tmp_path / "out", progress=False)
     assert [path.name for path in tmp_path.iterdir()] == ["one"]
 
 
@@ -179,10 +179,10 @@ def test_bad_tracks_are_named(tmp_path: Path) -> None:
     folder = write_movie(tmp_path / "one")
     (folder / "tracks.csv").write_text("track_id,t,y,x\n1,9,2,3\n")
     with pytest.raises(TracksError, match=r"one/tracks\.csv: line 2, column 't'"):
-        convert([folder], tmp_path / "out", progress=False)
+        convert_movies([folder], tmp_path / "out", progress=False)
 
 
 def test_channel_names_must_fit_the_frames(tmp_path: Path) -> None:
     folder = write_movie(tmp_path / "one", channels=2, meta={"channel_names": ["a"]})
     with pytest.raises(InvalidInputError, match=r"t000\.tif: .* has 2 channels, but channel_names=\['a'\]"):
-        convert([folder], tmp_path / "out", progress=False)
+        convert_movies([folder], tmp_path / "out", progress=False)

@@ -42,6 +42,7 @@ PUBLIC = [
     "build_index",
     "center_crop",
     "compute_statistics",
+    "convert_movies",
     "describe",
     "leave_one_out",
     "progress_bar",
@@ -77,7 +78,7 @@ def _third_parties_after(statement: str) -> set[str]:
 def test_public_names_are_pinned_and_sorted() -> None:
     assert viscy_data.__all__ == sorted(set(viscy_data.__all__))
     assert viscy_data.__all__ == PUBLIC
-    assert len(viscy_data.__all__) == 45
+    assert len(viscy_data.__all__) == 46
 
 
 @pytest.mark.parametrize("name", viscy_data.__all__)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from viscy_data.composition.batch import IndexBatch
     from viscy_data.composition.plan import Balance, BatchPlan, Focus, Grouping
     from viscy_data.composition.report import CompositionReport
+    from viscy_data.convert import convert_movies
     from viscy_data.dataset import AnchorDataset, Pairing, Reading
     from viscy_data.errors import (
         CompositionWarning,
@@ -75,6 +76,7 @@ __all__ = [
     "build_index",
     "center_crop",
     "compute_statistics",
+    "convert_movies",
     "describe",
     "leave_one_out",
     "progress_bar",
@@ -106,6 +108,7 @@ _HOMES = {
         "Grouping",
     ),
     "composition.report": ("CompositionReport",),
+    "convert": ("convert_movies",),
     "dataset": (
         "AnchorDataset",
         "Pairing",

@@ -79,7 +79,7 @@ def convert(
     [green]viscy-data convert movies/a movies/b Fluo-N2DL-HeLa -o plates[/]
     """
     from viscy_data.console import movies_table
-    from viscy_data.convert import convert as run
+    from viscy_data.convert import convert_movies as run
 
     summary = run(movies, out, channels=_positions(channels), overwrite=overwrite)
     console = Console()

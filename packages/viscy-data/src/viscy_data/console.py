@@ -12,7 +12,7 @@ from viscy_data.index import ConditionCounts
 
 
 def movies_table(movies: Sequence[MovieSummary]) -> Table:
-    """Show what `viscy_data.convert.convert` found, one row per movie."""
+    """Show what `viscy_data.convert.convert_movies` found, one row per movie."""
     table = Table(title="Movies")
     for heading in ("movie", "T x C x Z x Y x X", "channels", "cells x frames", "tracks", "divisions"):
         table.add_column(heading)

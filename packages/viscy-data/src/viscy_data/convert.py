@@ -70,7 +70,7 @@ class ConvertSummary:
     movies: tuple[MovieSummary, ...]
 
 
-def convert(
+def convert_movies(
     movies: Sequence[str | Path],
     out: str | Path,
     *,

@@ -13,7 +13,7 @@ import pandas as pd
 
 from viscy_data import columns
 from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata
-from viscy_data.convert import convert
+from viscy_data.convert import convert_movies
 from viscy_data.errors import InvalidInputError
 from viscy_data.experiments import Experiment, Experiments
 from viscy_data.index import IndexSummary, build_index
@@ -76,7 +76,7 @@ def prepare(
         raise InvalidInputError(f"data={str(data)!r} and {len(movies)} movies: give one of them")
     origin: Origin = "data" if data is not None else "movies" if movies else "synthetic"
     if data is None and movies:
-        data = convert(movies, out / "data", overwrite=True, progress=progress).experiments_path
+        data = convert_movies(movies, out / "data", overwrite=True, progress=progress).experiments_path
     elif data is None:
         data = synthesize(
             out / "data", seed=settings.seed, overwrite=True, progress=progress, **settings.synthetic
