@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from viscy_data.anchors import read_anchors, read_metadata
-from viscy_data.errors import ExperimentsFileError, InvalidInputError, TracksError
+from viscy_data.errors import ExperimentsFileError, InvalidInputError, StoreError, TracksError
 from viscy_data.index import IndexSummary, build_index
 from viscy_data.normalization import read_statistics
 from viscy_data.positives import Positives
@@ -88,6 +88,20 @@ def test_processes_change_nothing(tmp_path: Path, write_store: WriteStore) -> No
     summaries = [index(path, out, processes=n) for out, n in ((one, 1), (two, 2))]
     assert one.read_bytes() == two.read_bytes()
     assert summaries[0].counts == summaries[1].counts
+
+
+def test_chunks_left_out_stop_the_index_unless_they_are_empty(
+    tmp_path: Path, write_store: WriteStore
+) -> None:
+    path = write_file(tmp_path, write_experiment(tmp_path, "a", write_store))
+    chunk = next(file for file in sorted((tmp_path / "a.zarr" / FOVS[0]).rglob("0")) if file.is_file())
+    chunk.unlink()
+    out = tmp_path / "anchors.parquet"
+    with pytest.raises(StoreError, match=f"fov='{FOVS[0]}'.*missing_chunks"):
+        index(path, out)
+    assert not out.exists()
+    index(path, out, missing_chunks="fill")
+    assert len(read_anchors(out)) == 10
 
 
 def test_problems_of_file_and_stores_come_together(tmp_path: Path, write_store: WriteStore) -> None:

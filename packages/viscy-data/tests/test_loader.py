@@ -88,6 +88,13 @@ def test_what_fails_in_a_worker_is_readable_and_what_is_replaced_is_counted(
     assert not set(batch["rows"].tolist()) & set(broken)
 
 
+def test_the_global_generator_stays_untouched(make_dataset: Callable[..., AnchorDataset]) -> None:
+    dataset = make_dataset()
+    before = torch.get_rng_state()
+    assert len(list(anchor_loader(dataset, sample(dataset)))) > 1
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_bad_arguments_are_refused(make_dataset: Callable[..., AnchorDataset]) -> None:
     for workers in (-1, True, 1.0):
         with pytest.raises(InvalidInputError, match=f"num_workers={workers}"):

@@ -8,7 +8,7 @@ import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -148,6 +148,10 @@ def index(
         tuple[int, int] | None,
         typer.Option(help="The same in frames, for movies whose interval is not known.", show_default=False),
     ] = None,
+    missing_chunks: Annotated[
+        Literal["error", "fill"],
+        typer.Option(help="A chunk that a store lacks is damage, or was left out because it is empty."),
+    ] = "error",
     overwrite: _Overwrite = False,
 ) -> None:
     """Build the anchors table of an experiments file.
@@ -164,7 +168,9 @@ def index(
 
     hours = (0.5, 1.5) if tau_hours is None and tau_frames is None else tau_hours
     tau = TauRange(hours=hours, frames=tau_frames)
-    summary = build_index(experiments, out, patch_size=patch_size, tau=tau, overwrite=overwrite)
+    summary = build_index(
+        experiments, out, patch_size=patch_size, tau=tau, overwrite=overwrite, missing_chunks=missing_chunks
+    )
     console = Console()
     console.print(counts_table(summary.counts))
     for name, fovs in summary.without_tracks.items():

@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -101,6 +102,7 @@ def build_index(
     progress: bool = True,
     overwrite: bool = False,
     processes: int | None = None,
+    missing_chunks: Literal["error", "fill"] = "error",
 ) -> IndexSummary:
     """Build the anchors table of an experiments file, and its images' statistics beside it.
 
@@ -121,6 +123,9 @@ def build_index(
     processes
         Processes to build experiments in; None: one for each, up to the machine's cores, where the
         tracks are large.
+    missing_chunks
+        A chunk that the store lacks is damage (``error``), or holds the store's fill value (``fill``:
+        some writers leave empty chunks out).
 
     Raises
     ------
@@ -146,7 +151,7 @@ def build_index(
         one for name, (anchors, valid) in sorted(built.items()) for one in _counts(name, anchors, valid)
     )
     _check_any(counts)
-    statistics = compute_statistics(experiments, progress=progress)
+    statistics = compute_statistics(experiments, progress=progress, missing_chunks=missing_chunks)
     metadata = AnchorsMetadata(
         experiments=experiments,
         patch_size=patch_size,

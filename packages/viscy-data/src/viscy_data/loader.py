@@ -69,6 +69,7 @@ def anchor_loader(
         batch_sampler=sampler,
         num_workers=num_workers,
         collate_fn=pass_through,
+        generator=torch.Generator(),  # workers' seeds come from here: the global generator stays untouched
         pin_memory=torch.cuda.is_available() if pin_memory is None else pin_memory,
         **options,
     )
