@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import floor, gcd, lcm
 from typing import Final
 
@@ -152,14 +152,14 @@ def _systematic(rest: Sequence[Fraction]) -> list[tuple[Fraction, list[list[int]
     A shift u gives stratum s the points in (sum before s + u, sum to s + u]; the table changes only
     where a cut meets a point (Madow 1949).
     """
-    cuts = [Fraction(0)]
-    for share in rest:
-        cuts.append(cuts[-1] + share)
-    shifts = sorted({Fraction(0), *((-cut) % 1 for cut in cuts)})
+    whole = lcm(*(share.denominator for share in rest))
+    cuts = [0, *accumulate(int(share * whole) for share in rest)]
+    shifts = sorted({0, *(-cut % whole for cut in cuts)})
     found = []
-    for shift, after in zip(shifts, [*shifts[1:], Fraction(1)], strict=True):
-        points = [floor(cut + shift) for cut in cuts]
-        found.append((after - shift, [[high - low for low, high in pairwise(points)]]))
+    for shift, after in pairwise([*shifts, whole]):
+        points = [(cut + shift) // whole for cut in cuts]
+        table = [[high - low for low, high in pairwise(points)]]
+        found.append((Fraction(after - shift, whole), table))
     return found
 
 
