@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from viscy_data.errors import InvalidInputError
 from viscy_train.evaluation import Metric, NotAvailable, Resampling, evaluate, evaluate_arrays
+from viscy_train.evaluation.evaluate import thin
 from viscy_train.evaluation.reading import quiet_anndata
 
 FEW = Resampling(replicates=50, shuffles=1)
@@ -117,6 +118,21 @@ def test_large_tables_are_thinned_by_whole_lineages() -> None:
     obs = anchors()
     result = evaluate_arrays(embedding_of(obs), obs, max_cells=62, resampling=FEW)
     assert (result.cells, result.of_cells) == (60, 180)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 99), st.lists(st.integers(1, 30), min_size=1, max_size=5), st.integers(5, 60))
+def test_thinning_keeps_whole_lineages_of_every_experiment(seed: int, sizes: list[int], most: int) -> None:
+    experiment = np.repeat(np.arange(len(sizes)), sizes)
+    lineage = np.random.default_rng(seed).integers(0, 4, experiment.size) + 10 * experiment
+    obs = pd.DataFrame({"experiment": experiment, "lineage_id": lineage})
+    kept = thin(obs, most, Resampling(seed=seed))
+    assert set(obs[kept]["experiment"]) == set(experiment)
+    assert not set(obs[kept]["lineage_id"]) & set(obs[~kept]["lineage_id"])
+    one_each = obs.groupby("lineage_id").size().groupby(lambda number: number // 10).max().sum()
+    assert kept.sum() <= max(most, one_each) + one_each
+    if experiment.size <= most:
+        assert kept.all()
 
 
 def test_missing_columns_and_other_lengths_are_refused() -> None:

@@ -18,7 +18,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
-from viscy_data import columns
 from viscy_data.dataset import AnchorDataset
 from viscy_data.normalization import read_statistics, statistics_path
 from viscy_data.progress import progress_bar
@@ -76,7 +75,7 @@ def compare(
 def evaluated_cells(source: Source, settings: DemoSettings) -> AnchorDataset:
     """Return a dataset of the cells to evaluate: whole lineages, drawn evenly."""
     anchors = source.anchors
-    kept = thin(anchors[columns.LINEAGE_ID], settings.max_cells, Resampling(seed=settings.seed))
+    kept = thin(anchors, settings.max_cells, Resampling(seed=settings.seed))
     return AnchorDataset(
         anchors[kept],
         experiments=source.experiments,

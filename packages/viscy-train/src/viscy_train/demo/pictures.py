@@ -103,7 +103,7 @@ def _spread(dataset: AnchorDataset, seed: int) -> list[int]:
 def maps_picture(comparison: Comparison, source: Source, settings: DemoSettings) -> bytes:
     """Draw t-SNE maps of the same cells for each embedding."""
     obs = comparison.obs
-    rows = np.flatnonzero(thin(obs[columns.LINEAGE_ID], settings.map_cells, Resampling(seed=settings.seed)))
+    rows = np.flatnonzero(thin(obs, settings.map_cells, Resampling(seed=settings.seed)))
     shown = obs.iloc[rows]
     maps = {name: _map(array[rows], settings.seed) for name, array in comparison.embeddings.items()}
     labels: dict[str, tuple[NDArray[np.int64], Sequence[str], Sequence[str]]] = {

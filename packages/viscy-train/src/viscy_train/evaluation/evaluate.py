@@ -1,8 +1,8 @@
 """All metrics of one embedding: from arrays, or from an embeddings file.
 
 What the labels allow is measured; what they do not is a `NotAvailable` with its reason: no condition, a
-single experiment, no two successive frames. Large tables are thinned to `max_cells` by whole lineages, drawn
-evenly with the seed, and the result says so.
+single experiment, no two successive frames. Large tables are thinned to `max_cells` by whole lineages, evenly
+over experiments, and the result says so.
 """
 
 import json
@@ -16,7 +16,7 @@ import pandas as pd
 
 from viscy_data import columns
 from viscy_data.errors import InvalidInputError
-from viscy_train.evaluation.arrays import BoolArray, EmbeddingArray, as_embedding
+from viscy_train.evaluation.arrays import BoolArray, EmbeddingArray, IntArray, as_embedding
 from viscy_train.evaluation.bootstrap import Resampling
 from viscy_train.evaluation.groups import MEASURES, Cells, codes_of
 from viscy_train.evaluation.metric import NotAvailable, Outcome
@@ -81,7 +81,7 @@ def evaluate(
     path : str or Path
         AnnData in Zarr.
     max_cells : int
-        More cells are thinned by whole lineages.
+        More cells are thinned by whole lineages, evenly over experiments.
     resampling : Resampling, optional
 
     Returns
@@ -113,7 +113,7 @@ def evaluate_arrays(
     obs : DataFrame
         At least experiment, fov, global_track_id, lineage_id and t; condition where it is known.
     max_cells : int
-        More cells are thinned by whole lineages.
+        More cells are thinned by whole lineages, evenly over experiments.
     resampling : Resampling, optional
     progress : callable, optional
         Told the name of each group of metrics before it is computed.
@@ -130,7 +130,7 @@ def evaluate_arrays(
     resampling = resampling or Resampling()
     array = as_embedding(embedding)
     _check(array.shape[0], obs)
-    kept = thin(obs[columns.LINEAGE_ID], max_cells, resampling)
+    kept = thin(obs, max_cells, resampling)
     cells = Cells.of(array[kept], obs[kept])
     outcomes: list[Outcome] = []
     for name, measure in MEASURES:
@@ -148,14 +148,34 @@ def _check(rows: int, obs: pd.DataFrame) -> None:
         raise InvalidInputError(f"len(obs)={len(obs)}, but the embedding has {rows} rows")
 
 
-def thin(lineage: "pd.Series[Any]", max_cells: int, resampling: Resampling) -> BoolArray:
-    """Choose whole lineages, drawn evenly, until they hold `max_cells` rows; (N,)."""
-    if lineage.size <= max_cells:
-        return np.ones(lineage.size, dtype=np.bool_)
-    _, member, counts = np.unique(codes_of(lineage), return_inverse=True, return_counts=True)
-    order = resampling.generator(99).permutation(counts.size)
+def thin(obs: pd.DataFrame, max_cells: int, resampling: Resampling) -> BoolArray:
+    """Choose whole lineages, drawn evenly, that hold at most about `max_cells` rows; (N,).
+
+    Experiments get even shares, so that a small one is not lost beside large ones.
+    """
+    if len(obs) <= max_cells:
+        return np.ones(len(obs), dtype=np.bool_)
+    experiment, lineage = codes_of(obs[columns.EXPERIMENT]), codes_of(obs[columns.LINEAGE_ID])
+    sizes = np.bincount(experiment)
+    rng = resampling.generator(99)
+    kept = np.zeros(len(obs), dtype=np.bool_)
+    left = max_cells
+    for done, code in enumerate(np.argsort(sizes, kind="stable")):
+        # what smaller experiments leave of their shares goes to larger ones
+        share = left // (sizes.size - done)
+        rows = np.flatnonzero(experiment == code)
+        chosen = rows[_whole(lineage[rows], share, rng)]
+        kept[chosen] = True
+        left -= chosen.size
+    return kept
+
+
+def _whole(lineage: IntArray, rows: int, rng: np.random.Generator) -> BoolArray:
+    """Choose lineages in random order while they fit into so many rows, one at least."""
+    _, member, counts = np.unique(lineage, return_inverse=True, return_counts=True)
+    order = rng.permutation(counts.size)
     fits = np.zeros(counts.size, dtype=np.bool_)
-    fits[order[: max(1, np.searchsorted(np.cumsum(counts[order]), max_cells, side="right"))]] = True
+    fits[order[: max(1, np.searchsorted(np.cumsum(counts[order]), rows, side="right"))]] = True
     return fits[member]
 
 
