@@ -92,7 +92,8 @@ def _keys(config: dict[str, Any], prefix: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_commands_of_page_exist(page: Path) -> None:
-    for package, command, rest in _COMMAND.findall(page.read_text(encoding="utf-8")):
+    text = page.read_text(encoding="utf-8").replace("\\\n", "")
+    for package, command, rest in _COMMAND.findall(text):
         unknown = set(_OPTION.findall(rest)) - _options(package, command)
         assert unknown == set(), f"viscy-{package} {command}{rest}"
 
@@ -119,7 +120,7 @@ def test_package_readme_stands_alone(package: str) -> None:
 @pytest.mark.parametrize("module", [viscy_data, viscy_train], ids=lambda module: module.__name__)
 def test_reference_shows_every_public_name(module: ModuleType) -> None:
     page = (ROOT / "docs" / "reference" / f"{module.__name__}.md").read_text(encoding="utf-8")
-    shown = re.findall(rf"^::: {module.__name__}\.(\w+)$", page, re.MULTILINE)
+    shown = re.findall(rf"^::: {module.__name__}\.(?:\w+\.)*(\w+)$", page, re.MULTILINE)
     assert set(module.__all__) - set(shown) == set()
 
 
