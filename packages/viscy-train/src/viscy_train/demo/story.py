@@ -12,7 +12,7 @@ from viscy_train.demo.source import Source
 from viscy_train.demo.training import Trained, composed_batches
 from viscy_train.demo.verdict import Verdict
 from viscy_train.embed import anchors_digest, model_digest
-from viscy_train.evaluation import Metric, Outcome
+from viscy_train.evaluation import Metric, NotAvailable, Outcome
 from viscy_train.report import Cell, Page, Paragraph, Picture, Section, Table, loss_figure
 
 _VERSIONS = ("viscy-data", "viscy-train", "torch", "lightning", "scikit-learn", "numpy", "anndata")
@@ -86,29 +86,44 @@ def _pairs(source: Source, trained: Trained, settings: DemoSettings) -> Section:
 def _metrics(comparison: Comparison) -> Section:
     evaluations = comparison.evaluations
     names = list(evaluations)
-    rows = zip(*(one.outcomes for one in evaluations.values()), strict=True)
+    rows = list(zip(*(one.outcomes for one in evaluations.values()), strict=True))
     picture = Picture(
         metrics_picture(comparison),
         "Values and intervals of six metrics for three embeddings",
         "Dots: values. Bars: 95 % bootstrap intervals over lineages. Dashed: what shuffled labels give.",
     )
+    measured = [found for found in rows if any(isinstance(one, Metric) for one in found)]
     table = Table(
         ("metric", *names, "n", "better"),
-        tuple(_row(outcomes) for outcomes in rows),
+        tuple(_row(outcomes) for outcomes in measured),
         "Small: 95 % interval; what shuffled labels give. Bold: the best of the three.",
     )
     how = [
-        Paragraph(f"{one.definition.title} - {one.definition.text}", note=True)
-        for one in _one_per_family(next(iter(evaluations.values())).outcomes)
+        Paragraph(f"{one.definition.title}: {one.definition.text}", note=True)
+        for one in _one_per_family([outcomes[0] for outcomes in measured])
     ]
+    missing = _missing([outcomes[0] for outcomes in rows if outcomes not in measured])
     lead = (
         "All three embeddings are of the same cells and as wide. Encoders were trained on all experiments "
         "without labels; where an experiment is left out, it is left out of the probe's training."
     )
-    return Section("What the embeddings know", lead, (picture, table, *how))
+    return Section("What the embeddings know", lead, (picture, table, *missing, *how))
 
 
-def _one_per_family(outcomes: tuple[Outcome, ...]) -> list[Outcome]:
+def _missing(outcomes: list[Outcome]) -> list[Paragraph]:
+    """Say what is not available, and why, one paragraph for each reason."""
+    reasons = dict.fromkeys(one.reason for one in outcomes if isinstance(one, NotAvailable))
+    return [
+        Paragraph(
+            f"Not available, since {reason}: "
+            + "; ".join(one.definition.title for one in outcomes if getattr(one, "reason", None) == reason)
+            + "."
+        )
+        for reason in reasons
+    ]
+
+
+def _one_per_family(outcomes: list[Outcome]) -> list[Outcome]:
     """Keep one of the metrics that differ by score only, such as accuracy and F1 of one probe."""
     families = groupby(outcomes, key=lambda one: one.name.split("/")[0])
     kept = []

@@ -59,7 +59,7 @@ def _condition(known: Mapping[str, Metric]) -> str:
 
 def _leakage(leaking: Mapping[str, Metric]) -> str:
     values = ", ".join(f"{_shown(leaking[name])} with {name}" for name in (COMPOSED, RANDOM, RAW))
-    return f"the experiment with {values} (lower is better; chance {leaking[COMPOSED].shuffled:.2f})"
+    return f"the experiment with {values} (lower is better)"
 
 
 def _without_condition(evaluations: Mapping[str, Evaluation], leaking: Mapping[str, Metric]) -> str:

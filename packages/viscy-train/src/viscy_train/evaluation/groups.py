@@ -18,7 +18,7 @@ from viscy_train.evaluation.collapse import collapse
 from viscy_train.evaluation.leakage import leakage
 from viscy_train.evaluation.metric import NotAvailable, Outcome
 from viscy_train.evaluation.mixing import mixing
-from viscy_train.evaluation.probe import probe, probe_definitions
+from viscy_train.evaluation.probe import probe, probe_definitions, split_text
 from viscy_train.evaluation.retrieval import (
     ACROSS_EXPERIMENTS,
     SAME_CONDITION,
@@ -89,11 +89,11 @@ def _condition(cells: Cells, resampling: Resampling) -> tuple[Outcome, ...]:
     cells = cells.with_condition()
     outcomes: list[Outcome] = []
     for name, title, held_out in (
-        ("condition_left_out", "condition, in an experiment left out", cells.experiment),
-        ("condition_by_lineage", "condition, in lineages left out", None),
+        ("condition_left_out", "condition, experiment left out", cells.experiment),
+        ("condition_by_lineage", "condition, lineages left out", None),
     ):
         if cells.pool is None:
-            what = probe_definitions(name, title, "", "higher")
+            what = probe_definitions(name, title, split_text(by_lineage=held_out is None), "higher")
             outcomes += [NotAvailable(definition, _NO_CONDITION) for definition in what]
             continue
         label, lineage = cells.condition, cells.lineage

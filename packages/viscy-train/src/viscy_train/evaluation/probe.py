@@ -176,8 +176,7 @@ def probe(
     codes = as_codes("label", label, len(array))
     lineages = as_codes("lineage", lineage, len(array))
     groups = None if held_out is None else as_codes("held_out", held_out, len(array))
-    split = f"{FOLDS} folds of whole lineages" if groups is None else "one experiment left out at a time"
-    definitions = probe_definitions(name, title, split, "higher")
+    definitions = probe_definitions(name, title, split_text(by_lineage=groups is None), "higher")
     reason = _obstacle(codes, groups)
     if reason:
         return tuple(NotAvailable(definition, reason) for definition in definitions)
@@ -241,6 +240,11 @@ def _shuffled(task: Task, resampling: Resampling) -> tuple[float, float, float]:
             drawn.append([float(score[0]) for score in _scores(dealt, task.lineage, predictions, ones)])
     accuracy, area, score = np.mean(drawn, axis=0) if drawn else (np.nan, np.nan, np.nan)
     return float(accuracy), float(area), float(score)
+
+
+def split_text(*, by_lineage: bool) -> str:
+    """Say how rows are split."""
+    return f"{FOLDS} folds of whole lineages" if by_lineage else "one experiment left out at a time"
 
 
 def probe_definitions(name: str, title: str, split: str, better: Better) -> tuple[Definition, ...]:
