@@ -97,3 +97,17 @@ def test_an_index_batch_is_a_list_that_survives_copies() -> None:
     for other in (copy.copy(batch), copy.deepcopy(batch), pickle.loads(pickle.dumps(batch))):
         assert type(other) is IndexBatch
         assert (other, other.epoch, other.number) == (batch, 5, 9)
+
+
+def test_focal_times_are_drawn_anew_by_seed_epoch_and_number() -> None:
+    table = make_table({("a", "x"): 400}, frames=100)
+    plan = BatchPlan(4, focus=Focus("hours_post_infection"))
+    layout = layout_of(table, plan, AXES)
+    number, group = np.arange(60), np.zeros(60, dtype=np.int64)
+    found = {
+        tuple(BatchComposer(plan, layout, seed=seed, drop_last=True).focal_times(epoch, number, group))
+        for seed in range(3)
+        for epoch in range(3)
+    }
+    assert len(found) == 9
+    assert all(len(set(times)) > 30 for times in found)

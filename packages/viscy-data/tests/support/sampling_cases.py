@@ -1,5 +1,6 @@
 """Random tables and arguments for the sampler: awkward sizes, all axes on and off."""
 
+import copy
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -135,3 +136,17 @@ def _can_leak(case: Case) -> bool:
     reference = case.reference()
     able = [g for g in reference.groups if reference.own_shares(g)]
     return case.asked.aware and len(able) > 1
+
+
+def epoch_of(sampler: FlexibleBatchSampler, epoch: int) -> list[list[int]]:
+    """Return the batches of an epoch, and leave the sampler as it is."""
+    other = copy.copy(sampler)  # what is iterated here shall not be seen there
+    other.load_state_dict(other.state_dict() | {"epoch": epoch, "position": 0})
+    return list(other)
+
+
+def all_axes(**more: Any) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return a table and arguments that switch every axis on."""
+    cells = {(g, s): 40 + 30 * i for i, (g, s) in enumerate((g, s) for g in "abc" for s in "xy")}
+    arguments = {"batch_size": 16, "leaky": 0.2, "temporal_enrichment": True, "temporal_window_hours": 1.0}
+    return make_table(cells), arguments | more

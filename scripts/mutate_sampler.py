@@ -1,0 +1,121 @@
+# ruff: noqa: E501 - one mutant a line
+"""Break the sampler once in each of many plausible ways, and see the tests notice.
+
+Each mutant replaces one text of a copy of `viscy_data` in a temporary folder and runs the tests that
+should fail. Run ``uv run python scripts/mutate_sampler.py [NAME ...]``; it exits 1 where a mutant lives.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "packages/viscy-data/src/viscy_data"
+TESTS = "packages/viscy-data/tests/"
+
+
+class Mutant(NamedTuple):
+    """One way to break a file: ``old`` becomes ``new``; ``tests`` narrows what is run."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+C = "composition/"
+MUTANTS = [
+    Mutant("seed + epoch as the seed", C + "epochs.py", "keyed.words(self.seed, Purpose.GROUP_ORDER, epoch)", "keyed.words(self.seed + epoch, Purpose.GROUP_ORDER)", "test_epochs.py"),
+    Mutant("focal time forgets the epoch", C + "draw.py", "Purpose.FOCAL_TIME, epoch, number", "Purpose.FOCAL_TIME, number", "test_draw.py"),
+    Mutant("a draw keyed by its block", C + "draw.py", "number[batch], cell)", "batch, cell)", "test_draw.py"),
+    Mutant("groups take turns, whatever their sizes", C + "epochs.py", "group = np.repeat(np.arange(counts.shape[1], dtype=np.int32), counts[0])", "group = (np.arange(self.full) % counts.shape[1]).astype(np.int32)", "test_epochs.py"),
+    Mutant("weights ignored", C + "shares.py", "weights = None if plan.grouping is None else plan.grouping.weights", "weights = None", "test_shares.py"),
+    Mutant("visits not carried over epochs", C + "epochs.py", "np.pad(self._mixture.before(epoch), pad)", "np.pad(self._mixture.before(0), pad)", "test_epochs.py"),
+    Mutant("what rounding leaves over goes to the last", C + "quota.py", "places = np.arange(period) * _coprime(period) % period", "places = np.arange(period) * 0", "test_quota.py"),
+    Mutant("parts balanced apart from the whole", C + "parts.py", "[own, leaked], [[0, 1]])", "[own, leaked], [])", "test_sampler.py::test_every_batch_of_every_epoch_keeps_the_contract"),
+    Mutant("strata unbalanced", C + "shares.py", "[r if n else Fraction(0) for r, n in zip(ratio, column, strict=True)]", "[Fraction(int(n)) for r, n in zip(ratio, column, strict=True)]", "test_shares.py"),
+    Mutant("window a tolerance short", C + "draw.py", "CLOCK_TOLERANCE = 1e-4", "CLOCK_TOLERANCE = -1e-4", "test_sampler_axes.py::test_the_window_includes_its_edges_within_a_tenth_of_a_millihour"),
+    Mutant("window a frame too wide", C + "draw.py", "self.plan.window.window_hours + CLOCK_TOLERANCE", "self.plan.window.window_hours + 0.5", "test_sampler_axes.py::test_the_window_includes_its_edges_within_a_tenth_of_a_millihour"),
+    Mutant("no rule of swaps", C + "focal.py", "inside = np.clip(inside, rest - (size - window), np.minimum(rest, window))", "inside = np.clip(inside, 0, rest)", "test_focal.py"),
+    Mutant("global side from anywhere", C + "focal.py", "domain = np.where(is_inside, window[request], (size - window)[request])", "domain = np.where(is_inside, window[request], size[request])", "test_focal.py"),
+    Mutant("a small cell filled with one anchor", C + "focal.py", "(number - rest[request]) % size[request]", "0", "test_focal.py"),
+    Mutant("focal times by anchors, not by distinct times", C + "layout.py", "parts.append(runs[np.unique(run_time[runs], return_index=True)[1]])", "parts.append(runs)", "test_layout.py"),
+    Mutant("leak from the own group too", C + "draw.py", "members = np.stack([size, total - size])", "members = np.stack([size, np.where(total > size, total, 0)])", "test_sampler_axes.py::test_leaks_come_in_proportion_to_whole_cells_whatever_the_weights"),
+    Mutant("leak breaks the balance", C + "shares.py", "[p if h else Fraction(0) for p, h in zip(shares, held, strict=True)]", "[Fraction(int(n)) for n in pool]", "test_shares.py"),
+    Mutant("leak of a whole batch", C + "parts.py", "min(round(size * plan.leak), size - 1)", "round(size * plan.leak)", "test_draw.py"),
+    Mutant("coverage restarts every epoch", C + "draw.py", "first = self._merged(self.parts.drawn(visits), halves)", "first = self._merged(self.parts.drawn(visits), halves) * 0", "test_sampler.py::test_every_batch_of_every_epoch_keeps_the_contract"),
+    Mutant("pass ends forgotten", C + "endless.py", "held = np.where(place < n - m, start + place - m, place - (n - m))", "held = np.where(place < n - m, place - m, start + place - (n - m))", "test_endless.py"),
+    Mutant("small pools draw without a segment", C + "endless.py", "spread: Integers = begin + keyed.permute(place - begin, end - begin, key)", "spread: Integers = keyed.permute(place, size[request], key)", "test_endless.py"),
+    Mutant("one permutation for all passes", C + "endless.py", "Purpose.PASS, draws.pool, done + ahead)", "Purpose.PASS, draws.pool)", "test_endless.py"),
+    Mutant("drop_last ignored", C + "draw.py", "self.sizes = [size] if drop_last or not remainder else [size, remainder]", "self.sizes = [size, remainder] if remainder else [size]", "test_draw.py"),
+    Mutant("the last batch is full", C + "draw.py", "[size] if drop_last or not remainder else [size, remainder]", "[size] if drop_last or not remainder else [size, size]", "test_sampler.py::test_with_no_axis_an_epoch_holds_each_anchor_at_most_once"),
+    Mutant("ranks yield differently many", C + "shard.py", "if self.even else left", "if not self.even else left", "test_shard.py"),
+    Mutant("ranks cut the epoch into blocks", C + "shard.py", "range(position + self.rank, end, self.replicas)", "range(position + self.rank * ((end - position) // self.replicas), position + (self.rank + 1) * ((end - position) // self.replicas))", "test_shard.py"),
+    Mutant("a rank builds every batch", "sampler.py", "for batch in self._batches(place.epoch, numbers[block : block + BLOCK]):", "every = numbers[block : block + BLOCK]\n            for batch in [b for b in self._batches(place.epoch, range(every[0], every[-1] + 1)) if b.number in every]:", "test_sampler.py::test_a_rank_builds_only_its_own_batches"),
+    Mutant("rounding batches of other groups", C + "epochs.py", "cycle, place = np.divmod(numbers, self.batches)", "cycle, place = np.divmod(numbers * 2 % (3 * self.batches), self.batches)", "test_epochs.py"),
+    Mutant("setting an epoch drops the position", "sampler.py", "if epoch != self._next.epoch:", "if True:", "test_sampler_state.py::test_setting_the_same_epoch_keeps_a_restored_position_and_another_drops_it"),
+    Mutant("iter() takes an epoch", "sampler.py", "    def __iter__(self) -> Iterator[list[int]]:\n", "    def __iter__(self) -> Iterator[list[int]]:\n        self._next = _Place(self._next.epoch + 1, 0)\n        return self._iterate()\n\n    def _iterate(self) -> Iterator[list[int]]:\n", "test_sampler_state.py::test_an_epoch_that_is_left_early_is_over_for_the_next_iterator"),
+    Mutant("state without the plan", "sampler.py", '"plan": plan_text(self.plan),', '"plan": "",', "test_sampler_refusals.py"),
+    Mutant("state without the table", "sampler.py", '"table": table_fingerprint(self._composer.layout),', '"table": "",', "test_sampler_refusals.py test_fingerprint.py"),
+    Mutant("state one batch behind", "sampler.py", "                place.number += shard.replicas\n                yield batch", "                yield batch\n                place.number += shard.replicas", "test_sampler_state.py::test_a_state_while_iterating_names_what_comes_next"),
+    Mutant("state counts a rank's own batches", "sampler.py", "place.number += shard.replicas", "place.number += 1", "test_sampler_state.py::test_a_state_goes_on_with_any_number_of_ranks"),
+    Mutant("labels in order of appearance", "labels.py", "order = sorted(range(len(values)), key=lambda i: _sort_key(values[i]))", "order = list(range(len(values)))", "test_labels.py"),
+    Mutant("positions are labels of the index", "sampler.py", "flat = rows.tolist()", "flat = [int(row) % 7 for row in rows]", "test_sampler.py::test_with_no_axis_an_epoch_holds_each_anchor_at_most_once"),
+    Mutant("misspelt names accepted", C + "shares.py", "if unknown or missing:", "if missing:", "test_shares.py"),
+    Mutant("a bool is a batch size", C + "plan.py", "isinstance(value, bool) or not isinstance(value, Integral)", "not isinstance(value, Integral)", "test_plan.py"),
+    Mutant("small cells without a warning", C + "draw.py", "        self._warn_small_cells()\n", "", "test_draw.py"),
+    Mutant("the batch loses its key", C + "draw.py", "return _index_batch, (list(self), self.epoch, self.number)", "return _index_batch, (list(self), 0, 0)", "test_draw.py"),
+    Mutant("a permutation that is none", C + "keyed.py", "while outside.size:", "while False:", "test_keyed.py"),
+    Mutant("too few rounds for small domains", C + "keyed.py", "_TINY_ROUNDS: Final = 12", "_TINY_ROUNDS: Final = 5", "test_keyed.py"),
+]  # fmt: skip
+
+
+PROFILE = """
+from hypothesis import Phase, settings
+settings.register_profile("mutants", phases=[Phase.explicit, Phase.generate], deadline=None, database=None)
+"""
+"""To fail is enough; nobody reads a smallest example."""
+
+OPTIONS = [
+    *("-p", "no:cacheprovider", "-p", "mutant_profile", "--hypothesis-profile=mutants"),
+    "--timeout=60",  # a broken permutation may walk for ever
+]
+
+
+def kill(mutant: Mutant) -> tuple[Mutant, str]:
+    """Return the first test that fails, or an empty text where none does."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "viscy_data"
+        shutil.copytree(SOURCE, copy)
+        text = (copy / mutant.file).read_text()
+        if text.count(mutant.old) != 1:
+            return mutant, f"STALE: {text.count(mutant.old)} places to change in {mutant.file}"
+        (copy / mutant.file).write_text(text.replace(mutant.old, mutant.new))
+        tests = [TESTS + name for name in mutant.tests.split()]
+        (Path(folder) / "mutant_profile.py").write_text(PROFILE)
+        command = [sys.executable, "-m", "pytest", "-x", "-q", *OPTIONS, *tests]
+        environment = os.environ | {"PYTHONPATH": folder, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return mutant, failed[0].split("::")[-1].split(" - ")[0] if failed else ""
+
+
+def main() -> int:
+    """Run the mutants named, or all; print a table."""
+    chosen = [mutant for mutant in MUTANTS if not sys.argv[1:] or mutant.name in sys.argv[1:]]
+    alive = 0
+    with ThreadPoolExecutor(max(1, (os.cpu_count() or 2) // 2)) as pool:
+        for mutant, test in pool.map(kill, chosen):
+            alive += not test or test.startswith("STALE")
+            print(f"{mutant.name:50} {test or 'LIVES'}", flush=True)
+    return int(alive > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
