@@ -88,6 +88,14 @@ def test_two_members_share_a_visit_as_often_as_in_draws_without_replacement(size
     assert counts.var() / expected < 1.3
 
 
+def test_every_pass_is_a_new_order_and_no_shifted_one() -> None:
+    drawn = np.concatenate([np.array(visit) for visit in visits_of(400, [4] * 500, 4)]).reshape(5, 400)
+    steps = np.diff(drawn, axis=1) % 400
+    for one in range(5):
+        for other in range(one):
+            assert (steps[one] == steps[other]).mean() < 0.1
+
+
 def test_seeds_give_other_orders() -> None:
     assert visits_of(50, [5] * 10, 5, seed=0) != visits_of(50, [5] * 10, 5, seed=1)
 
