@@ -69,15 +69,16 @@ def test_every_place_goes_everywhere_equally_often(size: int) -> None:
         assert chi_square(np.bincount(place, minlength=size), keys / size) < 5
 
 
-@pytest.mark.parametrize("size", [3, 4, 5, 7, 12, 20, 64, 90])
+@pytest.mark.parametrize("size", [3, 4, 5, 6, 8, 12, 20, 64])
 def test_pairs_of_places_go_to_all_pairs_equally_often(size: int) -> None:
-    keys = 40 * size * (size - 1)
+    each = 1000 if size <= 12 else 100
+    keys = each * size * (size - 1)
     for first, second in [(0, 1), (0, size - 1), (size // 2, size // 2 - 1)]:
         one, two = (permute(place, size, words(12, np.arange(keys))) for place in (first, second))
         counts = np.bincount(one * size + two, minlength=size**2).reshape(size, size)
         assert (np.diag(counts) == 0).all()
         off = counts[~np.eye(size, dtype=bool)]
-        assert chi_square(off, 40.0) < 5
+        assert chi_square(off, each) < 5
 
 
 def test_permutations_of_four_all_occur_equally_often() -> None:
