@@ -139,7 +139,7 @@ def _puncta(cells: Cells, rows: Map, columns: Map) -> Map:
 
 
 def _thickness(cells: Cells, inside: Map, dome: Map, nucleus: Map, granules: Map, nucleoli: Map) -> Map:
-    texture = _wide(cells["granularity"] * (1 + 0.9 * cells["phenotype"]) * 0.16)
+    texture = _wide(cells["granularity"] * (1 + 1.5 * cells["phenotype"]) * 0.16)
     spread = 0.35 * (1 - _wide(cells["mitosis"]))  # a cell between divisions is flat
     height = 0.8 + 1.0 * _wide(cells["mitosis"]) + 0.12 * _wide(cells["phenotype"])
     body = height * (dome * (1 - spread) + inside * spread)
@@ -153,11 +153,11 @@ def _reporter(
 ) -> Map:
     """Return the reporter: it leaves the nucleus for puncta as the phenotype grows, its level unchanged."""
     ill = _wide(cells["phenotype"])
-    nuclear = nuclear_reporter * (1 - 0.6 * ill)
+    nuclear = nuclear_reporter * (1 - 0.85 * ill)
     cytoplasm = (1 - nucleus) * (1 + 0.1 * granules * _wide(cells["granularity"]))
     spread = inside * dome * (cytoplasm * (1 - 0.2 * ill) + nuclear * nucleus)
     gathered = inside * (1 - 0.7 * nucleus) * puncta
-    image = spread + 0.6 * ill * gathered
+    image = spread + 1.0 * ill * gathered
     level = image.sum(axis=(1, 2), keepdims=True) / (np.pi * _wide(cells["radius"]) ** 2)
     scaled: Map = image * (0.5 * _wide(cells["reporter"]) / np.maximum(level, np.float32(1e-3)))
     return scaled
