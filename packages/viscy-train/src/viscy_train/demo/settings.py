@@ -47,11 +47,11 @@ class DemoSettings:
     seed: int = 0
     synthetic: dict[str, int] = field(default_factory=dict)
     patch: int = 64
-    crop: int = 48
+    crop: int = 40
     tau_steps: int = 2
-    batch_size: int = 128
+    batch_size: int = 64
     steps: int = 300
-    temperature: float = 0.2
+    temperature: float = 0.5
     beta: float = 0.5
     learning_rate: float = 2e-3
     projection: int = 64
