@@ -25,7 +25,7 @@ def evaluations(
     }
 
 
-@pytest.mark.parametrize("ranks", list(product((1, 2, 3), repeat=5)))
+@pytest.mark.parametrize("ranks", list(product((1, 2), repeat=5)))
 def test_the_claim_holds_if_and_only_if_all_three_comparisons_do(ranks: tuple[int, ...]) -> None:
     composed, random, raw, leak_composed, leak_random = (rank / 4 for rank in ranks)
     verdict = judge(evaluations((composed, random, raw), (leak_composed, leak_random, 0.9)))

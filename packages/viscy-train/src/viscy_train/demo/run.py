@@ -89,7 +89,10 @@ def run_demo(
         None if data is None else Path(data), [Path(one) for one in movies], folder, chosen, progress=progress
     )
     kinds = {COMPOSED: composed_batches(source, chosen), RANDOM: random_batches(source, chosen)}
-    trained = {name: train(name, batches, source, chosen, folder) for name, batches in kinds.items()}
+    trained = {
+        name: train(name, batches, source, chosen, folder, progress=progress)
+        for name, batches in kinds.items()
+    }
     comparison = compare(trained, source, chosen, folder, progress=progress)
     verdict = judge(comparison.evaluations)
     write_page(tell(source, trained, comparison, verdict, chosen), folder / REPORT)

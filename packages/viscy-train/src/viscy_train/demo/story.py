@@ -9,7 +9,7 @@ from viscy_train.demo.comparison import COMPOSED, RANDOM, Comparison
 from viscy_train.demo.pictures import batches_picture, maps_picture, metrics_picture, pairs_picture
 from viscy_train.demo.settings import DemoSettings
 from viscy_train.demo.source import Source
-from viscy_train.demo.training import Trained, composed_batches
+from viscy_train.demo.training import Trained
 from viscy_train.demo.verdict import Verdict
 from viscy_train.embed import anchors_digest, model_digest
 from viscy_train.evaluation import Metric, NotAvailable, Outcome
@@ -57,7 +57,7 @@ def tell(
 
 
 def _batches(source: Source, trained: Mapping[str, Trained]) -> Section:
-    axes = composed_batches(source, DemoSettings())
+    axes = trained[COMPOSED].data.batches
     on = ["one experiment per batch"]
     on += ["conditions in equal parts"] if axes.condition_balanced else []
     on += ["most cells near one time after infection"] if axes.temporal_enrichment else []

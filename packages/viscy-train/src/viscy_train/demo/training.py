@@ -75,7 +75,9 @@ def batch_size_for(source: Source, settings: DemoSettings) -> int:
     return size
 
 
-def train(name: str, batches: BatchOptions, source: Source, settings: DemoSettings, out: Path) -> Trained:
+def train(
+    name: str, batches: BatchOptions, source: Source, settings: DemoSettings, out: Path, *, progress: bool
+) -> Trained:
     """Train an encoder and keep it under the first word of its name."""
     data = AnchorDataModule(
         source.anchors_path,
@@ -96,7 +98,8 @@ def train(name: str, batches: BatchOptions, source: Source, settings: DemoSettin
         enable_checkpointing=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
-        callbacks=[FitProgress(f"train, {name}"), losses],
+        enable_progress_bar=progress,
+        callbacks=[losses, *([FitProgress(f"train, {name}")] if progress else [])],
     )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
