@@ -42,7 +42,7 @@ def test_visits_hold_no_member_twice_and_stay_balanced(
         assert max(seen.values()) - min(seen.values()) <= 1
 
 
-UNEVEN = pytest.mark.xfail(reason="the ends of passes favour some members, and some pairs of them")
+UNEVEN = pytest.mark.xfail(reason="a pool smaller than three visits keeps sets of members together")
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,10 @@ UNEVEN = pytest.mark.xfail(reason="the ends of passes favour some members, and s
     [
         (33, 11),
         (101, 8),
-        *(pytest.param(*pool, marks=UNEVEN) for pool in [(12, 5), (14, 5), (15, 5), (40, 5), (100, 8)]),
+        (15, 5),
+        (40, 5),
+        (100, 8),
+        *(pytest.param(*pool, marks=UNEVEN) for pool in [(12, 5), (14, 5)]),
     ],
 )
 def test_every_member_comes_at_every_place_of_a_pass_equally_often(size: int, most: int) -> None:
@@ -75,7 +78,7 @@ def pair_counts(visits: list[list[int]], size: int) -> NDArray[np.int64]:
 
 @pytest.mark.parametrize(
     ("size", "most"),
-    [(1000, 10), *(pytest.param(*pool, marks=UNEVEN) for pool in [(25, 10), (30, 10), (100, 10), (300, 10)])],
+    [(1000, 10), (30, 10), (100, 10), (300, 10), pytest.param(25, 10, marks=UNEVEN)],
 )
 def test_two_members_share_a_visit_as_often_as_in_draws_without_replacement(size: int, most: int) -> None:
     """A pair shares a draw of m out of n with probability m (m - 1) / n (n - 1)."""

@@ -3,22 +3,19 @@
 A *pool* of n members is drawn from again and again. Draw number i (of all that were ever taken) falls
 in *pass* i // n at *place* i % n, and each pass holds every member once, so at any time two members'
 visits differ by at most one. A *visit* takes up to m consecutive draws; where it crosses the end
-of a pass, the head it takes of the new pass must not hold the tail it took of the old one.
+of a pass, what it takes of the new pass must not hold what it took of the old one.
 
-Large pools (n >= 3 m). Members are numbered along a fixed spread-out order, and each end of a pass
-owns a *window* of m consecutive numbers, moved by a constant step from one end to the next so that
-two neighbouring windows are apart and all members take their turn in them. A pass is: m members of
-neither of its two windows, the window of its beginning (the last m of the pass before), the other
-members of neither window, the window of its end. Outside the windows a fresh keyed permutation
-decides. A crossing visit so takes the rest of the old pass, then members it does not hold yet; those
-it left out come next, and no member's place is favoured.
+Large pools (n >= 3 m). Each pass is a fresh keyed permutation, but for its *head*, the first 2 m
+places: of these members, m that are not among the last m of the pass before come first, those that
+were left out next, all in their order. There are always m such members, and as the last m places lie
+behind the head, a pass depends on the pass before it only as that was drawn. A visit outside the head
+costs one value of a permutation per draw, one in the head four.
 
 Small pools. Visits are cut into *stretches*. In a stretch all passes have one order, so that any n
 consecutive draws differ; the order is a fresh keyed permutation that keeps, as sets, the members
 drawn before the stretch's beginning and end in their passes: three segments permuted by themselves.
-A visit larger than its pool then uses each member the floor or the ceiling of m / n times.
-
-Either way a draw costs one value of a permutation, and depends on nothing but its number.
+Members that stand far apart in the fixed order behind these sets meet less often than others. A
+visit larger than its pool uses each member the floor or the ceiling of m / n times.
 """
 
 from dataclasses import dataclass
@@ -80,47 +77,54 @@ class EndlessPools:
         self.is_small = self.size < 3 * visit
         self.seed = seed
         self._stride = _coprime_strides(self.size)
-        self._move = np.maximum(np.round(self.size * 0.3819660112501051).astype(np.int64), 1)
         self._shift = keyed.below(keyed.words(seed, Purpose.SHIFT, np.arange(size.size)), self.size)
 
     def members(self, draws: Draws) -> Integers:
         """Return the members drawn, (sum of counts,), request after request."""
-        request = np.repeat(np.arange(draws.count.size), draws.count)
-        number = np.arange(request.size) - (np.cumsum(draws.count) - draws.count)[request]
+        request, number = _slots(draws.count)
         small = self.is_small[draws.pool]
         if not small.any():
-            spread = self._large(draws, request, number)
-        elif small.all():
-            spread = self._small(draws, request, number)
-        else:
-            spread = np.empty(request.size, dtype=np.int64)
-            for part, draw in ((small[request], self._small), (~small[request], self._large)):
-                spread[part] = draw(draws, request[part], number[part])
-        pool = draws.pool[request]
-        member: Integers = (spread * self._stride[pool] + self._shift[pool]) % self.size[pool]
-        return member
+            return self._large(draws, request, number)
+        if small.all():
+            return self._small(draws, request, number)
+        members = np.empty(request.size, dtype=np.int64)
+        for part, draw in ((small[request], self._small), (~small[request], self._large)):
+            members[part] = draw(draws, request[part], number[part])
+        return members
 
     def _large(self, draws: Draws, request: Integers, number: Integers) -> Integers:
-        size, window, move = (part[draws.pool] for part in (self.size, self.visit, self._move))
-        done, place = np.divmod(draws.first, size)
-        key = [keyed.words(self.seed, Purpose.PASS, draws.pool, done + ahead) for ahead in (0, 1)]
-        origin = [(done + ahead) * move % size for ahead in (1, 2)]  # the windows at the passes' ends
-
-        n, m = size[request], window[request]
-        place = place[request] + number
+        size = self.size[draws.pool]
+        done, first = np.divmod(draws.first, size)
+        keys = [self._pass_key(draws.pool, done + ahead) for ahead in (0, 1)]
+        n, place = size[request], first[request] + number
         ahead = place >= n
         place = np.where(ahead, place - n, place)
-        free = place - np.where(place >= 2 * m, m, 0)
-        is_free = (place < m) | ((place >= 2 * m) & (place < n - m))
-        start = n - move[request]  # where the window of the beginning stands, seen from that of the end
-        spread: Integers = keyed.permute(
-            np.where(is_free, free, 0), n - 2 * m, np.where(ahead, key[1][request], key[0][request])
-        )
-        spread += np.where(spread >= start - m, 2 * m, m)
-        held = np.where(place < n - m, start + place - m, place - (n - m))
-        spread = np.where(is_free, spread, held) + np.where(ahead, origin[1][request], origin[0][request])
-        spread -= np.where(spread >= n, n, 0)
-        return spread
+        members = keyed.permute(place, n, np.where(ahead, keys[1][request], keys[0][request]))
+        in_head = np.flatnonzero(place < 2 * self.visit[draws.pool][request])
+        if in_head.size:
+            head, back = np.unique(2 * request[in_head] + ahead[in_head], return_inverse=True)
+            first_members, start = self._heads(draws.pool[head // 2], done[head // 2] + head % 2)
+            members[in_head] = first_members[start[back] + place[in_head]]
+        return members
+
+    def _heads(self, pool: Integers, turn: Integers) -> tuple[Integers, Integers]:
+        """Return the members of the heads of passes, one after the other, and where each head begins."""
+        visit = self.visit[pool]
+        head, number = _slots(2 * visit)
+        member = keyed.permute(number, self.size[pool][head], self._pass_key(pool, turn)[head])
+        before, nth = _slots(visit)
+        last = (self.size[pool] - visit)[before] + nth
+        tail = keyed.permute(last, self.size[pool][before], self._pass_key(pool, turn - 1)[before])
+        span = int(self.size[pool].max())
+        is_new = ~np.isin(head * span + member, before * span + tail)
+        start = np.cumsum(2 * visit) - 2 * visit
+        nth_new = np.cumsum(is_new)
+        nth_new -= (nth_new - is_new)[start][head]
+        comes_first = is_new & (nth_new <= visit[head])
+        return member[np.argsort(2 * head + ~comes_first, kind="stable")], start
+
+    def _pass_key(self, pool: Integers, turn: Integers) -> keyed.Words:
+        return keyed.words(self.seed, Purpose.PASS, pool, turn)
 
     def _small(self, draws: Draws, request: Integers, number: Integers) -> Integers:
         size = self.size[draws.pool]
@@ -131,8 +135,16 @@ class EndlessPools:
         edges = np.stack([np.zeros_like(size), *cuts, size])
         begin, end = edges[segment, request], edges[segment + 1, request]
         key = keyed.words(draws.stretch[request], segment)
-        spread: Integers = begin + keyed.permute(place - begin, end - begin, key)
-        return spread
+        spread = begin + keyed.permute(place - begin, end - begin, key)
+        pool = draws.pool[request]
+        member: Integers = (spread * self._stride[pool] + self._shift[pool]) % self.size[pool]
+        return member
+
+
+def _slots(count: Integers) -> tuple[Integers, Integers]:
+    """Return, for each of ``count`` slots of each request, the request and the slot's number in it."""
+    request = np.repeat(np.arange(count.size), count)
+    return request, np.arange(request.size) - (np.cumsum(count) - count)[request]
 
 
 def _coprime_strides(size: Integers) -> Integers:

@@ -79,6 +79,8 @@ def unit_rows(embedding: FloatArray) -> FloatArray:
            [ 1.,  0.]])
     """
     centred = centre(embedding)
+    largest = np.abs(centred).max(axis=1, keepdims=True, initial=0.0)
+    centred = divide(centred, largest, fill=0.0)  # else squares of tiny numbers vanish from the length
     length = np.linalg.norm(centred, axis=1, keepdims=True)
     return divide(centred, length, fill=0.0)
 

@@ -31,7 +31,7 @@ class NTXentHCL(nn.Module):
     temperature : float
         T > 0: the smaller, the more the nearest negatives count.
     beta : float
-        >= 0: how much more a hard negative weighs; 0 is plain NT-Xent.
+        at least 0: how much more a hard negative weighs; 0 is plain NT-Xent.
     gather : bool
         In training under ``torch.distributed``, take negatives from all ranks (with gradients). In
         evaluation mode the loss is always that of this rank's batch, whatever the number of ranks.
