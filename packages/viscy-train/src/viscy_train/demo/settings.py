@@ -50,7 +50,7 @@ class DemoSettings:
     crop: int = 40
     tau_steps: int = 2
     batch_size: int = 64
-    steps: int = 300
+    steps: int = 450
     temperature: float = 0.5
     beta: float = 0.5
     learning_rate: float = 2e-3
