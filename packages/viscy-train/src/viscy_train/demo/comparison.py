@@ -4,8 +4,9 @@
 on random batches. *raw*: principal components of the normalised pixels that the encoders see, as many as
 the embeddings are wide.
 
-Encoders are trained on all experiments and see no label; only the probe leaves an experiment out. (With
-balance on, conditions decide which cells meet in a batch, and nothing else.)
+Encoders are trained on all experiments; only the probe leaves an experiment out. No loss sees a label,
+but with balance and focus on conditions and hours decide which cells meet in a composed batch, those of
+the experiment that the probe leaves out among them.
 """
 
 from collections.abc import Mapping

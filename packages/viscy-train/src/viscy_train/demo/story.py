@@ -104,8 +104,9 @@ def _metrics(comparison: Comparison) -> Section:
     ]
     missing = _missing([outcomes[0] for outcomes in rows if outcomes not in measured])
     lead = (
-        "All three embeddings are of the same cells and as wide. Encoders were trained on all experiments "
-        "without labels; where an experiment is left out, it is left out of the probe's training."
+        "All three embeddings are of the same cells and as wide. Encoders were trained on all experiments, "
+        "no loss saw a label; conditions and hours only chose which cells met in composed batches. Where "
+        "an experiment is left out, it is left out of the probe's training."
     )
     return Section("What the embeddings know", lead, (picture, table, *missing, *how))
 
