@@ -131,3 +131,12 @@ def test_categorical_columns_with_unused_categories_are_fine() -> None:
     table = TABLE.assign(condition=pd.Categorical(TABLE["condition"], categories=["x", "never", "y"]))
     sampler = FlexibleBatchSampler(table, 8, condition_ratio={"x": 1, "y": 3})
     assert table["condition"].iloc[sampler.batch(0)].value_counts()[["x", "y"]].tolist() == [2, 6]
+
+
+@pytest.mark.parametrize("name", ["epoch", "position"])
+@pytest.mark.parametrize("value", [-1, 1.5, "2", True])
+def test_a_state_of_odd_numbers_is_refused(name: str, value: Any) -> None:
+    sampler = quiet_sampler(TABLE, batch_size=8)
+    with pytest.raises(ValueError, match=rf"state\['{name}'\]={value!r} is not an integer >= 0"):
+        sampler.load_state_dict(sampler.state_dict() | {name: value})
+    assert sampler.state_dict()["position"] == 0

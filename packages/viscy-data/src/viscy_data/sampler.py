@@ -293,7 +293,8 @@ class FlexibleBatchSampler(Sampler[list[int]]):
                 f"Fingerprints: {_fingerprint(state)} there, {_fingerprint(mine)} here. "
                 "Build the sampler as it was when the state was taken."
             )
-        epoch, position = int(state["epoch"]), int(state["position"])
+        epoch = check_integer("state['epoch']", state["epoch"], 0)
+        position = check_integer("state['position']", state["position"], 0)
         self._live = None
         self._next = _Place(epoch, position) if position < self.batches_per_epoch else _Place(epoch + 1, 0)
 
