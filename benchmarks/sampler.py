@@ -227,8 +227,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--sizes", default="1e4,1e6,1e7", help="numbers of anchors, separated by commas")
-    parser.add_argument("--groups", type=int, default=20)
-    parser.add_argument("--strata", type=int, default=3)
+    parser.add_argument("--groups", type=int, default=10)
+    parser.add_argument("--strata", type=int, default=2)
     parser.add_argument("--frames", type=int, default=48, help="distinct times per experiment")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path, help="write the figures as JSON")

@@ -102,9 +102,10 @@ class EndlessPools:
         members = keyed.permute(place, n, np.where(ahead, keys[1][request], keys[0][request]))
         in_head = np.flatnonzero(place < 2 * self.visit[draws.pool][request])
         if in_head.size:
-            head, back = np.unique(2 * request[in_head] + ahead[in_head], return_inverse=True)
-            first_members, start = self._heads(draws.pool[head // 2], done[head // 2] + head % 2)
-            members[in_head] = first_members[start[back] + place[in_head]]
+            pool, turn = draws.pool[request[in_head]], (done[request] + ahead)[in_head]
+            _, one, back = np.unique(pool + turn * self.size.size, return_index=True, return_inverse=True)
+            head, start = self._heads(pool[one], turn[one])
+            members[in_head] = head[start[back] + place[in_head]]
         return members
 
     def _heads(self, pool: Integers, turn: Integers) -> tuple[Integers, Integers]:

@@ -108,8 +108,11 @@ class EpochSchedule:
         return self._laid_out[1]
 
     def _lay_out(self, epoch: int) -> "_Epoch":
-        pad = ((0, 2 - len(self._mixture.base)), (0, 0))
-        counts, before = np.pad(self._mixture.turn(epoch), pad), np.pad(self._mixture.before(epoch), pad)
+        before, after = np.zeros((2, 2, len(self._mixture.base[0])), dtype=np.int64)
+        before[: len(self._mixture.base)], after[: len(self._mixture.base)] = self._mixture.before(
+            [epoch, epoch + 1]
+        )
+        counts = after - before
         group = np.repeat(np.arange(counts.shape[1], dtype=np.int32), counts[0])
         if counts.shape[1] > 1 and self.full:
             key = keyed.words(self.seed, Purpose.GROUP_ORDER, epoch)

@@ -144,11 +144,10 @@ def _rectangle(size: Half) -> tuple[Half, Half]:
     The width is a power of two near the square root, so that splitting a place takes no division
     and fewer than one value in sqrt(n) falls outside.
     """
-    exponent = np.frexp(size.astype(np.float64))[1]
-    shift = (exponent >> 1).astype(np.uint32)
-    rows = (
-        (size.astype(np.uint64) + (np.uint64(1) << shift.astype(np.uint64)) - np.uint64(1)) >> shift
-    ).astype(np.uint32)
+    # the exponent bits of a float32 are the length in bits, or one more just below a power of two
+    length = (size.astype(np.float32).view(np.uint32) >> np.uint32(23)) - np.uint32(126)
+    shift = length >> np.uint32(1)
+    rows = ((size - np.uint32(1)) >> shift) + np.uint32(1)
     return shift, rows
 
 

@@ -124,6 +124,8 @@ class PartCounts:
         return np.zeros((visits.group.size, *self._mixtures[0][0].base.shape), dtype=np.int64)
 
     def _by_pattern(self, visits: Visits) -> list[tuple[list[Mixture], Integers]]:
+        if len(self._mixtures) == 1:
+            return [(self._mixtures[0], np.arange(visits.group.size))]
         pattern = self._pattern[visits.group]
         return [(self._mixtures[number], np.flatnonzero(pattern == number)) for number in np.unique(pattern)]
 

@@ -91,12 +91,16 @@ class Mixture:
         """Return what all turns before the given ones took together, (..., leaves, strata)."""
         index = np.asarray(turns, dtype=np.int64)
         if self._period is None:
-            below = van_der_corput_below(index, [-floor(-edge * (1 << _BITS)) for edge in self.edges])
+            below = van_der_corput_below(index, self._bounds)
             return index[..., None, None] * self.base + np.tensordot(np.diff(below), self.extras, axes=1)
         table = self._period
         cycles, rest = np.divmod(index, len(table) - 1)
         total: Counts = cycles[..., None, None] * table[-1] + table[rest]
         return total
+
+    @cached_property
+    def _bounds(self) -> list[int]:
+        return [-floor(-edge * (1 << _BITS)) for edge in self.edges]
 
     @cached_property
     def _period(self) -> Counts | None:
