@@ -36,7 +36,7 @@ MUTANTS = [
     Mutant("a draw keyed by its block", C + "draw.py", "number[batch], cell)", "batch, cell)", "test_draw.py"),
     Mutant("groups take turns, whatever their sizes", C + "epochs.py", "group = np.repeat(np.arange(counts.shape[1], dtype=np.int32), counts[0])", "group = (np.arange(self.full) % counts.shape[1]).astype(np.int32)", "test_epochs.py"),
     Mutant("weights ignored", C + "shares.py", "weights = None if plan.grouping is None else plan.grouping.weights", "weights = None", "test_shares.py"),
-    Mutant("visits not carried over epochs", C + "epochs.py", "np.pad(self._mixture.before(epoch), pad)", "np.pad(self._mixture.before(0), pad)", "test_epochs.py"),
+    Mutant("visits not carried over epochs", C + "epochs.py", "self._mixture.before([epoch, epoch + 1])", "self._mixture.before([0, 1])", "test_epochs.py"),
     Mutant("what rounding leaves over goes to the last", C + "quota.py", "places = np.arange(period) * _coprime(period) % period", "places = np.arange(period) * 0", "test_quota.py"),
     Mutant("parts balanced apart from the whole", C + "parts.py", "[own, leaked], [[0, 1]])", "[own, leaked], [])", "test_sampler.py::test_every_batch_of_every_epoch_keeps_the_contract"),
     Mutant("strata unbalanced", C + "shares.py", "[r if n else Fraction(0) for r, n in zip(ratio, column, strict=True)]", "[Fraction(int(n)) for r, n in zip(ratio, column, strict=True)]", "test_shares.py"),
