@@ -38,7 +38,10 @@ def test_there_are_configurations() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_configuration_runs(name: str, anchors_path: Path) -> None:
+def test_configuration_runs(
+    name: str, anchors_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where a run without a logger leaves its checkpoints
     given = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
     cli = fit(name, anchors_path, "--trainer.fast_dev_run=1")
     assert cli.trainer.global_step == 1
