@@ -174,7 +174,7 @@ def measure_others(
         sys.stderr.write("pytorch-metric-learning is missing: run with --group bench for its row\n")
     found = []
     for name, make in makers.items():
-        limit = {"WeightedRandomSampler": 2**24, "MPerClassSampler": 10**7}.get(name, 10**9)
+        limit = {"WeightedRandomSampler": 2**24, "MPerClassSampler": 10**6}.get(name, 10**9)
         if rows >= limit:
             found.append({"plan": name, "rows": rows, "note": f"not run from {limit} rows on"})
             continue
