@@ -108,10 +108,8 @@ class EpochSchedule:
         return self._laid_out[1]
 
     def _lay_out(self, epoch: int) -> "_Epoch":
-        before, after = np.zeros((2, 2, len(self._mixture.base[0])), dtype=np.int64)
-        before[: len(self._mixture.base)], after[: len(self._mixture.base)] = self._mixture.before(
-            [epoch, epoch + 1]
-        )
+        sizes = self._mixture.before([epoch, epoch + 1])
+        before, after = np.pad(sizes, ((0, 0), (0, 2 - sizes.shape[1]), (0, 0)))
         counts = after - before
         group = np.repeat(np.arange(counts.shape[1], dtype=np.int32), counts[0])
         if counts.shape[1] > 1 and self.full:
