@@ -1,4 +1,4 @@
-"""Which group each batch takes: shares per epoch and over epochs, visit numbers, stretches."""
+"""Which group each batch takes: shares per epoch and over epochs, visit numbers."""
 
 from collections import Counter
 from fractions import Fraction
@@ -95,22 +95,11 @@ def test_numbers_beyond_an_epoch_take_its_groups_with_further_visits() -> None:
         assert numbers == list(range(last + 1, last + 1 + len(numbers)))
 
 
-@given(
-    full=st.integers(1, 60), partial=st.integers(0, 1), length=st.integers(1, 16), epoch=st.integers(0, 50)
-)
-def test_stretches_cut_the_visits_of_each_group(full: int, partial: int, length: int, epoch: int) -> None:
-    schedule = EpochSchedule([Fraction(1, 5), Fraction(4, 5)], full, partial, 0)
-    visits = schedule.visits(epoch, np.arange(schedule.batches))
-    begin, end, number = schedule.stretch(epoch, visits, length)
-    for group in (0, 1):
-        mine = np.flatnonzero(visits.group == group)
-        for i, place in enumerate(mine):
-            cut = mine[i // length * length : i // length * length + length]
-            assert number[place] == i // length
-            first, last = cut[0], cut[-1]
-            assert (begin.full[place], begin.partial[place]) == (visits.full[first], visits.partial[first])
-            after = (
-                visits.full[last] + (not visits.is_partial[last]),
-                visits.partial[last] + visits.is_partial[last],
-            )
-            assert (end.full[place], end.partial[place]) == after
+def test_visits_before_epochs_are_those_of_the_epochs_before() -> None:
+    schedule = EpochSchedule([Fraction(1, 5), Fraction(4, 5)], 7, 1, 0)
+    total = np.zeros((2, 2), dtype=np.int64)
+    for epoch in range(40):
+        before = schedule.before(np.full(2, epoch), np.arange(2))
+        np.testing.assert_array_equal(before, total)
+        visits = schedule.visits(epoch, np.arange(8))
+        np.add.at(total, (visits.is_partial.astype(int), visits.group), 1)

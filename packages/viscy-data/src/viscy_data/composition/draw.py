@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viscy_data.composition import keyed
-from viscy_data.composition.endless import STRETCH, Draws, EndlessPools
+from viscy_data.composition.endless import Draws, EndlessPools
 from viscy_data.composition.epochs import EpochSchedule, Visits
 from viscy_data.composition.focal import FocalDraws
+from viscy_data.composition.history import DrawHistory, Moments
 from viscy_data.composition.layout import AnchorLayout
 from viscy_data.composition.parts import PartCounts, PartSizes
 from viscy_data.composition.plan import BatchPlan
@@ -110,7 +111,8 @@ class BatchComposer:
         base = np.stack([start, np.broadcast_to(start[:, :1], size.shape)])
         gap_at = np.stack([size, start - start[:, :1]])
         gap = np.stack([np.zeros_like(size), size])
-        pools = EndlessPools(members.ravel(), self.parts.largest().ravel(), self.seed)
+        least, most = (bound.reshape(2, -1) for bound in self.parts.bounds())
+        pools = EndlessPools(members.ravel(), least, most, self.seed)
         return pools, base.ravel(), gap_at.ravel(), gap.ravel()
 
     def _draw_pools(self, epoch: int, visits: Visits, counts: Integers, halves: Integers) -> Integers:
@@ -119,19 +121,16 @@ class BatchComposer:
         strata = counts.shape[2]
         pool = (halves[:, None] * strata + np.arange(strata)) * groups + visits.group[:, None, None]
         first = self._merged(self.parts.drawn(visits), halves)
-        wanted = counts.ravel() > 0
-        begin = end = first
-        stretch = np.zeros(pool.shape, dtype=np.uint64)
-        if self._pools.is_small[pool.ravel()[wanted]].any():
-            head, tail, number = self.schedule.stretch(epoch, visits, STRETCH)
-            begin, end = (
-                self._merged(self.parts.drawn(head), halves),
-                self._merged(self.parts.drawn(tail), halves),
-            )
-            bits = keyed.words(self.seed, Purpose.STRETCH, epoch, visits.cycle, number)
-            stretch = keyed.words(bits[:, None, None], pool)
-        pool, first, count, begin, end = (part.ravel()[wanted] for part in (pool, first, counts, begin, end))
-        member = self._pools.members(Draws(pool, first, count, begin, end, stretch.ravel()[wanted]))
+        wanted = counts > 0
+        visit = np.broadcast_to(np.arange(visits.group.size)[:, None, None], pool.shape)[wanted]
+        pool, first, count = pool[wanted], first[wanted], counts[wanted]
+        now = Moments(visits.full[visit], visits.partial[visit], visits.is_partial[visit])
+        apart = np.zeros(pool.size, dtype=np.uint64)
+        if visits.cycle.any():
+            words = (epoch, visits.cycle[visit], visits.rank[visit], pool)
+            apart[:] = np.where(visits.cycle[visit], keyed.words(self.seed, Purpose.BEYOND, *words), apart)
+        history = DrawHistory(self.schedule, self.parts, epoch)
+        member = self._pools.members(Draws(pool, first, count, now, apart), history)
         slot = np.repeat(pool, count)
         place: Integers = (
             self._base[slot] + member + np.where(member >= self._gap_at[slot], self._gap[slot], 0)

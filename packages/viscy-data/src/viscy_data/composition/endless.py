@@ -11,11 +11,7 @@ were left out next, all in their order. There are always m such members, and as 
 behind the head, a pass depends on the pass before it only as that was drawn. A visit outside the head
 costs one value of a permutation per draw, one in the head four.
 
-Small pools. Visits are cut into *stretches*. In a stretch all passes have one order, so that any n
-consecutive draws differ; the order is a fresh keyed permutation that keeps, as sets, the members
-drawn before the stretch's beginning and end in their passes: three segments permuted by themselves.
-Members that stand far apart in the fixed order behind these sets meet less often than others. A
-visit larger than its pool uses each member the floor or the ceiling of m / n times.
+Smaller pools are another matter (`tight`).
 """
 
 from dataclasses import dataclass
@@ -24,12 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viscy_data.composition import keyed
+from viscy_data.composition.history import History, Moments
 from viscy_data.composition.purpose import Purpose
+from viscy_data.composition.tight import TightPools, slots
 
 Integers = NDArray[np.int64]
-
-STRETCH = 16
-"""Visits of a small pool that share one order."""
 
 
 @dataclass(frozen=True)
@@ -44,52 +39,52 @@ class Draws:
         Draws taken from the pool before.
     count
         Draws wanted now, at most the pool's largest visit.
-    begin, end
-        Draws taken from the pool at the ends of the stretch; used for small pools only.
-    stretch
-        64 bits that name the stretch; used for small pools only.
+    now
+        The moment of the draw; used for tight pools only.
+    apart
+        Keys of draws beyond the end of an epoch, which later draws know nothing of; 0 for all
+        others. Used for tight pools only.
     """
 
     pool: Integers
     first: Integers
     count: Integers
-    begin: Integers
-    end: Integers
-    stretch: keyed.Words
+    now: Moments
+    apart: keyed.Words
 
 
 class EndlessPools:
-    """Pools of given sizes, and the most that a visit takes from each.
+    """Pools of given sizes, and what visits take from them.
 
     Parameters
     ----------
     size
         (pools,) members; at least 1 in every pool that is drawn from.
-    visit
-        (pools,) most draws of one visit.
+    least, most
+        (2, pools) least and most draws of one visit, full and partial.
     seed
         First word of the keys.
     """
 
-    def __init__(self, size: Integers, visit: Integers, seed: int) -> None:
+    def __init__(self, size: Integers, least: Integers, most: Integers, seed: int) -> None:
         self.size = np.maximum(size, 1)
-        self.visit = visit
-        self.is_small = self.size < 3 * visit
+        self.visit = most[0]
+        self.is_tight = self.size < 3 * self.visit
         self.seed = seed
-        self._stride = _coprime_strides(self.size)
-        self._shift = keyed.below(keyed.words(seed, Purpose.SHIFT, np.arange(size.size)), self.size)
+        self._tight = TightPools(self.size, least, most, seed)
 
-    def members(self, draws: Draws) -> Integers:
+    def members(self, draws: Draws, history: History) -> Integers:
         """Return the members drawn, (sum of counts,), request after request."""
-        request, number = _slots(draws.count)
-        small = self.is_small[draws.pool]
-        if not small.any():
+        request, number = slots(draws.count)
+        tight = self.is_tight[draws.pool]
+        if not tight.any():
             return self._large(draws, request, number)
-        if small.all():
-            return self._small(draws, request, number)
         members = np.empty(request.size, dtype=np.int64)
-        for part, draw in ((small[request], self._small), (~small[request], self._large)):
-            members[part] = draw(draws, request[part], number[part])
+        loose = ~tight[request]
+        members[loose] = self._large(draws, request[loose], number[loose])
+        members[~loose] = self._tight.members(
+            history, draws.pool[tight], draws.count[tight], draws.now[tight], draws.apart[tight]
+        )
         return members
 
     def _large(self, draws: Draws, request: Integers, number: Integers) -> Integers:
@@ -111,9 +106,9 @@ class EndlessPools:
     def _heads(self, pool: Integers, turn: Integers) -> tuple[Integers, Integers]:
         """Return the members of the heads of passes, one after the other, and where each head begins."""
         visit = self.visit[pool]
-        head, number = _slots(2 * visit)
+        head, number = slots(2 * visit)
         member = keyed.permute(number, self.size[pool][head], self._pass_key(pool, turn)[head])
-        before, nth = _slots(visit)
+        before, nth = slots(visit)
         last = (self.size[pool] - visit)[before] + nth
         tail = keyed.permute(last, self.size[pool][before], self._pass_key(pool, turn - 1)[before])
         span = int(self.size[pool].max())
@@ -126,31 +121,3 @@ class EndlessPools:
 
     def _pass_key(self, pool: Integers, turn: Integers) -> keyed.Words:
         return keyed.words(self.seed, Purpose.PASS, pool, turn)
-
-    def _small(self, draws: Draws, request: Integers, number: Integers) -> Integers:
-        size = self.size[draws.pool]
-        cuts = np.sort(np.stack([draws.begin % size, draws.end % size]), axis=0)
-        place = (draws.first[request] + number) % size[request]
-        low, high = cuts[:, request]
-        segment = (place >= low).astype(np.int64) + (place >= high)
-        edges = np.stack([np.zeros_like(size), *cuts, size])
-        begin, end = edges[segment, request], edges[segment + 1, request]
-        key = keyed.words(draws.stretch[request], segment)
-        spread = begin + keyed.permute(place - begin, end - begin, key)
-        pool = draws.pool[request]
-        member: Integers = (spread * self._stride[pool] + self._shift[pool]) % self.size[pool]
-        return member
-
-
-def _slots(count: Integers) -> tuple[Integers, Integers]:
-    """Return, for each of ``count`` slots of each request, the request and the slot's number in it."""
-    request = np.repeat(np.arange(count.size), count)
-    return request, np.arange(request.size) - (np.cumsum(count) - count)[request]
-
-
-def _coprime_strides(size: Integers) -> Integers:
-    """Return, for each size, a stride near its golden section that visits every member."""
-    stride = np.maximum(np.round(size * 0.6180339887498949).astype(np.int64), 1)
-    while (shared := np.gcd(stride, size) > 1).any():
-        stride += shared
-    return stride

@@ -83,24 +83,10 @@ class EpochSchedule:
         full += np.where(is_partial, laid_out.counts[0, group], rank)
         return Visits(group, full, partial, is_partial, rank, cycle)
 
-    def stretch(self, epoch: int, visits: Visits, length: int) -> tuple[Visits, Visits, Integers]:
-        """Cut each epoch's visits of a group into stretches of ``length``.
-
-        Returns
-        -------
-        The visits at the start and at the end (exclusive) of each visit's stretch, and its number.
-        """
-        laid_out = self._epoch(epoch)
-        number = visits.rank // length
-        counts = laid_out.counts[:, visits.group]
-        base = laid_out.before[:, visits.group] + visits.cycle * counts
-
-        def at(rank: Integers) -> Visits:
-            full = base[0] + np.minimum(rank, counts[0])
-            partial = base[1] + np.maximum(rank - counts[0], 0)
-            return Visits(visits.group, full, partial, visits.is_partial, rank, visits.cycle)
-
-        return at(number * length), at(np.minimum((number + 1) * length, counts.sum(axis=0))), number
+    def before(self, epoch: Integers, group: Integers) -> tuple[Integers, Integers]:
+        """Return the visits of either size, full and partial, that groups had before epochs."""
+        found = self._mixture.before(epoch)[np.arange(group.size), :, group]
+        return found[:, 0], found[:, 1] if self.partial else np.zeros_like(group)
 
     def _epoch(self, epoch: int) -> "_Epoch":
         if self._laid_out is None or self._laid_out[0] != epoch:

@@ -7,7 +7,7 @@ of the batch's group (`quota`). Groups with the same shares of strata share one 
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil
+from math import ceil, floor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +79,7 @@ class PartCounts:
                 for own, leaked in self._shares
             ]
         )
+        self._leaves_of_half = 1 if plan.window is None else 2
         self._mixtures = [
             [_mixture(part, own, leaked, plan.window is not None) for part in self.parts]
             for own, leaked in number
@@ -87,7 +88,7 @@ class PartCounts:
     def taken(self, visits: Visits) -> Integers:
         """Return (visits, leaves, strata) what these visits take."""
         found = self._empty(visits)
-        for mixtures, which in self._by_pattern(visits):
+        for mixtures, which in self._by_pattern(visits.group):
             found[which] = mixtures[0].turn(visits.full[which])
             small = which[visits.is_partial[which]]
             if small.size:
@@ -97,36 +98,55 @@ class PartCounts:
     def drawn(self, visits: Visits) -> Integers:
         """Return (visits, leaves, strata) what each visit's group took before."""
         found = self._empty(visits)
-        for mixtures, which in self._by_pattern(visits):
+        for mixtures, which in self._by_pattern(visits.group):
             found[which] = mixtures[0].before(visits.full[which])
             if len(mixtures) > 1:
                 found[which] += mixtures[1].before(visits.partial[which])
         return found
 
-    def largest(self) -> Integers:
-        """Return (own | leaked, strata, groups): the most that one batch takes."""
-        means = self._full_means()
-        return np.array([[[ceil(mean) for mean in group] for group in row] for row in means], dtype=np.int64)
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(own | leaked, strata, groups) of pools."""
+        return 2, self._mixtures[0][0].base.shape[1], len(self._shares)
+
+    def drawn_of(
+        self, group: Integers, half: Integers, stratum: Integers, full: Integers, partial: Integers
+    ) -> Integers:
+        """Return (requests,) what was taken of own (half 0) or leaked (1) strata in so many visits."""
+        found = np.zeros(group.size, dtype=np.int64)
+        for mixtures, which in self._by_pattern(group):
+            for mixture, turns in zip(mixtures, (full, partial), strict=False):
+                taken = mixture.before(turns[which])
+                halves = taken.reshape(which.size, -1, self._leaves_of_half, taken.shape[2]).sum(axis=2)
+                found[which] += halves[np.arange(which.size), half[which], stratum[which]]
+        return found
+
+    def bounds(self) -> tuple[Integers, Integers]:
+        """Return (full | partial, own | leaked, strata, groups): least and most that one batch takes."""
+        means = [self._means(part) for part in self.parts]
+        means += [[[[Fraction(0)] * self.shape[2]] * self.shape[1]] * 2] * (2 - len(means))
+        exact = np.array(means, dtype=object)
+        least, most = (np.vectorize(bound, otypes=[np.int64])(exact) for bound in (floor, ceil))
+        return least, most
 
     def means(self) -> NDArray[np.float64]:
         """Return (groups, strata): the mean number of anchors in a full batch."""
-        return np.array(self._full_means(), dtype=np.float64).sum(axis=0).T
+        return np.array(self._means(self.parts[0]), dtype=np.float64).sum(axis=0).T
 
-    def _full_means(self) -> list[list[list[Fraction]]]:
-        strata = self._mixtures[0][0].base.shape[1]
+    def _means(self, part: PartSizes) -> list[list[list[Fraction]]]:
         rows = []
-        for half, size in enumerate(self.parts[0].halves):
-            shares = [pair[half] or (Fraction(0),) * strata for pair in self._shares]
-            rows.append([[size * share[stratum] for share in shares] for stratum in range(strata)])
+        for half, size in enumerate(part.halves):
+            shares = [pair[half] or (Fraction(0),) * self.shape[1] for pair in self._shares]
+            rows.append([[size * share[stratum] for share in shares] for stratum in range(self.shape[1])])
         return rows
 
     def _empty(self, visits: Visits) -> Integers:
         return np.zeros((visits.group.size, *self._mixtures[0][0].base.shape), dtype=np.int64)
 
-    def _by_pattern(self, visits: Visits) -> list[tuple[list[Mixture], Integers]]:
+    def _by_pattern(self, group: Integers) -> list[tuple[list[Mixture], Integers]]:
         if len(self._mixtures) == 1:
-            return [(self._mixtures[0], np.arange(visits.group.size))]
-        pattern = self._pattern[visits.group]
+            return [(self._mixtures[0], np.arange(group.size))]
+        pattern = self._pattern[group]
         return [(self._mixtures[number], np.flatnonzero(pattern == number)) for number in np.unique(pattern)]
 
 

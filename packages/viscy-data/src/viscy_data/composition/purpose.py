@@ -9,8 +9,7 @@ class Purpose(IntEnum):
     GROUP_ORDER = 1
     FOCAL_TIME = 2
     PASS = 3
-    STRETCH = 4
-    SHIFT = 5
+    BEYOND = 4
     INSIDE = 6
     OUTSIDE = 7
     POSITIVE = 8
