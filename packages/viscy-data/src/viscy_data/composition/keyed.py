@@ -162,11 +162,11 @@ def _encipher(place: Half, size: Half, low_key: Half, high_key: Half) -> Half:
 
 
 def _feistel(rounds: range, place: Half, shift: Half, rows: Half, low_key: Half, high_key: Half) -> Half:
-    mask = (np.uint32(1) << shift) - np.uint32(1)
+    mask, unused = (np.uint32(1) << shift) - np.uint32(1), np.uint32(32) - shift
     row, column = place >> shift, place & mask
     for turn in rounds:
         step = _STEPS[turn]
-        column = (column + _scramble(row + (low_key ^ step))) & mask
+        column = (column + (_scramble(row + (low_key ^ step)) >> unused)) & mask
         # the top 16 bits times the number of rows (at most 2**16), high half: a number below rows
         row = row + ((_scramble(column + (high_key ^ step)) >> np.uint32(16)) * rows >> np.uint32(16))
         row = np.minimum(row, row - rows)  # below 0 wraps to a huge number, so this is row modulo rows
@@ -174,7 +174,8 @@ def _feistel(rounds: range, place: Half, shift: Half, rows: Half, low_key: Half,
 
 
 def _scramble(value: Half) -> Half:
-    """Mix 32 bits (the multipliers of MurmurHash3's finaliser, Appleby 2011)."""
-    value = (value ^ (value >> np.uint32(16))) * _FOLD_1
-    value = (value ^ (value >> np.uint32(13))) * _FOLD_2
-    return value ^ (value >> np.uint32(16))
+    """Mix 32 bits into the high ones (the multipliers of MurmurHash3's finaliser, Appleby 2011)."""
+    value = value * _FOLD_1
+    value ^= value >> np.uint32(15)
+    value *= _FOLD_2
+    return value

@@ -8,10 +8,11 @@ Times are kept as *runs*: one entry per distinct time of a cell. Kept per anchor
 number, and 16 bytes per run. Building: one sort of packed integers, then one per cell by time.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from viscy_data.errors import InvalidInputError
 
 Integers = NDArray[np.int64]
 Rows = NDArray[np.uint32]
+
+_FEW: Final = 100
+"""Ranges below which searching one after the other costs less."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,10 @@ class AnchorLayout:
     def _search(self, first: Integers, last: Integers, value: NDArray[np.float64], after: bool) -> Integers:
         """Binary search in many ranges of `run_time` at once: the first run >= value, or > value."""
         times = self._need(self.run_time)
+        if value.size < _FEW:
+            find = bisect_right if after else bisect_left
+            asked = zip(value.tolist(), first.tolist(), last.tolist(), strict=True)
+            return np.array([find(times.data, *one) for one in asked], dtype=np.int64)
         low, high = first.copy(), last.copy()
         for _ in range(int((last - first).max(initial=0)).bit_length()):
             middle = (low + high) >> 1
