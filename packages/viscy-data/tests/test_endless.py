@@ -10,22 +10,30 @@ from listed_history import ListedHistory
 from numpy.typing import NDArray
 
 from viscy_data.composition.endless import Draws, EndlessPools
+from viscy_data.composition.epochs import Visits
 
 Integers = NDArray[np.int64]
 
 
 def pools_of(size: list[int], least: int, most: int, seed: int) -> EndlessPools:
-    bounds = [np.array([[count] * len(size), [0] * len(size)]) for count in (least, most)]
-    return EndlessPools(np.array(size), bounds[0], bounds[1], seed)
+    bounds = np.array([[[count] * len(size), [0] * len(size)] for count in (least, most)])
+    return EndlessPools(np.array(size), bounds, bounds, seed)
+
+
+def draws_of(history: ListedHistory, pool: Integers, visit: Integers, count: Integers) -> Draws:
+    now, zeros = history.moments(visit), np.zeros_like(visit)
+    visits = Visits(
+        *(zeros, now.whole, now.short, now.is_short, visit, zeros, visit, now.whole, now.short, now.is_short)
+    )
+    return Draws(pool, history.total[visit], count, visits, zeros.astype(np.uint64))
 
 
 def visits_of(size: int, counts: list[int], seed: int = 0) -> list[list[int]]:
     """Draw visits of the given counts, one after the other, from one pool."""
     history = ListedHistory(counts)
-    visit, none = np.arange(len(counts)), np.zeros(len(counts), dtype=np.uint64)
-    pool = np.zeros(len(counts), dtype=np.int64)
-    draws = Draws(pool, history.total[:-1], np.array(counts), history.moments(visit), none)
-    members = pools_of([size], min(counts), max(counts), seed).members(draws, history)
+    visit = np.arange(len(counts))
+    draws = draws_of(history, np.zeros_like(visit), visit, np.array(counts))
+    members = pools_of([size], min(counts), max(counts), seed).members(draws, history, history)
     return [part.tolist() for part in np.split(members, history.total[1:-1])]
 
 
@@ -96,10 +104,9 @@ def test_seeds_give_other_orders() -> None:
 def test_pools_are_drawn_from_apart() -> None:
     pools, history = pools_of([40, 40, 7], 3, 4, seed=3), ListedHistory([4] * 8)
     pool, visit, count = np.array([0, 1, 2, 0]), np.array([2, 2, 3, 5]), np.array([4, 4, 4, 4])
-    none = np.zeros(4, dtype=np.uint64)
-    together = pools.members(Draws(pool, 4 * visit, count, history.moments(visit), none), history).tolist()
+    together = pools.members(draws_of(history, pool, visit, count), history, history).tolist()
     for i in range(4):
         one = slice(i, i + 1)
-        draws = Draws(pool[one], 4 * visit[one], count[one], history.moments(visit[one]), none[one])
-        assert pools.members(draws, history).tolist() == together[: count[i]]
+        draws = draws_of(history, pool[one], visit[one], count[one])
+        assert pools.members(draws, history, history).tolist() == together[: count[i]]
         together = together[count[i] :]

@@ -1,6 +1,7 @@
 """Draws inside and outside a window: counts, the rule of swaps, repeats."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given
@@ -26,7 +27,8 @@ def requests(draw: st.DrawFn) -> Request:
 def draws_of(asked: list[Request], seed: int = 0) -> FocalDraws:
     start, end, low, high, inside, outside = np.array(asked).T
     keys = [keyed.words(seed, purpose, np.arange(len(asked))) for purpose in (1, 2)]
-    return FocalDraws(start, end, low, high, inside, outside, *keys)
+    count = np.stack([inside, outside])
+    return FocalDraws(start, end, low, high, inside, outside, np.zeros_like(count), count, *keys)
 
 
 @given(asked=st.lists(requests(), min_size=1, max_size=12), seed=st.integers(0, 99))
@@ -51,11 +53,25 @@ def test_a_request_does_not_depend_on_its_neighbours() -> None:
     asked: list[Request] = [(0, 30, 5, 15, 4, 3), (30, 32, 30, 31, 3, 2), (40, 50, 40, 50, 5, 0)]
     together = draws_of(asked).places().tolist()
     for number, request in enumerate(asked):
-        start, end, low, high, inside, outside = (np.array([value]) for value in request)
         keys = [keyed.words(0, purpose, np.array([number])) for purpose in (1, 2)]
+        alone = replace(draws_of([request]), inside_key=keys[0], outside_key=keys[1])
         count = request[4] + request[5]
-        assert FocalDraws(start, end, low, high, inside, outside, *keys).places().tolist() == together[:count]
+        assert alone.places().tolist() == together[:count]
         together = together[count:]
+
+
+@given(asked=requests(), cuts=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=4))
+def test_batches_that_share_a_request_draw_its_slots(asked: Request, cuts: list[tuple[int, int]]) -> None:
+    start, end, low, high, inside, outside = asked
+    edges = np.sort(np.minimum([(0, 0), *cuts, (inside, outside)], (inside, outside)), axis=0).T
+    first, count = edges[:, :-1], np.diff(edges)
+    same = [np.full(first.shape[1], value) for value in asked]
+    alone = draws_of([asked])
+    keys = [np.full(first.shape[1], key) for key in (alone.inside_key, alone.outside_key)]
+    shared = FocalDraws(*same, first, count, *keys).places().tolist()
+    assert sorted(shared) == sorted(alone.places().tolist())
+    if inside <= high - low and inside + outside < end - start:  # no side gives to the other: the first slots of each batch are inside
+        assert all(low <= place < high for place in shared[: count[0, 0]])
 
 
 def test_every_anchor_of_a_side_comes_equally_often() -> None:

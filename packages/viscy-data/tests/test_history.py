@@ -26,14 +26,14 @@ def test_history_is_what_the_epochs_took_visit_by_visit(case: Case, data: st.Dat
             now = Moments(one.full, one.partial, one.is_partial)
             walked.append((now, total))
             total += int(taken[number, half, stratum])
-    history = DrawHistory(schedule, parts, epochs - 1)
+    history = DrawHistory(schedule, parts, epochs - 1, by_step=False)
     for now, expected in walked:
         assert history.drawn(pool, now).item() == expected
     if total:
         target = data.draw(st.integers(1, total))
-        last = max((now.full + now.partial).item() for now, before in walked if before < target)
+        last = max((now.whole + now.short).item() for now, before in walked if before < target)
         found = history.last(pool, lambda now: history.drawn(pool, now) < target)
-        assert (found.full + found.partial).item() == last
-        assert found.is_partial.item() == next(
-            now.is_partial.item() for now, _ in walked if (now.full + now.partial).item() == last
+        assert (found.whole + found.short).item() == last
+        assert found.is_short.item() == next(
+            now.is_short.item() for now, _ in walked if (now.whole + now.short).item() == last
         )

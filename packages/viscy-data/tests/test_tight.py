@@ -77,7 +77,7 @@ def drawn(size: int, counts: list[int], partial: list[bool], asked: Integers) ->
     pools = TightPools(np.array([size]), least, most, SEED)
     pool, none = np.zeros_like(asked), np.zeros(asked.size, dtype=np.uint64)
     count = np.array(counts)[asked]
-    members = pools.members(history, pool, count, history.moments(asked), none)
+    members = pools.members(history, pool, history.moments(asked), none.astype(np.int64), count, none)
     return [Counter(part.tolist()) for part in np.split(members, np.cumsum(count)[:-1])]
 
 
@@ -116,7 +116,7 @@ def test_draws_beyond_an_epoch_hold_no_member_twice_and_leave_no_trace() -> None
     bounds = np.array([[5], [0]])
     pools = TightPools(np.array([7]), bounds, bounds, SEED)
     visit, apart = np.arange(4), np.array([0, 9, 0, 8], dtype=np.uint64)
-    members = pools.members(history, pool, pool + 5, history.moments(visit), apart)
+    members = pools.members(history, pool, history.moments(visit), pool, pool + 5, apart)
     found = [set(part) for part in members.reshape(4, 5).tolist()]
     assert [len(members) for members in found] == [5] * 4
     plain = drawn(7, [5] * 4, [False] * 4, np.array([0, 2]))

@@ -33,7 +33,7 @@ class ListedHistory:
 
     def drawn(self, pool: Integers, moments: Moments) -> Integers:  # noqa: ARG002 of the protocol
         """Return what was drawn from each pool before each moment."""
-        drawn: Integers = self.total[moments.full + moments.partial]
+        drawn: Integers = self.total[moments.whole + moments.short]
         return drawn
 
     def last(self, pool: Integers, holds: Condition) -> Moments:

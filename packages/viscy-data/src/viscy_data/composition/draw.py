@@ -17,11 +17,12 @@ from viscy_data.composition import keyed
 from viscy_data.composition.endless import Draws, EndlessPools
 from viscy_data.composition.epochs import EpochSchedule, Visits
 from viscy_data.composition.focal import FocalDraws
-from viscy_data.composition.history import DrawHistory, Moments
+from viscy_data.composition.history import DrawHistory
 from viscy_data.composition.layout import AnchorLayout
 from viscy_data.composition.parts import PartCounts, PartSizes
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.purpose import Purpose
+from viscy_data.composition.requests import Requests
 from viscy_data.composition.shares import PLAN_NAMES, TableShares
 from viscy_data.errors import CompositionWarning, InvalidInputError
 
@@ -74,7 +75,7 @@ class BatchComposer:
         self.sizes = [size] if drop_last or not remainder else [size, remainder]
         self.parts = PartCounts(plan, self.sizes, self.shares)
         _warn_rounded_away(plan, self.parts.parts[0], names)
-        self.schedule = EpochSchedule(self.shares.groups, full, len(self.sizes) - 1, seed)
+        self.schedule = EpochSchedule(self.shares.groups, full, len(self.sizes) - 1, seed, plan.span)
         self._pools, self._base, self._gap_at, self._gap = self._lay_pools()
         self._warn_small_cells()
 
@@ -111,8 +112,8 @@ class BatchComposer:
         base = np.stack([start, np.broadcast_to(start[:, :1], size.shape)])
         gap_at = np.stack([size, start - start[:, :1]])
         gap = np.stack([np.zeros_like(size), size])
-        least, most = (bound.reshape(2, -1) for bound in self.parts.bounds())
-        pools = EndlessPools(members.ravel(), least, most, self.seed)
+        of_batch = self.parts.bounds().reshape(2, 2, -1)
+        pools = EndlessPools(members.ravel(), of_batch, self.schedule.per_step(of_batch), self.seed)
         return pools, base.ravel(), gap_at.ravel(), gap.ravel()
 
     def _draw_pools(self, epoch: int, visits: Visits, counts: Integers, halves: Integers) -> Integers:
@@ -124,13 +125,12 @@ class BatchComposer:
         wanted = counts > 0
         visit = np.broadcast_to(np.arange(visits.group.size)[:, None, None], pool.shape)[wanted]
         pool, first, count = pool[wanted], first[wanted], counts[wanted]
-        now = Moments(visits.full[visit], visits.partial[visit], visits.is_partial[visit])
         apart = np.zeros(pool.size, dtype=np.uint64)
         if visits.cycle.any():
             words = (epoch, visits.cycle[visit], visits.rank[visit], pool)
             apart[:] = np.where(visits.cycle[visit], keyed.words(self.seed, Purpose.BEYOND, *words), apart)
-        history = DrawHistory(self.schedule, self.parts, epoch)
-        member = self._pools.members(Draws(pool, first, count, now, apart), history)
+        of_step, of_batch = (DrawHistory(self.schedule, self.parts, epoch, by_step) for by_step in (True, False))
+        member = self._pools.members(Draws(pool, first, count, visits[visit], apart), of_step, of_batch)
         slot = np.repeat(pool, count)
         place: Integers = (
             self._base[slot] + member + np.where(member >= self._gap_at[slot], self._gap[slot], 0)
@@ -146,33 +146,44 @@ class BatchComposer:
     def _draw_focal(self, epoch: int, number: Integers, visits: Visits, counts: Integers) -> Integers:
         groups = len(self.layout.groups.values)
         strata = counts.shape[2]
-        time = self.focal_times(epoch, number, visits.group)
+        begin, end = (self.parts.drawn(edge) for edge in self.schedule.step_of(visits))
+        before = self.parts.drawn(visits) - begin
         batch = np.repeat(np.arange(number.size), strata)
         cell = (np.arange(strata) * groups + visits.group[:, None]).ravel()
-        inside, outside = counts[:, 0].ravel(), counts[:, 1].ravel()
-        if counts.shape[1] == 4:
-            parts = [(batch, cell, inside, outside), self._leaked_cells(epoch, visits, counts[:, 2:])]
-            batch, cell, inside, outside = (np.concatenate(part) for part in zip(*parts, strict=True))
-            order = np.argsort(batch, kind="stable")
-            batch, cell, inside, outside = (part[order] for part in (batch, cell, inside, outside))
-        wanted = np.flatnonzero(inside + outside)
-        batch, cell, inside, outside = (part[wanted] for part in (batch, cell, inside, outside))
+        sides = (part[:, :2].transpose(1, 0, 2).reshape(2, -1) for part in (counts, before, end - begin))
+        own = Requests(batch, cell, *sides)
+        wanted = own if counts.shape[1] == 2 else own.merged(self._leaked_requests(epoch, number))
+        wanted = wanted[np.flatnonzero(wanted.count.any(axis=0))]
+        return self._places_around(epoch, number, visits, wanted)
+
+    def _places_around(self, epoch: int, number: Integers, visits: Visits, wanted: Requests) -> Integers:
+        """Draw around the focal times of batches; steps that take more than a cell draw by batch."""
+        batch, cell = wanted.batch, wanted.cell
+        time = self.focal_times(epoch, visits.step, visits.group)
         reach = self._reach()
         low, high = self.layout.window(cell, time[batch] - reach, time[batch] + reach)
-        words = (self.seed, epoch, number[batch], cell)
-        keys = [keyed.words(purpose, *words) for purpose in (Purpose.INSIDE, Purpose.OUTSIDE)]
         start, end = self.layout.start[cell], self.layout.start[cell + 1]
-        return FocalDraws(start, end, low, high, inside, outside, *keys).places()
+        split = wanted.total.sum(axis=0) > end - start
+        total = np.where(split, wanted.count, wanted.total)
+        before = np.where(split, 0, wanted.before)
+        # a step's number, or a batch's from the other end of the integers
+        turn = np.where(split, ~number[batch], visits.step[batch])
+        keys = [keyed.words(side, self.seed, epoch, turn, cell) for side in (Purpose.INSIDE, Purpose.OUTSIDE)]
+        return FocalDraws(start, end, low, high, *total, before, wanted.count, *keys).places()
 
-    def _leaked_cells(
-        self, epoch: int, visits: Visits, counts: Integers
-    ) -> tuple[Integers, Integers, Integers, Integers]:
-        """Draw the cells that leaked anchors come from, in proportion to whole cells.
+    def _leaked_requests(self, epoch: int, number: Integers) -> Requests:
+        """Draw the cells that leaked anchors come from, in proportion to whole cells; by (batch, cell).
 
-        Returns
-        -------
-        Batch, cell, and anchors wanted from inside and outside the window, by (batch, cell).
+        Which cells a step's other batches leak from must be known too: cost O(leaked anchors of a step).
         """
+        members = number if self.plan.span == 1 else self.schedule.members(number)
+        visits = self.schedule.visits(epoch, members)
+        found = self._leaked_cells(epoch, visits, self.parts.taken(visits)[:, 2:])
+        if self.plan.span == 1:
+            return found
+        return found.in_steps(visits.step[found.batch]).of_batches(np.searchsorted(members, number))
+
+    def _leaked_cells(self, epoch: int, visits: Visits, counts: Integers) -> Requests:
         total = counts.sum(axis=1)
         place = self._draw_pools(epoch, visits, total[:, None], np.array([1]))
         batch, stratum = np.nonzero(total)
@@ -182,12 +193,12 @@ class BatchComposer:
         cells = len(self.layout.start) - 1
         pair, back = np.unique(batch[request] * cells + self.layout.cell_of(place), return_inverse=True)
         inside = np.bincount(back, weights=is_inside, minlength=pair.size).astype(np.int64)
-        outside = np.bincount(back, minlength=pair.size) - inside
-        return pair // cells, pair % cells, inside, outside
+        count = np.stack([inside, np.bincount(back, minlength=pair.size) - inside])
+        return Requests(pair // cells, pair % cells, count, np.zeros_like(count), count)
 
-    def focal_times(self, epoch: int, number: Integers, group: Integers) -> NDArray[np.float64]:
-        """Return the focal time of each batch: even over the distinct times of its group."""
-        bits = keyed.words(self.seed, Purpose.FOCAL_TIME, epoch, number)
+    def focal_times(self, epoch: int, step: Integers, group: Integers) -> NDArray[np.float64]:
+        """Return the focal time of each step: even over the distinct times of its group."""
+        bits = keyed.words(self.seed, Purpose.FOCAL_TIME, epoch, step)
         return self.layout.focal_times(group, lambda count: keyed.below(bits, count))
 
     def _reach(self) -> float:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viscy_data.composition import keyed
+from viscy_data.composition.epochs import Visits
 from viscy_data.composition.history import History, Moments
 from viscy_data.composition.purpose import Purpose
 from viscy_data.composition.tight import TightPools, slots
@@ -39,18 +40,21 @@ class Draws:
         Draws taken from the pool before.
     count
         Draws wanted now, at most the pool's largest visit.
-    now
-        The moment of the draw; used for tight pools only.
+    visits
+        The batches that draw; used for tight pools only.
     apart
-        Keys of draws beyond the end of an epoch, which later draws know nothing of; 0 for all
+        Keys of steps beyond the end of an epoch, which later draws know nothing of; 0 for all
         others. Used for tight pools only.
     """
 
     pool: Integers
     first: Integers
     count: Integers
-    now: Moments
+    visits: Visits
     apart: keyed.Words
+
+    def __getitem__(self, which: NDArray[np.bool_]) -> "Draws":
+        return Draws(*(getattr(self, name)[which] for name in self.__dataclass_fields__))
 
 
 class EndlessPools:
@@ -60,20 +64,23 @@ class EndlessPools:
     ----------
     size
         (pools,) members; at least 1 in every pool that is drawn from.
-    least, most
-        (2, pools) least and most draws of one visit, full and partial.
+    of_batch, of_step
+        (least | most, full | partial, pools) draws of one batch; the same for one step, whole | short.
     seed
         First word of the keys.
     """
 
-    def __init__(self, size: Integers, least: Integers, most: Integers, seed: int) -> None:
+    def __init__(self, size: Integers, of_batch: Integers, of_step: Integers, seed: int) -> None:
         self.size = np.maximum(size, 1)
-        self.visit = most[0]
+        self.visit = of_step[1, 0]
         self.is_tight = self.size < 3 * self.visit
         self.seed = seed
-        self._tight = TightPools(self.size, least, most, seed)
+        # where a step of several batches may take more than all members, each batch draws on its own
+        self._is_split = (of_step != of_batch).any(axis=(0, 1)) & (of_step[1] > self.size).any(axis=0)
+        self._of_step = TightPools(self.size, *of_step, seed)
+        self._of_batch = TightPools(self.size, *of_batch, seed)
 
-    def members(self, draws: Draws, history: History) -> Integers:
+    def members(self, draws: Draws, of_step: History, of_batch: History) -> Integers:
         """Return the members drawn, (sum of counts,), request after request."""
         request, number = slots(draws.count)
         tight = self.is_tight[draws.pool]
@@ -82,10 +89,25 @@ class EndlessPools:
         members = np.empty(request.size, dtype=np.int64)
         loose = ~tight[request]
         members[loose] = self._large(draws, request[loose], number[loose])
-        members[~loose] = self._tight.members(
-            history, draws.pool[tight], draws.count[tight], draws.now[tight], draws.apart[tight]
-        )
+        split = self._is_split[draws.pool]
+        for which, by_step in ((tight & ~split, True), (tight & split, False)):
+            if which.any():
+                found = self._steps(draws[which], of_step) if by_step else self._batches(draws[which], of_batch)
+                members[which[request]] = found
         return members
+
+    def _steps(self, draws: Draws, history: History) -> Integers:
+        visits = draws.visits
+        now = Moments(visits.whole, visits.short, visits.is_short)
+        skip = draws.first - history.drawn(draws.pool, now)
+        return self._of_step.members(history, draws.pool, now, skip, draws.count, draws.apart)
+
+    def _batches(self, draws: Draws, history: History) -> Integers:
+        visits = draws.visits
+        now = Moments(visits.full, visits.partial, visits.is_partial)
+        apart = np.where(draws.apart, keyed.words(draws.apart, visits.full + visits.partial), draws.apart)
+        skip = np.zeros_like(draws.count)
+        return self._of_batch.members(history, draws.pool, now, skip, draws.count, apart)
 
     def _large(self, draws: Draws, request: Integers, number: Integers) -> Integers:
         size = self.size[draws.pool]

@@ -4,10 +4,13 @@ Over epochs each group gets its exact share of batches, the floor or the ceiling
 order inside an epoch is a keyed permutation, laid out once per epoch: O(batches). How many visits a
 group had before an epoch is known without walking the epochs. The last batch of an epoch may be
 smaller (*partial*); such visits are counted apart.
+
+A *step* is ``span`` successive batches, which share their group; the last step of an epoch may be
+*short*. Groups are laid out by steps.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -33,8 +36,14 @@ class Visits:
     is_partial
         Whether this visit is of the smaller size.
     rank, cycle
-        Number of the visit in its epoch; 0 for batches of the epoch itself, 1 and up for batches
-        beyond its end, which repeat its groups.
+        Number of the visit's step among those of its group and epoch; 0 for batches of the epoch
+        itself, 1 and up for batches beyond its end, which repeat its groups.
+    step
+        Number of the step in its epoch (or beyond its end).
+    whole, short
+        Steps of either length that the group had before.
+    is_short
+        Whether the visit's step is short.
     """
 
     group: Integers
@@ -43,6 +52,10 @@ class Visits:
     is_partial: NDArray[np.bool_]
     rank: Integers
     cycle: Integers
+    step: Integers
+    whole: Integers
+    short: Integers
+    is_short: NDArray[np.bool_]
 
     def __getitem__(self, which: NDArray[np.bool_] | Integers) -> "Visits":
         return Visits(*(getattr(self, name)[which] for name in self.__dataclass_fields__))
@@ -59,12 +72,18 @@ class EpochSchedule:
         Batches of either size in an epoch; ``partial`` is 0 or 1.
     seed
         First word of the keys.
+    span
+        Batches of a step.
     """
 
-    def __init__(self, shares: Sequence[Fraction], full: int, partial: int, seed: int) -> None:
-        self.full, self.partial, self.seed = full, partial, seed
-        sizes = [full, partial] if partial else [full]
-        nodes = [[0, 1]] if partial else []
+    def __init__(
+        self, shares: Sequence[Fraction], full: int, partial: int, seed: int, span: int = 1
+    ) -> None:
+        self.full, self.partial, self.seed, self.span = full, partial, seed, span
+        self._steps, rest = divmod(full, span)
+        self._rest = rest
+        sizes = [self._steps, 1] if rest + partial else [self._steps]
+        nodes = [[0, 1]] if len(sizes) > 1 else []
         self._mixture = Mixture.of(sizes, [shares] * len(sizes), nodes)
         self._laid_out: tuple[int, _Epoch] | None = None
 
@@ -77,16 +96,43 @@ class EpochSchedule:
         """Return the visits that global batches ``numbers`` of ``epoch`` are; any number >= 0."""
         laid_out = self._epoch(epoch)
         cycle, place = np.divmod(numbers, self.batches)
-        group, rank = laid_out.group[place].astype(np.int64), laid_out.rank[place].astype(np.int64)
-        is_partial = place >= self.full
-        full, partial = laid_out.before[:, group] + cycle * laid_out.counts[:, group]
-        full += np.where(is_partial, laid_out.counts[0, group], rank)
-        return Visits(group, full, partial, is_partial, rank, cycle)
+        step, nth = np.divmod(place, self.span)
+        group, rank = laid_out.group[step].astype(np.int64), laid_out.rank[step].astype(np.int64)
+        is_short = step >= self._steps
+        whole, short = laid_out.before[:, group] + cycle * laid_out.counts[:, group]
+        whole += np.where(is_short, laid_out.counts[0, group], rank)
+        full, partial = self.batches_of(whole, short)
+        full += np.minimum(nth, np.where(is_short, self._rest, self.span))
+        step += cycle * (self._steps + len(self._mixture.base) - 1)
+        return Visits(group, full, partial, place >= self.full, rank, cycle, step, whole, short, is_short)
 
     def before(self, epoch: Integers, group: Integers) -> tuple[Integers, Integers]:
-        """Return the visits of either size, full and partial, that groups had before epochs."""
+        """Return the steps of either length, whole and short, that groups had before epochs."""
         found = self._mixture.before(epoch)[np.arange(group.size), :, group]
-        return found[:, 0], found[:, 1] if self.partial else np.zeros_like(group)
+        return found[:, 0], found[:, 1] if found.shape[1] > 1 else np.zeros_like(group)
+
+    def batches_of(self, whole: Integers, short: Integers) -> tuple[Integers, Integers]:
+        """Return the batches, full and partial, in so many whole and short steps."""
+        return whole * self.span + short * self._rest, short * self.partial
+
+    def step_of(self, visits: Visits) -> tuple[Visits, Visits]:
+        """Return the moments at the beginning and at the end of the steps that visits belong to."""
+        begin = self.batches_of(visits.whole, visits.short)
+        end = self.batches_of(visits.whole + ~visits.is_short, visits.short + visits.is_short)
+        return replace(visits, full=begin[0], partial=begin[1]), replace(visits, full=end[0], partial=end[1])
+
+    def members(self, numbers: Integers) -> Integers:
+        """Return all batches of the steps that batches ``numbers`` belong to, ascending."""
+        place = numbers % self.batches
+        first = np.unique(numbers - place % self.span)
+        count = np.minimum(self.span, self.batches - first % self.batches)
+        start = np.repeat(first - (np.cumsum(count) - count), count)
+        return start + np.arange(start.size)
+
+    def per_step(self, of_batch: Integers) -> Integers:
+        """Turn bounds (least | most, full | partial, ...) of batches into those of steps, whole | short."""
+        full, partial = of_batch[:, 0], of_batch[:, 1]
+        return np.stack([full * self.span, full * self._rest + partial * self.partial], axis=1)
 
     def _epoch(self, epoch: int) -> "_Epoch":
         if self._laid_out is None or self._laid_out[0] != epoch:
@@ -98,16 +144,16 @@ class EpochSchedule:
         before, after = np.pad(sizes, ((0, 0), (0, 2 - sizes.shape[1]), (0, 0)))
         counts = after - before
         group = np.repeat(np.arange(counts.shape[1], dtype=np.int32), counts[0])
-        if counts.shape[1] > 1 and self.full:
+        if counts.shape[1] > 1 and self._steps:
             key = keyed.words(self.seed, Purpose.GROUP_ORDER, epoch)
-            group = group[keyed.permute(np.arange(self.full), self.full, key)]
+            group = group[keyed.permute(np.arange(self._steps), self._steps, key)]
         group = np.concatenate([group, np.repeat(np.arange(counts.shape[1], dtype=np.int32), counts[1])])
         return _Epoch(group, _rank(group), counts, before)
 
 
 @dataclass(frozen=True)
 class _Epoch:
-    """Group and rank of each batch, (batches,), and (2, groups) visits in and before the epoch."""
+    """Group and rank of each step, (steps,), and (2, groups) steps in and before the epoch."""
 
     group: NDArray[np.int32]
     rank: NDArray[np.int32]

@@ -17,7 +17,7 @@ def plan_text(plan: BatchPlan) -> str:
     Examples
     --------
     >>> plan_text(BatchPlan(2))
-    '{"balance": null, "batch_size": 2, "focus": null, "grouping": null}'
+    '{"balance": null, "batch_size": 2, "focus": null, "grouping": null, "span": 1}'
     """
     return json.dumps(_plain(plan), sort_keys=True)
 

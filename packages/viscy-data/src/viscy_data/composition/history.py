@@ -1,7 +1,8 @@
 """What the pools had given before any visit of any epoch, and which visit a pass began in.
 
 A *pool* is what one group's batches draw of one stratum, own or leaked. Pools are numbered by
-(own | leaked, stratum, group). Nothing is walked: the history of a group is searched by halves.
+(own | leaked, stratum, group). A *visit* is a step or a batch. Nothing is walked: the history of a
+group is searched by halves.
 """
 
 from collections.abc import Callable
@@ -23,22 +24,22 @@ class Moments:
 
     Attributes
     ----------
-    full, partial
-        Visits of either size that the pool's group had before.
-    is_partial
-        Whether the next visit is of the smaller size.
+    whole, short
+        Visits of either length that the pool's group had before.
+    is_short
+        Whether the next visit is a short one.
     """
 
-    full: Integers
-    partial: Integers
-    is_partial: NDArray[np.bool_]
+    whole: Integers
+    short: Integers
+    is_short: NDArray[np.bool_]
 
     def __getitem__(self, which: NDArray[np.bool_]) -> "Moments":
-        return Moments(self.full[which], self.partial[which], self.is_partial[which])
+        return Moments(self.whole[which], self.short[which], self.is_short[which])
 
     def after(self) -> "Moments":
         """Return the moments one visit later (of which nothing is known about the next visit)."""
-        return Moments(self.full + ~self.is_partial, self.partial + self.is_partial, self.is_partial)
+        return Moments(self.whole + ~self.is_short, self.short + self.is_short, self.is_short)
 
 
 Condition = Callable[[Moments], NDArray[np.bool_]]
@@ -66,16 +67,22 @@ class DrawHistory:
         What a visit takes.
     epoch
         The latest epoch that is asked for.
+    by_step
+        Whether visits are steps; else batches.
     """
 
     schedule: EpochSchedule
     parts: PartCounts
-    epoch: int = 0
+    epoch: int
+    by_step: bool
 
     def drawn(self, pool: Integers, moments: Moments) -> Integers:
         """Return what was drawn from each pool before each moment."""
         half, stratum, group = np.unravel_index(pool, self.parts.shape)
-        return self.parts.drawn_of(group, half, stratum, moments.full, moments.partial)
+        batches = moments.whole, moments.short
+        if self.by_step:
+            batches = self.schedule.batches_of(*batches)
+        return self.parts.drawn_of(group, half, stratum, *batches)
 
     def last(self, pool: Integers, holds: Condition) -> Moments:
         """Return each pool's last moment before the end of `epoch` for which ``holds``.
@@ -85,16 +92,19 @@ class DrawHistory:
         group = pool % self.parts.shape[2]
 
         def opening(epoch: Integers) -> Moments:
-            return Moments(*self.schedule.before(epoch, group), np.zeros(group.size, dtype=np.bool_))
+            visits = self.schedule.before(epoch, group)
+            if not self.by_step:
+                visits = self.schedule.batches_of(*visits)
+            return Moments(*visits, np.zeros(group.size, dtype=np.bool_))
 
         epoch = _search(np.full(group.size, self.epoch), lambda number: holds(opening(number)))
         start, end = opening(epoch), opening(epoch + 1)
-        full = end.full - start.full
-        visits = full + end.partial - start.partial
+        whole = end.whole - start.whole
+        visits = whole + end.short - start.short
 
         def inside(rank: Integers) -> Moments:
-            smaller = np.maximum(rank - full, 0)
-            return Moments(start.full + rank - smaller, start.partial + smaller, rank >= full)
+            short = np.maximum(rank - whole, 0)
+            return Moments(start.whole + rank - short, start.short + short, rank >= whole)
 
         return inside(_search(np.maximum(visits - 1, 0), lambda rank: holds(inside(rank))))
 

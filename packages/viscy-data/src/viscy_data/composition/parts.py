@@ -121,13 +121,12 @@ class PartCounts:
                 found[which] += halves[np.arange(which.size), half[which], stratum[which]]
         return found
 
-    def bounds(self) -> tuple[Integers, Integers]:
-        """Return (full | partial, own | leaked, strata, groups): least and most that one batch takes."""
+    def bounds(self) -> Integers:
+        """Return (least | most, full | partial, own | leaked, strata, groups) anchors that one batch takes."""
         means = [self._means(part) for part in self.parts]
         means += [[[[Fraction(0)] * self.shape[2]] * self.shape[1]] * 2] * (2 - len(means))
         exact = np.array(means, dtype=object)
-        least, most = (np.vectorize(bound, otypes=[np.int64])(exact) for bound in (floor, ceil))
-        return least, most
+        return np.stack([np.vectorize(bound, otypes=[np.int64])(exact) for bound in (floor, ceil)])
 
     def means(self) -> NDArray[np.float64]:
         """Return (groups, strata): the mean number of anchors in a full batch."""

@@ -171,6 +171,10 @@ class BatchPlan:
         Anchors in a batch.
     grouping, balance, focus
         The axes; None switches one off.
+    span
+        Batches of a *step*: global batches ``span * j`` to ``span * j + span - 1`` share their group
+        and focal time and have no anchor in common. For losses that gather negatives over ranks, or
+        so that several batches of one group are accumulated; any number of ranks that divides it fits.
 
     Raises
     ------
@@ -188,8 +192,10 @@ class BatchPlan:
     grouping: Grouping | None = field(default=None, kw_only=True)
     balance: Balance | None = field(default=None, kw_only=True)
     focus: Focus | None = field(default=None, kw_only=True)
+    span: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
+        _set(self, "span", check_integer("BatchPlan.span", self.span, 1))
         _set(self, "batch_size", check_integer("BatchPlan.batch_size", self.batch_size, 1))
         for name, kind in (("grouping", Grouping), ("balance", Balance), ("focus", Focus)):
             value = getattr(self, name)

@@ -147,7 +147,7 @@ class _Tally:
             self.by_time[:, 0] += np.bincount(cell, minlength=self.cells)
             return
         time = self.layout.time_of(places)
-        focal = self.composer.focal_times(epoch, numbers, group)[batch]
+        focal = self.composer.focal_times(epoch, self.composer.schedule.visits(epoch, numbers).step, group)[batch]
         reach = self.composer.plan.window.window_hours + CLOCK_TOLERANCE
         self.inside += int((np.abs(time - focal) <= reach).sum())
         bin_ = np.searchsorted(self.edges, time, side="right") - 1

@@ -1,6 +1,6 @@
 """Endless draws from pools that hold less than three visits: passes that know how the last one ended.
 
-A visit that crosses the end of a pass takes the rest of it, then the first of the new pass that it
+A *visit* is what is drawn together: a batch, or a step of several. A visit that crosses the end of a pass takes the rest of it, then the first of the new pass that it
 does not hold yet; those it skipped come next. So the order of a pass hangs on the visit it began in:
 on r, what that visit took of the pass before, and on w, all it took. Of the new pass's own
 permutation only the first w places are stirred. The end of the pass before must be known, and it is
@@ -59,7 +59,7 @@ class TightPools:
     size
         (pools,) members, at least 1.
     least, most
-        (2, pools) least and most draws of one visit, full and partial.
+        (2, pools) least and most draws of one visit, whole and short.
     seed
         First word of the keys.
     """
@@ -72,7 +72,13 @@ class TightPools:
         self._size, self._seed = size, seed
 
     def members(
-        self, history: History, pool: Integers, count: Integers, now: Moments, apart: keyed.Words
+        self,
+        history: History,
+        pool: Integers,
+        now: Moments,
+        skip: Integers,
+        count: Integers,
+        apart: keyed.Words,
     ) -> Integers:
         """Return the members drawn, (sum of counts,), request after request.
 
@@ -80,15 +86,18 @@ class TightPools:
         ----------
         history
             What was drawn before.
-        pool, count, now
-            (requests,) pools, draws wanted, and when.
+        pool, now
+            (requests,) pools, and when they are visited.
+        skip, count
+            (requests,) which of a visit's draws are wanted: so many, after the first ones.
         apart
-            (requests,) keys of draws that stand outside of the history; 0 for all others.
+            (requests,) keys of visits that stand outside of the history; 0 for all others.
         """
         size, is_apart = self._size[pool], apart != 0
-        copies = self._copies[now.is_partial.astype(np.int64), pool]
-        copies = np.where(is_apart, count // size, copies)
-        width = np.abs(count - copies * size)
+        total = history.drawn(pool, now.after()) - history.drawn(pool, now)
+        copies = self._copies[now.is_short.astype(np.int64), pool]
+        copies = np.where(is_apart, total // size, copies)
+        width = np.abs(total - copies * size)
         turn, place = np.where(is_apart, 0, np.divmod(self._position(history, pool, now), size))
         crosses = place + width > size
         orders, start = self._orders_of(history, pool, turn, crosses, apart)
@@ -96,13 +105,23 @@ class TightPools:
         at = place[request] + number
         ahead = at >= size[request]
         special = orders[start[ahead.astype(np.int64), request] + at - ahead * size[request]]
-        request, number = slots(size)
+        owner, in_pass = slots(size)
         first = np.cumsum(size) - size
-        times = copies[request]
-        sign = np.where(count < copies * size, -1, 1)
-        times[np.repeat(first, width) + special] += np.repeat(sign, width)
-        member = orders[start[0, request] + number]
-        return np.repeat(member, times[first[request] + member])
+        member = orders[start[0, owner] + in_pass]
+        taken = is_apart | ~self.by_left_outs[pool]
+        times = copies[owner]
+        times[first[request] + special] += np.where(taken, 1, -1)[request]
+        # Those that are a visit behind come first: the rest of the pass, or who was left out in it.
+        behind = in_pass - place[owner]
+        rank = np.empty_like(times)
+        rank[first[owner] + member] = np.where(
+            taken[owner], np.where(behind < 0, behind + 2 * size[owner], behind), in_pass
+        )
+        rank[(first[request] + special)[taken[request]]] = number[taken[request]]
+        order = np.lexsort((rank[first[owner] + member], owner))
+        drawn = np.repeat(member[order], times[(first[owner] + member)[order]])
+        request, number = slots(count)
+        return drawn[(np.cumsum(total) - total + skip)[request] + number]
 
     def _orders_of(
         self, history: History, pool: Integers, turn: Integers, crosses: NDArray[np.bool_], apart: keyed.Words
@@ -170,7 +189,7 @@ class TightPools:
 
     def _position(self, history: History, pool: Integers, now: Moments) -> Integers:
         """Return what ran through the passes of each pool before: draws without copies, or left-outs."""
-        copies = self._copies[0, pool] * now.full + self._copies[1, pool] * now.partial
+        copies = self._copies[0, pool] * now.whole + self._copies[1, pool] * now.short
         position: Integers = np.abs(history.drawn(pool, now) - self._size[pool] * copies)
         return position
 
