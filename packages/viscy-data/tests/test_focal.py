@@ -65,12 +65,14 @@ def test_batches_that_share_a_request_draw_its_slots(asked: Request, cuts: list[
     start, end, low, high, inside, outside = asked
     edges = np.sort(np.minimum([(0, 0), *cuts, (inside, outside)], (inside, outside)), axis=0).T
     first, count = edges[:, :-1], np.diff(edges)
-    same = [np.full(first.shape[1], value) for value in asked]
     alone = draws_of([asked])
-    keys = [np.full(first.shape[1], key) for key in (alone.inside_key, alone.outside_key)]
-    shared = FocalDraws(*same, first, count, *keys).places().tolist()
+    keys = {name: getattr(alone, name).repeat(count.shape[1]) for name in ("inside_key", "outside_key")}
+    many = replace(draws_of([asked] * count.shape[1]), first=first, count=count, **keys)
+    shared = many.places().tolist()
     assert sorted(shared) == sorted(alone.places().tolist())
-    if inside <= high - low and inside + outside < end - start:  # no side gives to the other: the first slots of each batch are inside
+    if (
+        inside <= high - low and inside + outside < end - start
+    ):  # no side gives to the other: the first slots of each batch are inside
         assert all(low <= place < high for place in shared[: count[0, 0]])
 
 

@@ -116,5 +116,3 @@ def test_batches_are_the_same_in_any_order_and_by_any_rank() -> None:
                 for rank in range(ranks)
             ]
             assert all(parts[n % ranks][n // ranks] == batch for n, batch in enumerate(whole))
-
-

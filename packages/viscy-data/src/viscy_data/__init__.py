@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from viscy_data.anchors import build_anchors
     from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata, write_anchors
     from viscy_data.composition.batch import IndexBatch
-    from viscy_data.composition.plan import Balance, BatchPlan, Focus, Grouping
+    from viscy_data.composition.plan import Balance, BatchPlan, Distinct, Focus, Grouping
     from viscy_data.composition.report import CompositionReport
     from viscy_data.convert import convert_movies
     from viscy_data.dataset import AnchorDataset, Pairing, Reading
@@ -51,6 +51,7 @@ __all__ = [
     "BatchPlan",
     "CompositionReport",
     "CompositionWarning",
+    "Distinct",
     "Experiment",
     "Experiments",
     "ExperimentsFileError",
@@ -104,6 +105,7 @@ _HOMES = {
     "composition.plan": (
         "Balance",
         "BatchPlan",
+        "Distinct",
         "Focus",
         "Grouping",
     ),

@@ -5,14 +5,16 @@ and the dtype of a column do not matter.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from viscy_data.composition.distinct import AnchorValues
 from viscy_data.composition.layout import AnchorLayout, Labels
-from viscy_data.composition.plan import BatchPlan, check_columns
+from viscy_data.composition.plan import BatchPlan, Distinct, check_columns
 from viscy_data.errors import InvalidInputError, suggest
 
 Codes = NDArray[Any]
@@ -28,7 +30,7 @@ def layout_of(anchors: pd.DataFrame, plan: BatchPlan, axes: Mapping[str, str]) -
     plan
         Says which columns are needed.
     axes
-        What messages call the axes "grouping", "balance" and "focus".
+        What messages call the axes "grouping", "balance", "focus" and "distinct".
 
     Raises
     ------
@@ -47,12 +49,37 @@ def layout_of(anchors: pd.DataFrame, plan: BatchPlan, axes: Mapping[str, str]) -
         for name, axis in (("grouping", plan.grouping), ("balance", plan.balance), ("focus", plan.focus))
         if axis is not None
     }
+    if plan.distinct is not None:
+        by[axes["distinct"]] = plan.distinct.columns
     _check_columns(anchors, by)
     count = len(anchors)
     groups = _labels(anchors, plan.grouping.by if plan.grouping else ())
     strata = _labels(anchors, plan.balance.by if plan.balance else ())
     times = None if plan.window is None else _times(anchors, plan.window.by)
-    return AnchorLayout.build(count, groups, strata, times)
+    layout = AnchorLayout.build(count, groups, strata, times)
+    return (
+        layout if plan.distinct is None else replace(layout, values=_values(anchors, plan.distinct, layout))
+    )
+
+
+def _values(anchors: pd.DataFrame, distinct: Distinct, layout: AnchorLayout) -> AnchorValues:
+    """Return the values, numbered by their first places in the layout: only equality counts."""
+    codes, _ = pd.factorize(_label_codes(anchors, distinct.by)[layout.rows])
+    if distinct.min_hours is None:
+        return AnchorValues(codes.astype(np.uint32), None, 0.0)
+    hours = _times(anchors, distinct.clock)[layout.rows].astype(np.float64)
+    return AnchorValues(codes.astype(np.uint32), hours, distinct.min_hours)
+
+
+def _label_codes(anchors: pd.DataFrame, by: Sequence[str]) -> Codes:
+    """Return integers that are equal where all columns are."""
+    found = np.zeros(len(anchors), dtype=np.int64)
+    for name in by:
+        column = anchors[name]
+        categorical = isinstance(column.dtype, pd.CategoricalDtype)
+        codes = column.cat.codes.to_numpy() if categorical else pd.factorize(column)[0]
+        found = pd.factorize(found * (int(codes.max()) + 1) + codes)[0]
+    return found
 
 
 def _check_columns(anchors: pd.DataFrame, by: Mapping[str, Sequence[str]]) -> None:

@@ -169,7 +169,7 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         if not isinstance(plan, BatchPlan):
             raise InvalidInputError(f"plan={plan!r} is not a BatchPlan.")
         sampler = cls.__new__(cls)
-        axes = {"grouping": "plan.grouping", "balance": "plan.balance", "focus": "plan.focus"}
+        axes = {name: f"plan.{name}" for name in ("grouping", "balance", "focus", "distinct")}
         sampler._set_up(anchors, plan, axes, PLAN_NAMES, seed, drop_last)
         sampler._share(num_replicas, rank, even_batches)
         return sampler

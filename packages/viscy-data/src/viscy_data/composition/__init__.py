@@ -7,7 +7,7 @@ hold, `AnchorLayout` is the table sorted once, `BatchComposer` turns batch numbe
 from viscy_data.composition.batch import IndexBatch
 from viscy_data.composition.draw import BatchComposer
 from viscy_data.composition.layout import AnchorLayout, Labels
-from viscy_data.composition.plan import Balance, BatchPlan, Focus, Grouping
+from viscy_data.composition.plan import Balance, BatchPlan, Distinct, Focus, Grouping
 from viscy_data.composition.report import CompositionReport, report_composition
 from viscy_data.composition.shard import Shard
 
@@ -17,6 +17,7 @@ __all__ = [
     "BatchComposer",
     "BatchPlan",
     "CompositionReport",
+    "Distinct",
     "Focus",
     "Grouping",
     "IndexBatch",

@@ -7,29 +7,27 @@ inside and outside the focal window. Many batches are drawn at a time, by array 
 is O(log N) per anchor, whatever the number of groups.
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from viscy_data.composition import keyed
+from viscy_data.composition.distinct import AnchorValues, Origins, make_distinct
 from viscy_data.composition.endless import Draws, EndlessPools
 from viscy_data.composition.epochs import EpochSchedule, Visits
+from viscy_data.composition.feasibility import Feasibility
 from viscy_data.composition.focal import FocalDraws
 from viscy_data.composition.history import DrawHistory
 from viscy_data.composition.layout import AnchorLayout
-from viscy_data.composition.parts import PartCounts, PartSizes
+from viscy_data.composition.parts import PartCounts
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.purpose import Purpose
 from viscy_data.composition.requests import Requests
 from viscy_data.composition.shares import PLAN_NAMES, TableShares
-from viscy_data.errors import CompositionWarning, InvalidInputError
+from viscy_data.errors import InvalidInputError
 
 Integers = NDArray[np.int64]
-
-CLOCK_TOLERANCE = 1e-4
-"""Hours by which an anchor may miss the focal window: clock columns may be float32."""
 
 
 class BatchComposer:
@@ -74,10 +72,13 @@ class BatchComposer:
         full, remainder = divmod(len(layout), size)
         self.sizes = [size] if drop_last or not remainder else [size, remainder]
         self.parts = PartCounts(plan, self.sizes, self.shares)
-        _warn_rounded_away(plan, self.parts.parts[0], names)
         self.schedule = EpochSchedule(self.shares.groups, full, len(self.sizes) - 1, seed, plan.span)
         self._pools, self._base, self._gap_at, self._gap = self._lay_pools()
-        self._warn_small_cells()
+        self._feasible = Feasibility(plan, layout, self.shares, self.parts, self.schedule)
+        self._feasible.warn_rounded_away(names)
+        self._feasible.warn_small_cells(self._pools.size, self._pools.visit)
+        if plan.distinct is not None and plan.distinct.strict:
+            self._feasible.refuse_few_values(plan.distinct)
 
     @property
     def batches(self) -> int:
@@ -92,12 +93,49 @@ class BatchComposer:
     def places(self, epoch: int, numbers: Sequence[int] | Integers) -> tuple[Integers, Integers]:
         """Return places in the layout instead of rows: an anchor's cell and time are near at hand."""
         number = np.asarray(numbers, dtype=np.int64)
+        if self.layout.values is None:
+            return self._drawn(epoch, number)
+        members = number if self.plan.span == 1 else self.schedule.members(number)
+        place, sizes = self._drawn(epoch, members)
+        place = self._made_distinct(self.layout.values, epoch, members, sizes, place)
+        if self.plan.span == 1:
+            return place, sizes
+        asked = np.searchsorted(members, number)
+        ends = np.cumsum(sizes)
+        parts = [place[ends[batch] - sizes[batch] : ends[batch]] for batch in asked.tolist()]
+        return np.concatenate(parts), sizes[asked]
+
+    def _drawn(self, epoch: int, number: Integers) -> tuple[Integers, Integers]:
         visits = self.schedule.visits(epoch, number)
         counts = self.parts.taken(visits)
         sizes = counts.sum(axis=(1, 2))
         if self.plan.window is None:
             return self._draw_pools(epoch, visits, counts, np.arange(counts.shape[1])), sizes
         return self._draw_focal(epoch, number, visits, counts), sizes
+
+    def _made_distinct(
+        self, values: AnchorValues, epoch: int, number: Integers, sizes: Integers, place: Integers
+    ) -> Integers:
+        """Redraw the anchors whose value their step holds already; ``number``: all batches of the steps."""
+        visits = self.schedule.visits(epoch, number)
+        batch = np.repeat(np.arange(number.size), sizes)
+        step = (
+            np.unique(visits.step, return_inverse=True)[1] if self.plan.span > 1 else np.arange(number.size)
+        )
+
+        def origins(slot: Integers) -> Origins:
+            mine = batch[slot]
+            cell = self.layout.cell_of(place[slot])
+            nth = slot - (np.cumsum(sizes) - sizes)[mine]
+            key = keyed.words(self.seed, Purpose.CONFLICT, epoch, number[mine], nth)
+            start, end = self.layout.start[cell], self.layout.start[cell + 1]
+            if self.plan.window is None:
+                return Origins(key, start, end, start, end)
+            time = self.focal_times(epoch, visits.step[mine], visits.group[mine])
+            reach = self.plan.reach
+            return Origins(key, start, end, *self.layout.window(cell, time - reach, time + reach))
+
+        return make_distinct(values, step[batch], place, origins)
 
     def _lay_pools(self) -> tuple[EndlessPools, Integers, Integers, Integers]:
         """Give the pools (own | leaked, stratum, group) numbers and say where their members stand.
@@ -129,7 +167,9 @@ class BatchComposer:
         if visits.cycle.any():
             words = (epoch, visits.cycle[visit], visits.rank[visit], pool)
             apart[:] = np.where(visits.cycle[visit], keyed.words(self.seed, Purpose.BEYOND, *words), apart)
-        of_step, of_batch = (DrawHistory(self.schedule, self.parts, epoch, by_step) for by_step in (True, False))
+        of_step, of_batch = (
+            DrawHistory(self.schedule, self.parts, epoch, by_step) for by_step in (True, False)
+        )
         member = self._pools.members(Draws(pool, first, count, visits[visit], apart), of_step, of_batch)
         slot = np.repeat(pool, count)
         place: Integers = (
@@ -160,7 +200,7 @@ class BatchComposer:
         """Draw around the focal times of batches; steps that take more than a cell draw by batch."""
         batch, cell = wanted.batch, wanted.cell
         time = self.focal_times(epoch, visits.step, visits.group)
-        reach = self._reach()
+        reach = self.plan.reach
         low, high = self.layout.window(cell, time[batch] - reach, time[batch] + reach)
         start, end = self.layout.start[cell], self.layout.start[cell + 1]
         split = wanted.total.sum(axis=0) > end - start
@@ -169,7 +209,8 @@ class BatchComposer:
         # a step's number, or a batch's from the other end of the integers
         turn = np.where(split, ~number[batch], visits.step[batch])
         keys = [keyed.words(side, self.seed, epoch, turn, cell) for side in (Purpose.INSIDE, Purpose.OUTSIDE)]
-        return FocalDraws(start, end, low, high, *total, before, wanted.count, *keys).places()
+        sides = (total[0], total[1], before, wanted.count, keys[0], keys[1])
+        return FocalDraws(start, end, low, high, *sides).places()
 
     def _leaked_requests(self, epoch: int, number: Integers) -> Requests:
         """Draw the cells that leaked anchors come from, in proportion to whole cells; by (batch, cell).
@@ -201,48 +242,6 @@ class BatchComposer:
         bits = keyed.words(self.seed, Purpose.FOCAL_TIME, epoch, step)
         return self.layout.focal_times(group, lambda count: keyed.below(bits, count))
 
-    def _reach(self) -> float:
-        return 0.0 if self.plan.window is None else self.plan.window.window_hours + CLOCK_TOLERANCE
-
-    def _warn_small_cells(self) -> None:
-        """List the cells, and what other groups hold for a leak, that are less than a batch takes."""
-        strata, groups = self.layout.size.shape
-        short = self._pools.size < self._pools.visit
-        drawn = np.array(self.shares.groups, dtype=bool)[np.arange(short.size) % groups]
-        texts = []
-        for pool in np.flatnonzero(short & drawn):
-            leaked, cell = divmod(int(pool), strata * groups)
-            where = "leaked to " if leaked else ""
-            texts.append(f"{where}{self.cell_name(cell)}: {self._pools.size[pool]}")
-        if texts:
-            more = f", and {len(texts) - 12} more" if len(texts) > 12 else ""
-            warnings.warn(
-                "These cells hold fewer anchors than a batch takes from them, so that anchors repeat in a "
-                f"batch: {', '.join(texts[:12])}{more}.",
-                CompositionWarning,
-                stacklevel=2,
-            )
-
     def cell_name(self, cell: int) -> str:
         """Return a cell's group and stratum for people."""
-        stratum, group = divmod(cell, len(self.layout.groups.values))
-        parts = []
-        if self.plan.grouping is not None:
-            parts.append(str(self.layout.groups.values[group]))
-        if self.plan.balance is not None:
-            parts.append(str(self.layout.strata.values[stratum]))
-        return " / ".join(parts) or "the table"
-
-
-def _warn_rounded_away(plan: BatchPlan, parts: PartSizes, names: Mapping[str, str]) -> None:
-    outside = parts.own[1] + parts.leaked[1]
-    asked = [("leak", plan.leak, sum(parts.leaked))]
-    if plan.window is not None:
-        asked.append(("global_fraction", plan.window.global_fraction, outside))
-    for name, fraction, count in asked:
-        if fraction > 0 and count == 0:
-            warnings.warn(
-                f"{names[name]}={fraction} of a batch of {plan.batch_size} rounds to no anchor at all.",
-                CompositionWarning,
-                stacklevel=2,
-            )
+        return self._feasible.cell_name(cell)

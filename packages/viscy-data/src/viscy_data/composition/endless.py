@@ -77,8 +77,8 @@ class EndlessPools:
         self.seed = seed
         # where a step of several batches may take more than all members, each batch draws on its own
         self._is_split = (of_step != of_batch).any(axis=(0, 1)) & (of_step[1] > self.size).any(axis=0)
-        self._of_step = TightPools(self.size, *of_step, seed)
-        self._of_batch = TightPools(self.size, *of_batch, seed)
+        self._of_step = TightPools(self.size, of_step[0], of_step[1], seed)
+        self._of_batch = TightPools(self.size, of_batch[0], of_batch[1], seed)
 
     def members(self, draws: Draws, of_step: History, of_batch: History) -> Integers:
         """Return the members drawn, (sum of counts,), request after request."""
@@ -92,7 +92,9 @@ class EndlessPools:
         split = self._is_split[draws.pool]
         for which, by_step in ((tight & ~split, True), (tight & split, False)):
             if which.any():
-                found = self._steps(draws[which], of_step) if by_step else self._batches(draws[which], of_batch)
+                found = (
+                    self._steps(draws[which], of_step) if by_step else self._batches(draws[which], of_batch)
+                )
                 members[which[request]] = found
         return members
 

@@ -76,9 +76,7 @@ class EpochSchedule:
         Batches of a step.
     """
 
-    def __init__(
-        self, shares: Sequence[Fraction], full: int, partial: int, seed: int, span: int = 1
-    ) -> None:
+    def __init__(self, shares: Sequence[Fraction], full: int, partial: int, seed: int, span: int = 1) -> None:
         self.full, self.partial, self.seed, self.span = full, partial, seed, span
         self._steps, rest = divmod(full, span)
         self._rest = rest

@@ -17,7 +17,7 @@ def plan_text(plan: BatchPlan) -> str:
     Examples
     --------
     >>> plan_text(BatchPlan(2))
-    '{"balance": null, "batch_size": 2, "focus": null, "grouping": null, "span": 1}'
+    '{"balance": null, "batch_size": 2, "distinct": null, "focus": null, "grouping": null, "span": 1}'
     """
     return json.dumps(_plain(plan), sort_keys=True)
 
@@ -35,6 +35,10 @@ def table_fingerprint(layout: AnchorLayout) -> str:
     if layout.run_time is not None and layout.run_start is not None:
         digest.update(layout.run_time.astype("<f4").tobytes())
         digest.update(layout.run_start.astype("<u4", copy=False).data)
+    if layout.values is not None:
+        digest.update(layout.values.code.astype("<u4", copy=False).data)
+        if layout.values.hours is not None:
+            digest.update(layout.values.hours.astype("<f4").tobytes())
     return digest.hexdigest()
 
 

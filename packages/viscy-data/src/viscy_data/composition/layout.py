@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from viscy_data.composition.distinct import AnchorValues
 from viscy_data.composition.keyed import LIMIT
 from viscy_data.errors import InvalidInputError
 
@@ -66,6 +67,8 @@ class AnchorLayout:
     group_run, group_start
         One run for each distinct time of each group, ascending; (groups + 1,) where each group's
         begin.
+    values
+        What no two anchors of a batch may share, by place; None where they may share all.
     """
 
     groups: Labels
@@ -77,6 +80,7 @@ class AnchorLayout:
     cell_run: Integers | None = None
     group_run: Rows | None = None
     group_start: Integers | None = None
+    values: AnchorValues | None = None
 
     @classmethod
     def build(cls, count: int, groups: Labels, strata: Labels, times: NDArray[Any] | None) -> Self:
@@ -112,6 +116,12 @@ class AnchorLayout:
         times: NDArray[np.float64] = self._need(self.run_time)[self._need(self.group_run)[number]]
         return times
 
+    def all_focal_times(self, group: int) -> NDArray[np.float64]:
+        """Return the distinct times of a group, ascending."""
+        first, last = self._need(self.group_start)[group : group + 2]
+        times: NDArray[np.float64] = self._need(self.run_time)[self._need(self.group_run)[first:last]]
+        return times
+
     def window(self, cell: Integers, low: NDArray[np.float64], high: NDArray[np.float64]) -> Integers:
         """Return (2, n): the first place of each cell with time >= low, and with time > high."""
         first, last = self._need(self.cell_run)[cell], self._need(self.cell_run)[cell + 1]
@@ -128,6 +138,10 @@ class AnchorLayout:
         run = np.searchsorted(self._need(self.run_start), place, side="right") - 1
         times: NDArray[np.float64] = self._need(self.run_time)[run]
         return times
+
+    def need_values(self) -> AnchorValues:
+        """Return the values of anchors."""
+        return self._need(self.values)
 
     def _search(self, first: Integers, last: Integers, value: NDArray[np.float64], after: bool) -> Integers:
         """Binary search in many ranges of `run_time` at once: the first run >= value, or > value."""
@@ -149,7 +163,7 @@ class AnchorLayout:
     def _need[T](array: T | None) -> T:
         if array is None:
             raise InvalidInputError(
-                "This layout was built without times; build it with the column of the clock."
+                "This layout was built without times or values; build it with the columns of the plan."
             )
         return array
 

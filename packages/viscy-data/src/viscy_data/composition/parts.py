@@ -122,7 +122,7 @@ class PartCounts:
         return found
 
     def bounds(self) -> Integers:
-        """Return (least | most, full | partial, own | leaked, strata, groups) anchors that one batch takes."""
+        """Return (least | most, full | partial, own | leaked, strata, groups) anchors of a batch."""
         means = [self._means(part) for part in self.parts]
         means += [[[[Fraction(0)] * self.shape[2]] * self.shape[1]] * 2] * (2 - len(means))
         exact = np.array(means, dtype=object)

@@ -13,12 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Final
 
 from viscy_data.errors import InvalidInputError
 
 By = str | Sequence[str]
 Ratios = Mapping[Any, float]
+
+CLOCK_TOLERANCE: Final = 1e-4
+"""Hours by which an anchor may miss the focal window: clock columns may be float32."""
 
 
 def check_fraction(name: str, value: object, *, below_one: bool = False) -> float:
@@ -162,6 +165,55 @@ class Focus:
 
 
 @dataclass(frozen=True)
+class Distinct:
+    """No two anchors of a batch, or of a step of several batches, share a value.
+
+    Replacements come from the same cell and the same side of the focal window, so that all other axes
+    hold as before. Where every value lies within one group and stratum, this is exact wherever the
+    window or the cell has enough values; `strict` refuses plans for which some cell has not.
+
+    Parameters
+    ----------
+    by
+        Column, or columns whose combinations are the values: a lineage, a track, a field of view.
+    min_hours
+        Two anchors of one value may stand together if they are at least so many hours apart; None
+        for never.
+    clock
+        Column of the hours that `min_hours` counts.
+    strict
+        Refuse a plan whose own (not leaked) anchors some cell or focal window cannot give.
+
+    Examples
+    --------
+    >>> Distinct("lineage_id").by
+    ('lineage_id',)
+    """
+
+    by: By
+    min_hours: float | None = field(default=None, kw_only=True)
+    clock: str = field(default="hours_post_infection", kw_only=True)
+    strict: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        _set(self, "by", check_columns("Distinct.by", self.by))
+        if self.min_hours is not None:
+            _set(self, "min_hours", check_window("Distinct.min_hours", self.min_hours))
+        if not isinstance(self.clock, str):
+            raise InvalidInputError(f"Distinct.clock={self.clock!r} is not a column name.")
+        if check_flag("Distinct.strict", self.strict) and self.min_hours is not None:
+            raise InvalidInputError(
+                "Distinct.strict=True counts values that come once; with min_hours a value may come again. "
+                "Leave one of the two out."
+            )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that are needed."""
+        return tuple(self.by) if self.min_hours is None else (*self.by, self.clock)
+
+
+@dataclass(frozen=True)
 class BatchPlan:
     """What every batch shall hold.
 
@@ -169,7 +221,7 @@ class BatchPlan:
     ----------
     batch_size
         Anchors in a batch.
-    grouping, balance, focus
+    grouping, balance, focus, distinct
         The axes; None switches one off.
     span
         Batches of a *step*: global batches ``span * j`` to ``span * j + span - 1`` share their group
@@ -192,12 +244,13 @@ class BatchPlan:
     grouping: Grouping | None = field(default=None, kw_only=True)
     balance: Balance | None = field(default=None, kw_only=True)
     focus: Focus | None = field(default=None, kw_only=True)
+    distinct: Distinct | None = field(default=None, kw_only=True)
     span: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
         _set(self, "span", check_integer("BatchPlan.span", self.span, 1))
         _set(self, "batch_size", check_integer("BatchPlan.batch_size", self.batch_size, 1))
-        for name, kind in (("grouping", Grouping), ("balance", Balance), ("focus", Focus)):
+        for name, kind in _AXES.items():
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):
                 raise InvalidInputError(f"BatchPlan.{name}={value!r} is neither None nor a {kind.__name__}.")
@@ -207,6 +260,7 @@ class BatchPlan:
         """The columns that the enabled axes use, without repeats."""
         axes = (self.grouping, self.balance, self.focus)
         names = [name for axis in axes if axis is not None for name in check_columns("by", axis.by)]
+        names += self.distinct.columns if self.distinct else ()
         return tuple(dict.fromkeys(names))
 
     @property
@@ -215,9 +269,17 @@ class BatchPlan:
         return 0.0 if self.grouping is None else self.grouping.leak
 
     @property
+    def reach(self) -> float:
+        """Hours from the focal time that still count as inside the window; 0 without one."""
+        return 0.0 if self.window is None else self.window.window_hours + CLOCK_TOLERANCE
+
+    @property
     def window(self) -> Focus | None:
         """The focus, or None where it is off or leaves no anchor inside the window to choose."""
         return None if self.focus is None or self.focus.global_fraction == 1 else self.focus
+
+
+_AXES: Final = {"grouping": Grouping, "balance": Balance, "focus": Focus, "distinct": Distinct}
 
 
 def _number(name: str, value: object) -> float:

@@ -10,6 +10,7 @@ class Purpose(IntEnum):
     FOCAL_TIME = 2
     PASS = 3
     BEYOND = 4
+    CONFLICT = 5
     INSIDE = 6
     OUTSIDE = 7
     POSITIVE = 8

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from viscy_data.composition.draw import CLOCK_TOLERANCE, BatchComposer
+from viscy_data.composition.draw import BatchComposer
 from viscy_data.composition.parts import PartSizes
 
 Integers = NDArray[np.int64]
@@ -147,8 +147,10 @@ class _Tally:
             self.by_time[:, 0] += np.bincount(cell, minlength=self.cells)
             return
         time = self.layout.time_of(places)
-        focal = self.composer.focal_times(epoch, self.composer.schedule.visits(epoch, numbers).step, group)[batch]
-        reach = self.composer.plan.window.window_hours + CLOCK_TOLERANCE
+        focal = self.composer.focal_times(epoch, self.composer.schedule.visits(epoch, numbers).step, group)[
+            batch
+        ]
+        reach = self.composer.plan.reach
         self.inside += int((np.abs(time - focal) <= reach).sum())
         bin_ = np.searchsorted(self.edges, time, side="right") - 1
         self.by_time += np.bincount(cell * TIME_BINS + bin_, minlength=self.by_time.size).reshape(

@@ -1,11 +1,11 @@
 """Endless draws from pools that hold less than three visits: passes that know how the last one ended.
 
-A *visit* is what is drawn together: a batch, or a step of several. A visit that crosses the end of a pass takes the rest of it, then the first of the new pass that it
-does not hold yet; those it skipped come next. So the order of a pass hangs on the visit it began in:
-on r, what that visit took of the pass before, and on w, all it took. Of the new pass's own
-permutation only the first w places are stirred. The end of the pass before must be known, and it is
-that pass's own permutation but where the places stirred at its beginning reach into its last r:
-only there one has to look further back.
+A *visit* is what is drawn together: a batch, or a step of several. A visit that crosses the end of a
+pass takes the rest of it, then the first of the new pass that it does not hold yet; those it skipped
+come next. So the order of a pass hangs on the visit it began in: on r, what that visit took of the
+pass before, and on w, all it took. Of the new pass's own permutation only the first w places are
+stirred. The end of the pass before must be known, and it is that pass's own permutation but where the
+places stirred at its beginning reach into its last r: only there one has to look further back.
 
 *Left-outs.* A visit that takes more than half of the pool is drawn by what it leaves out: those run
 through passes in the same way, and visits differ by as much as left-outs do. So w is at most half of
@@ -121,7 +121,8 @@ class TightPools:
         order = np.lexsort((rank[first[owner] + member], owner))
         drawn = np.repeat(member[order], times[(first[owner] + member)[order]])
         request, number = slots(count)
-        return drawn[(np.cumsum(total) - total + skip)[request] + number]
+        members: Integers = drawn[(np.cumsum(total) - total + skip)[request] + number]
+        return members
 
     def _orders_of(
         self, history: History, pool: Integers, turn: Integers, crosses: NDArray[np.bool_], apart: keyed.Words

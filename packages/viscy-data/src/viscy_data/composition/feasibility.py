@@ -1,0 +1,112 @@
+"""What a table cannot give a plan: warned of or refused before the first batch."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from viscy_data.composition.enough import values_by_cell, values_by_window
+from viscy_data.composition.epochs import EpochSchedule
+from viscy_data.composition.layout import AnchorLayout
+from viscy_data.composition.parts import PartCounts
+from viscy_data.composition.plan import BatchPlan, Distinct
+from viscy_data.composition.shares import TableShares
+from viscy_data.errors import CompositionWarning, InvalidInputError
+
+Integers = NDArray[np.int64]
+
+SHOWN = 12
+"""Cells that a message lists."""
+
+
+@dataclass(frozen=True)
+class Feasibility:
+    """A plan and a table, and what the one takes of the other."""
+
+    plan: BatchPlan
+    layout: AnchorLayout
+    shares: TableShares
+    parts: PartCounts
+    schedule: EpochSchedule
+
+    def cell_name(self, cell: int) -> str:
+        """Return a cell's group and stratum for people."""
+        stratum, group = divmod(cell, len(self.layout.groups.values))
+        parts = []
+        if self.plan.grouping is not None:
+            parts.append(str(self.layout.groups.values[group]))
+        if self.plan.balance is not None:
+            parts.append(str(self.layout.strata.values[stratum]))
+        return " / ".join(parts) or "the table"
+
+    def warn_rounded_away(self, names: Mapping[str, str]) -> None:
+        """Say which fractions of a batch round to no anchor."""
+        plan, parts = self.plan, self.parts.parts[0]
+        outside = parts.own[1] + parts.leaked[1]
+        asked = [("leak", plan.leak, sum(parts.leaked))]
+        if plan.window is not None:
+            asked.append(("global_fraction", plan.window.global_fraction, outside))
+        for name, fraction, count in asked:
+            if fraction > 0 and count == 0:
+                _warn(f"{names[name]}={fraction} of a batch of {plan.batch_size} rounds to no anchor at all.")
+
+    def warn_small_cells(self, size: Integers, taken: Integers) -> None:
+        """List the cells, and what other groups hold for a leak, that are less than is taken of them.
+
+        ``size`` and ``taken`` go by (own | leaked, stratum, group).
+        """
+        cells, groups = self.layout.size.size, self.layout.size.shape[1]
+        drawn = np.array(self.shares.groups, dtype=bool)[np.arange(size.size) % groups]
+        texts = []
+        for pool in np.flatnonzero((size < taken) & drawn):
+            leaked, cell = divmod(int(pool), cells)
+            texts.append(f"{'leaked to ' if leaked else ''}{self.cell_name(cell)}: {size[pool]}")
+        if texts:
+            what = "batch" if self.plan.span == 1 else "step"
+            _warn(
+                f"These cells hold fewer anchors than a {what} takes from them, so that anchors repeat in a "
+                f"{what}: {_listed(texts, ', ')}."
+            )
+
+    def refuse_few_values(self, distinct: Distinct) -> None:
+        """Refuse cells, and focal windows, that hold fewer values than a step takes of them."""
+        groups = self.layout.size.shape[1]
+        wanted = self.schedule.per_step(self.parts.bounds())[1, 0, 0].ravel()
+        problems = [
+            f"{self.cell_name(cell)}: {held} values for {wanted[cell]} anchors"
+            for cell, held in enumerate(values_by_cell(self.layout).tolist())
+            if held < wanted[cell] and self.shares.groups[cell % groups]
+        ]
+        if self.plan.window is not None:
+            problems += [text for cell in range(wanted.size) for text in self._poor_windows(cell)]
+        if problems:
+            raise InvalidInputError(
+                "Distinct.strict=True: a step of the plan takes more anchors than there are different "
+                f"{' x '.join(distinct.by)} in: {_listed(problems, '; ')}. Lower batch_size or span, widen "
+                "the window, leave these groups out, or set strict=False to let values repeat."
+            )
+
+    def _poor_windows(self, cell: int) -> list[str]:
+        stratum, group = divmod(cell, self.layout.size.shape[1])
+        own = self.shares.own[group]
+        if own is None or not own[stratum]:
+            return []
+        wanted = self.plan.span * ceil(self.parts.parts[0].own[0] * own[stratum])
+        times, reach = self.layout.all_focal_times(group), self.plan.reach
+        held = values_by_window(self.layout, cell, times, reach)
+        low, high = self.layout.window(np.full(times.size, cell), times - reach, times + reach)
+        poor = np.flatnonzero(held < np.minimum(wanted, high - low))[:1]
+        name = self.cell_name(cell)
+        return [f"{name} around {times[at]:g} h: {held[at]} values for {wanted} anchors" for at in poor]
+
+
+def _listed(texts: list[str], separator: str) -> str:
+    more = f"{separator}and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
+    return separator.join(texts[:SHOWN]) + more
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, CompositionWarning, stacklevel=2)
