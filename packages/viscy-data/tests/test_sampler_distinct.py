@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sampling_cases import Case, cases, quiet_sampler_of
 
-from viscy_data import BatchPlan, Distinct, Focus, Grouping, InvalidInputError
+from viscy_data import Balance, BatchPlan, Distinct, Focus, Grouping, InvalidInputError
 from viscy_data.sampler import FlexibleBatchSampler
 
 
@@ -32,7 +32,7 @@ def cells_of(table: pd.DataFrame, plan: BatchPlan) -> NDArray[np.int64]:
     names = [name for by in axes for name in by]
     if not names:
         return np.zeros(len(table), dtype=np.int64)
-    return table.groupby(names).ngroup().to_numpy(dtype=np.int64)
+    return np.asarray(table.groupby(names).ngroup(), dtype=np.int64)
 
 
 @settings(max_examples=80)
@@ -63,6 +63,31 @@ def test_all_other_axes_hold_as_before(given_case: tuple[Case, pd.DataFrame]) ->
     for number in range(min(sampler.batches_per_epoch, 20)):
         batch = sampler.batch(number, epoch=1)
         assert Counter(cell[batch]) == Counter(cell[plain.batch(number, epoch=1)])
+
+
+@pytest.mark.parametrize("drop_last", [True, False])
+@pytest.mark.parametrize("leak", [0.0, 0.2])
+def test_all_anchors_come_equally_often_where_no_value_is_too_long(drop_last: bool, leak: float) -> None:
+    rng = np.random.default_rng(0)
+    lineages = [(e, c, i, n) for e in "ab" for c in "xy" for i, n in enumerate(rng.integers(1, 9, 40))]
+    table = pd.DataFrame(
+        [(e, c, f"{e}{c}{i}") for e, c, i, n in lineages for _ in range(n)],
+        columns=["experiment", "condition", "lineage_id"],
+    )
+    grouping = Grouping("experiment", leak=leak)
+    plan = BatchPlan(15, grouping=grouping, balance=Balance("condition"), distinct=Distinct("lineage_id"))
+    sampler = FlexibleBatchSampler.from_plan(table, plan, drop_last=drop_last)
+    experiment = table["experiment"].to_numpy()
+    seen: Counter[int] = Counter(dict.fromkeys(range(len(table)), 0))
+    for epoch in range(12):
+        for number in range(sampler.batches_per_epoch):
+            batch = sampler.batch(number, epoch=epoch)
+            assert table["lineage_id"].iloc[batch].nunique() == len(batch)
+            group = Counter(experiment[batch]).most_common(1)[0][0]
+            seen.update(row for row in batch if experiment[row] == group)
+            for _, cell in table.groupby(["experiment", "condition"]):
+                visits = [seen[row] for row in cell.index]
+                assert max(visits) - min(visits) <= (2 if drop_last else 3)
 
 
 def movie(lineages: int = 12, frames: int = 20) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from viscy_data.composition.distinct import AnchorValues
 from viscy_data.composition.layout import AnchorLayout, Labels
 from viscy_data.composition.plan import BatchPlan, Distinct, check_columns
+from viscy_data.composition.value_classes import sort_by_values
 from viscy_data.errors import InvalidInputError, suggest
 
 Codes = NDArray[Any]
@@ -57,9 +58,9 @@ def layout_of(anchors: pd.DataFrame, plan: BatchPlan, axes: Mapping[str, str]) -
     strata = _labels(anchors, plan.balance.by if plan.balance else ())
     times = None if plan.window is None else _times(anchors, plan.window.by)
     layout = AnchorLayout.build(count, groups, strata, times)
-    return (
-        layout if plan.distinct is None else replace(layout, values=_values(anchors, plan.distinct, layout))
-    )
+    if plan.distinct is not None:
+        layout = replace(layout, values=_values(anchors, plan.distinct, layout))
+    return sort_by_values(layout) if plan.in_rounds else layout
 
 
 def _values(anchors: pd.DataFrame, distinct: Distinct, layout: AnchorLayout) -> AnchorValues:

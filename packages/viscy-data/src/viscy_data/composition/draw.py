@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from viscy_data.composition import keyed
 from viscy_data.composition.distinct import AnchorValues, Origins, make_distinct
-from viscy_data.composition.endless import Draws, EndlessPools
 from viscy_data.composition.epochs import EpochSchedule, Visits
 from viscy_data.composition.feasibility import Feasibility
 from viscy_data.composition.focal import FocalDraws
-from viscy_data.composition.history import DrawHistory
 from viscy_data.composition.layout import AnchorLayout
 from viscy_data.composition.parts import PartCounts
 from viscy_data.composition.plan import BatchPlan
+from viscy_data.composition.pools import CellPools
 from viscy_data.composition.purpose import Purpose
 from viscy_data.composition.requests import Requests
 from viscy_data.composition.shares import PLAN_NAMES, TableShares
@@ -73,7 +72,7 @@ class BatchComposer:
         self.sizes = [size] if drop_last or not remainder else [size, remainder]
         self.parts = PartCounts(plan, self.sizes, self.shares)
         self.schedule = EpochSchedule(self.shares.groups, full, len(self.sizes) - 1, seed, plan.span)
-        self._pools, self._base, self._gap_at, self._gap = self._lay_pools()
+        self._pools = CellPools(plan, layout, self.parts, self.schedule, seed)
         self._feasible = Feasibility(plan, layout, self.shares, self.parts, self.schedule)
         self._feasible.warn_rounded_away(names)
         self._feasible.warn_small_cells(self._pools.size, self._pools.visit)
@@ -93,7 +92,7 @@ class BatchComposer:
     def places(self, epoch: int, numbers: Sequence[int] | Integers) -> tuple[Integers, Integers]:
         """Return places in the layout instead of rows: an anchor's cell and time are near at hand."""
         number = np.asarray(numbers, dtype=np.int64)
-        if self.layout.values is None:
+        if self.layout.values is None or self._pools.is_distinct:
             return self._drawn(epoch, number)
         members = number if self.plan.span == 1 else self.schedule.members(number)
         place, sizes = self._drawn(epoch, members)
@@ -110,7 +109,7 @@ class BatchComposer:
         counts = self.parts.taken(visits)
         sizes = counts.sum(axis=(1, 2))
         if self.plan.window is None:
-            return self._draw_pools(epoch, visits, counts, np.arange(counts.shape[1])), sizes
+            return self._pools.draw(epoch, visits, counts, np.arange(counts.shape[1])), sizes
         return self._draw_focal(epoch, number, visits, counts), sizes
 
     def _made_distinct(
@@ -136,52 +135,6 @@ class BatchComposer:
             return Origins(key, start, end, *self.layout.window(cell, time - reach, time + reach))
 
         return make_distinct(values, step[batch], place, origins)
-
-    def _lay_pools(self) -> tuple[EndlessPools, Integers, Integers, Integers]:
-        """Give the pools (own | leaked, stratum, group) numbers and say where their members stand.
-
-        A leaked pool is a stratum without one group's cell: its members from ``gap_at`` on stand
-        ``gap`` places further.
-        """
-        size = self.layout.size
-        start = self.layout.start[:-1].reshape(size.shape)
-        total = size.sum(axis=1, keepdims=True)
-        members = np.stack([size, total - size])
-        base = np.stack([start, np.broadcast_to(start[:, :1], size.shape)])
-        gap_at = np.stack([size, start - start[:, :1]])
-        gap = np.stack([np.zeros_like(size), size])
-        of_batch = self.parts.bounds().reshape(2, 2, -1)
-        pools = EndlessPools(members.ravel(), of_batch, self.schedule.per_step(of_batch), self.seed)
-        return pools, base.ravel(), gap_at.ravel(), gap.ravel()
-
-    def _draw_pools(self, epoch: int, visits: Visits, counts: Integers, halves: Integers) -> Integers:
-        """Draw ``counts`` (batches, leaves, strata) from the pools; ``halves``: own or leaked, by leaf."""
-        groups = len(self.layout.groups.values)
-        strata = counts.shape[2]
-        pool = (halves[:, None] * strata + np.arange(strata)) * groups + visits.group[:, None, None]
-        first = self._merged(self.parts.drawn(visits), halves)
-        wanted = counts > 0
-        visit = np.broadcast_to(np.arange(visits.group.size)[:, None, None], pool.shape)[wanted]
-        pool, first, count = pool[wanted], first[wanted], counts[wanted]
-        apart = np.zeros(pool.size, dtype=np.uint64)
-        if visits.cycle.any():
-            words = (epoch, visits.cycle[visit], visits.rank[visit], pool)
-            apart[:] = np.where(visits.cycle[visit], keyed.words(self.seed, Purpose.BEYOND, *words), apart)
-        of_step, of_batch = (
-            DrawHistory(self.schedule, self.parts, epoch, by_step) for by_step in (True, False)
-        )
-        member = self._pools.members(Draws(pool, first, count, visits[visit], apart), of_step, of_batch)
-        slot = np.repeat(pool, count)
-        place: Integers = (
-            self._base[slot] + member + np.where(member >= self._gap_at[slot], self._gap[slot], 0)
-        )
-        return place
-
-    def _merged(self, drawn: Integers, halves: Integers) -> Integers:
-        """Sum the leaves of a focal plan to own and leaked where ``halves`` asks for it."""
-        if drawn.shape[1] == halves.size:
-            return drawn
-        return drawn.reshape(len(drawn), -1, 2, drawn.shape[2]).sum(axis=2)[:, halves]
 
     def _draw_focal(self, epoch: int, number: Integers, visits: Visits, counts: Integers) -> Integers:
         groups = len(self.layout.groups.values)
@@ -226,7 +179,7 @@ class BatchComposer:
 
     def _leaked_cells(self, epoch: int, visits: Visits, counts: Integers) -> Requests:
         total = counts.sum(axis=1)
-        place = self._draw_pools(epoch, visits, total[:, None], np.array([1]))
+        place = self._pools.draw(epoch, visits, total[:, None], np.array([1]))
         batch, stratum = np.nonzero(total)
         request = np.repeat(np.arange(batch.size), total[batch, stratum])
         nth = np.arange(request.size) - (np.cumsum(total[batch, stratum]) - total[batch, stratum])[request]

@@ -9,6 +9,7 @@ lands inside (Black and Rogaway 2002, "Ciphers with arbitrary finite domains"). 
 the cost of a value does not depend on n. All functions work elementwise on broadcast arrays.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -113,16 +114,34 @@ def permute(index: ArrayLike, size: ArrayLike, key: ArrayLike) -> NDArray[np.int
     >>> sorted(permute(np.arange(6), 6, words(3)).tolist())
     [0, 1, 2, 3, 4, 5]
     """
+    return _walked(_encipher, index, size, key)
+
+
+def invert(index: ArrayLike, size: ArrayLike, key: ArrayLike) -> NDArray[np.int64]:
+    """Return which place `permute` sends to ``index``: its inverse, with the same arguments.
+
+    Examples
+    --------
+    >>> int(invert(permute(4, 6, words(3)), 6, words(3)).item())
+    4
+    """
+    return _walked(_decipher, index, size, key)
+
+
+def _walked(
+    step: Callable[[Half, Half, Half, Half], Half], index: ArrayLike, size: ArrayLike, key: ArrayLike
+) -> NDArray[np.int64]:
+    """Apply a permutation of the area around the domain until the value is inside it."""
     parts = np.broadcast_arrays(
         np.atleast_1d(np.asarray(size)).astype(np.uint32),
         *_halves(np.atleast_1d(np.asarray(key, dtype=np.uint64))),
         np.atleast_1d(np.asarray(index)).astype(np.uint32),
     )
     domain, low, high, value = (part.reshape(-1) for part in parts)
-    value = _encipher(value, domain, low, high)
+    value = step(value, domain, low, high)
     outside = np.flatnonzero(value >= domain)
     while outside.size:
-        value[outside] = _encipher(value[outside], domain[outside], low[outside], high[outside])
+        value[outside] = step(value[outside], domain[outside], low[outside], high[outside])
         outside = outside[value[outside] >= domain[outside]]
     return value.reshape(parts[0].shape).astype(np.int64)
 
@@ -170,6 +189,27 @@ def _feistel(rounds: range, place: Half, shift: Half, rows: Half, low_key: Half,
         # the top 16 bits times the number of rows (at most 2**16), high half: a number below rows
         row = row + ((_scramble(column + (high_key ^ step)) >> np.uint32(16)) * rows >> np.uint32(16))
         row = np.minimum(row, row - rows)  # below 0 wraps to a huge number, so this is row modulo rows
+    return (row << shift) | column
+
+
+def _decipher(place: Half, size: Half, low_key: Half, high_key: Half) -> Half:
+    shift, rows = _rectangle(size)
+    value = place.copy()
+    tiny = np.flatnonzero(size < _TINY)
+    if tiny.size:
+        parts = (part[tiny] for part in (value, shift, rows, low_key, high_key))
+        value[tiny] = _unfeistel(range(_ROUNDS, _TINY_ROUNDS), *parts)
+    return _unfeistel(range(_ROUNDS), value, shift, rows, low_key, high_key)
+
+
+def _unfeistel(rounds: range, place: Half, shift: Half, rows: Half, low_key: Half, high_key: Half) -> Half:
+    mask, unused = (np.uint32(1) << shift) - np.uint32(1), np.uint32(32) - shift
+    row, column = place >> shift, place & mask
+    for turn in reversed(rounds):
+        step = _STEPS[turn]
+        row = row - ((_scramble(column + (high_key ^ step)) >> np.uint32(16)) * rows >> np.uint32(16))
+        row = np.minimum(row, row + rows)  # below 0 wraps to a huge number
+        column = (column - (_scramble(row + (low_key ^ step)) >> unused)) & mask
     return (row << shift) | column
 
 

@@ -132,6 +132,10 @@ class PartCounts:
         """Return (groups, strata): the mean number of anchors in a full batch."""
         return np.array(self._means(self.parts[0]), dtype=np.float64).sum(axis=0).T
 
+    def own_means(self) -> list[list[Fraction]]:
+        """Return by batch size the exact mean of what a batch takes of each own cell, (stratum, group)."""
+        return [[mean for row in self._means(part)[0] for mean in row] for part in self.parts]
+
     def _means(self, part: PartSizes) -> list[list[list[Fraction]]]:
         rows = []
         for half, size in enumerate(part.halves):

@@ -274,6 +274,12 @@ class BatchPlan:
         return 0.0 if self.window is None else self.window.window_hours + CLOCK_TOLERANCE
 
     @property
+    def in_rounds(self) -> bool:
+        """Whether cells are drawn so that no batch holds a value twice, without redraws."""
+        alone = self.distinct is not None and self.distinct.min_hours is None
+        return alone and self.window is None and self.span == 1
+
+    @property
     def window(self) -> Focus | None:
         """The focus, or None where it is off or leaves no anchor inside the window to choose."""
         return None if self.focus is None or self.focus.global_fraction == 1 else self.focus

@@ -15,3 +15,5 @@ class Purpose(IntEnum):
     OUTSIDE = 7
     POSITIVE = 8
     SPLIT = 9
+    ROUND = 10
+    LEFT_OUT = 11

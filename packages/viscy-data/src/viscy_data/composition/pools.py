@@ -1,0 +1,148 @@
+"""Anchors from whole cells: what batches draw where no focal window narrows the choice.
+
+A *pool* is what one group's batches draw of one stratum: the group's own cell, or for a leak the
+anchors of that stratum in all other groups. Pools are numbered by (own | leaked, stratum, group), so
+that the first ones are the cells. Where batches must not hold a value twice, cells are drawn in
+`rounds`; all other pools are endless.
+"""
+
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from viscy_data.composition import keyed
+from viscy_data.composition.endless import Draws, EndlessPools
+from viscy_data.composition.epochs import EpochSchedule, Visits
+from viscy_data.composition.history import DrawHistory
+from viscy_data.composition.layout import AnchorLayout
+from viscy_data.composition.parts import PartCounts
+from viscy_data.composition.plan import BatchPlan
+from viscy_data.composition.purpose import Purpose
+from viscy_data.composition.rounds import Rounds
+from viscy_data.composition.value_classes import ValueClasses
+
+Integers = NDArray[np.int64]
+
+
+class CellPools:
+    """The pools of a plan and a table.
+
+    Parameters
+    ----------
+    plan, layout, parts, schedule
+        What batches hold, the table, how much batches take, and when groups are visited.
+    seed
+        First word of the keys.
+
+    Attributes
+    ----------
+    is_distinct
+        Whether no batch can hold a value twice.
+    """
+
+    def __init__(
+        self, plan: BatchPlan, layout: AnchorLayout, parts: PartCounts, schedule: EpochSchedule, seed: int
+    ) -> None:
+        self._parts, self._schedule, self._seed = parts, schedule, seed
+        self._lay(layout)
+        means = parts.own_means() if plan.in_rounds else []
+        self._rounds = [Rounds(ValueClasses.of(layout, by_cell), seed) for by_cell in means]
+        self.is_distinct = plan.in_rounds and plan.leak == 0 and self._cells_suffice(layout, means)
+
+    @property
+    def size(self) -> Integers:
+        """(pools,) members."""
+        size: Integers = self._endless.size
+        return size
+
+    @property
+    def visit(self) -> Integers:
+        """(pools,) most that a step takes."""
+        visit: Integers = self._endless.visit
+        return visit
+
+    def _cells_suffice(self, layout: AnchorLayout, means: list[list[Fraction]]) -> bool:
+        """Whether all cells can be drawn in rounds, and no two of them share a value."""
+        drawn = np.array([[mean > 0 for mean in by_cell] for by_cell in means])
+        able = np.array([rounds.classes.visits > 0 for rounds in self._rounds])
+        code = layout.need_values().code
+        is_first = np.append(True, code[1:] != code[:-1])
+        is_first[layout.start[:-1][np.diff(layout.start) > 0]] = True
+        return bool((able | ~drawn).all()) and int(is_first.sum()) == int(code.max()) + 1
+
+    def _lay(self, layout: AnchorLayout) -> None:
+        """Say where the members of pools stand.
+
+        A leaked pool is a stratum without one group's cell: its members from ``gap_at`` on stand
+        ``gap`` places further.
+        """
+        size = layout.size
+        start = layout.start[:-1].reshape(size.shape)
+        total = size.sum(axis=1, keepdims=True)
+        members = np.stack([size, total - size])
+        self._base = np.stack([start, np.broadcast_to(start[:, :1], size.shape)]).ravel()
+        self._gap_at = np.stack([size, start - start[:, :1]]).ravel()
+        self._gap = np.stack([np.zeros_like(size), size]).ravel()
+        of_batch = self._parts.bounds().reshape(2, 2, -1)
+        of_step = self._schedule.per_step(of_batch)
+        self._endless = EndlessPools(members.ravel(), of_batch, of_step, self._seed)
+
+    def draw(self, epoch: int, visits: Visits, counts: Integers, halves: Integers) -> Integers:
+        """Draw ``counts`` (batches, leaves, strata) from the pools; ``halves``: own or leaked, by leaf."""
+        _, strata, groups = self._parts.shape
+        pool = (halves[:, None] * strata + np.arange(strata)) * groups + visits.group[:, None, None]
+        first = self._merged(self._parts.drawn(visits), halves)
+        wanted = counts > 0
+        visit = np.broadcast_to(np.arange(visits.group.size)[:, None, None], pool.shape)[wanted]
+        pool, visits = pool[wanted], visits[visit]
+        draws = Draws(pool, first[wanted], counts[wanted], visits, self._apart(epoch, visits, pool))
+        if not self._rounds:
+            return self._places(epoch, draws)
+        place = np.empty(int(draws.count.sum()), dtype=np.int64)
+        rest = np.ones(pool.size, dtype=np.bool_)
+        for is_partial, rounds in enumerate(self._rounds):
+            own = (pool < rounds.classes.visits.size) & (visits.is_partial == bool(is_partial))
+            own[own] = rounds.classes.visits[pool[own]] > 0
+            if not own.any():
+                continue
+            rest &= ~own
+            place[np.repeat(own, draws.count)] = self._in_rounds(rounds, draws[own], bool(is_partial))
+        place[np.repeat(rest, draws.count)] = self._places(epoch, draws[rest])
+        return place
+
+    def _apart(self, epoch: int, visits: Visits, pool: Integers) -> keyed.Words:
+        """Return keys of the steps beyond the end of an epoch, 0 for all others."""
+        apart = np.zeros(pool.size, dtype=np.uint64)
+        if visits.cycle.any():
+            words = keyed.words(self._seed, Purpose.BEYOND, epoch, visits.cycle, visits.rank, pool)
+            apart[:] = np.where(visits.cycle, words, apart)
+        return apart
+
+    def _places(self, epoch: int, draws: Draws) -> Integers:
+        of_step, of_batch = (
+            DrawHistory(self._schedule, self._parts, epoch, by_step) for by_step in (True, False)
+        )
+        member = self._endless.members(draws, of_step, of_batch)
+        slot = np.repeat(draws.pool, draws.count)
+        place: Integers = (
+            self._base[slot] + member + np.where(member >= self._gap_at[slot], self._gap[slot], 0)
+        )
+        return place
+
+    def _in_rounds(self, rounds: Rounds, draws: Draws, is_partial: bool) -> Integers:
+        cell = draws.pool
+        stratum, group = np.divmod(cell, self._parts.shape[2])
+        none = np.zeros_like(cell)
+
+        def drawn(visit: Integers) -> Integers:
+            visits = (none, visit) if is_partial else (visit, none)
+            return self._parts.drawn_of(group, none, stratum, *visits)
+
+        return rounds.places(cell, draws.visits.partial if is_partial else draws.visits.full, drawn)
+
+    def _merged(self, drawn: Integers, halves: Integers) -> Integers:
+        """Sum the leaves of a focal plan to own and leaked where ``halves`` asks for it."""
+        if drawn.shape[1] == halves.size:
+            return drawn
+        return drawn.reshape(len(drawn), -1, 2, drawn.shape[2]).sum(axis=2)[:, halves]
