@@ -82,10 +82,10 @@ class ValueClasses:
             np.array([floor(mean) for mean in means]),
             np.searchsorted(pieces[0], first),
         )
-        longs = [
+        ends = [
             np.concatenate([getattr(cell, part) for cell in cells]) for part in ("long_start", "long_size")
         ]
-        return cls(*by_cell, *pieces, *longs)
+        return cls(*by_cell, *pieces, *ends)
 
 
 @dataclass(frozen=True)
