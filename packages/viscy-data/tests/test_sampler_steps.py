@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sampling_cases import Case, cases, make_table, quiet_sampler_of
 
-from viscy_data import Balance, BatchPlan, Focus, Grouping
+from viscy_data import Balance, BatchPlan, CompositionWarning, Focus, Grouping, InvalidInputError
 from viscy_data.sampler import FlexibleBatchSampler
 
 
@@ -116,3 +117,17 @@ def test_batches_are_the_same_in_any_order_and_by_any_rank() -> None:
                 for rank in range(ranks)
             ]
             assert all(parts[n % ranks][n // ranks] == batch for n, batch in enumerate(whole))
+
+
+@pytest.mark.parametrize("ranks", [3, 8])
+def test_ranks_that_do_not_divide_a_step_are_warned_of(ranks: int) -> None:
+    for fits in (1, 2, 4):
+        FlexibleBatchSampler.from_plan(big_table(), PLANS["plain"], num_replicas=fits, rank=0)
+    with pytest.warns(CompositionWarning, match=rf"{ranks} ranks do not divide BatchPlan\.span=4"):
+        FlexibleBatchSampler.from_plan(big_table(), PLANS["plain"], num_replicas=ranks, rank=0)
+
+
+@pytest.mark.parametrize("span", [0, -1, 1.5, True])
+def test_a_span_that_is_no_positive_integer_is_refused(span: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"BatchPlan\.span="):
+        BatchPlan(4, span=span)

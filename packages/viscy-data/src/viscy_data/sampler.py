@@ -5,6 +5,7 @@ yields is a pure function of (table, plan, seed, epoch, batch number); ranks sha
 sequence of batches and take turns in it.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,7 +35,7 @@ from viscy_data.composition.plan import (
 from viscy_data.composition.report import CompositionReport, report_composition
 from viscy_data.composition.shard import Shard
 from viscy_data.composition.shares import PLAN_NAMES
-from viscy_data.errors import InvalidInputError
+from viscy_data.errors import CompositionWarning, InvalidInputError
 from viscy_data.labels import layout_of
 
 BLOCK = 256
@@ -195,7 +196,16 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         self._replicas, self._rank = num_replicas, rank
         self._even = check_flag("even_batches", even_batches)
         if num_replicas is not None or rank is not None:
-            self._shard(num_replicas, rank)
+            self._warn_of_split_steps(self._shard(num_replicas, rank))
+
+    def _warn_of_split_steps(self, shard: Shard) -> None:
+        if self.plan.span > 1 and self.plan.span % shard.replicas:
+            warnings.warn(
+                f"{shard.replicas} ranks do not divide BatchPlan.span={self.plan.span}: what the ranks draw "
+                "at one time belongs to two steps. Set span to a multiple of the number of ranks, or to 1.",
+                CompositionWarning,
+                stacklevel=3,
+            )
 
     @property
     def batch_size(self) -> int:
@@ -223,6 +233,8 @@ class FlexibleBatchSampler(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         shard = self._shard(self._replicas, self._rank)
+        if self._replicas is None:
+            self._warn_of_split_steps(shard)
         place = self._live = self._next
         self._next = _Place(place.epoch + 1, 0)
         numbers = shard.numbers(place.number, self.batches_per_epoch)

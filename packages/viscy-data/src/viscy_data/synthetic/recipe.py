@@ -3,6 +3,11 @@
 *recipe*: the counts that the user chooses. *setup*: what one experiment does to every image of it, its
 batch effect. Setups spread over their ranges by a low-discrepancy sequence, so that even three
 experiments lie far apart, and experiment i of a seed is the same however many there are.
+
+*design*: infected wells are the fewer on a plate, and not as many on every plate: one to three in eight,
+a fifth of all wells, the same on every seed. That is the case which balancing conditions is for: a batch
+drawn at random holds few infected cells, and what tells experiments apart tells something about the
+condition, too. Where every plate is half infected, there is little to balance.
 """
 
 from dataclasses import dataclass, fields
@@ -22,6 +27,7 @@ INFECTED: Final = "infected"
 
 _INTERVAL_MINUTES: Final = (30.0, 45.0, 30.0, 60.0, 40.0)
 _START_HPI: Final = (0.0, 1.0, 2.0, 0.0, 1.5)
+_INFECTED_SHARE: Final = (1 / 8, 2 / 8, 1 / 8, 3 / 8, 1 / 8)
 _GOLDEN: Final = 0.6180339887498949
 
 _LEAST: Final = {"experiments": 1, "wells": 2, "fovs": 1, "frames": 2, "cells": 1, "size": 64, "seed": 0}
@@ -37,7 +43,7 @@ class Recipe:
     experiments
         Number of experiments, each a plate of its own.
     wells
-        Wells per plate; one half uninfected (row A), the other infected (row B).
+        Wells per plate, most uninfected (row A), at least one infected (row B).
     fovs
         Fields of view per well.
     frames
@@ -56,15 +62,17 @@ class Recipe:
 
     Examples
     --------
-    >>> Recipe(wells=3).condition_wells()
+    >>> Recipe(wells=3).condition_wells(0)
     {'uninfected': ('A/1', 'A/2'), 'infected': ('B/1',)}
+    >>> [len(Recipe().condition_wells(index)["infected"]) for index in range(5)]
+    [1, 2, 1, 3, 1]
     """
 
     experiments: int = 5
-    wells: int = 4
-    fovs: int = 2
+    wells: int = 8
+    fovs: int = 1
     frames: int = 18
-    cells: int = 14
+    cells: int = 24
     size: int = 256
     seed: int = 0
 
@@ -79,17 +87,17 @@ class Recipe:
                 f"cells={self.cells} do not fit size={self.size}: at most {room}; give fewer or more pixels."
             )
 
-    def condition_wells(self) -> dict[str, tuple[str, ...]]:
-        """Return the wells of each condition, keyed by its name."""
-        infected = self.wells // 2
+    def condition_wells(self, index: int) -> dict[str, tuple[str, ...]]:
+        """Return the wells of each condition of experiment ``index`` (from 0), keyed by its name."""
+        infected = max(1, round(self.wells * _INFECTED_SHARE[index % len(_INFECTED_SHARE)]))
         return {
             UNINFECTED: tuple(f"A/{column + 1}" for column in range(self.wells - infected)),
             INFECTED: tuple(f"B/{column + 1}" for column in range(infected)),
         }
 
-    def fov_names(self) -> tuple[str, ...]:
-        """Return the fields of view of a plate as "row/column/position"."""
-        wells = (well for names in self.condition_wells().values() for well in names)
+    def fov_names(self, index: int) -> tuple[str, ...]:
+        """Return the fields of view of experiment ``index`` (from 0) as "row/column/position"."""
+        wells = (well for names in self.condition_wells(index).values() for well in names)
         return tuple(f"{well}/{position}" for well in wells for position in range(self.fovs))
 
 

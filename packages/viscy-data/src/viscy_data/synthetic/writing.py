@@ -84,7 +84,8 @@ def synthesize(
     experiments
         Plates, each with illumination, gain, blur, noise and clock of its own.
     wells, fovs
-        Wells per plate (half of them infected) and fields of view per well.
+        Wells per plate and fields of view per well. One to three wells in eight are infected, at least
+        one, and not as many on every plate.
     frames, cells
         Time points, and cells in the first one.
     size
@@ -118,7 +119,7 @@ def synthesize(
         with progress_bar("synthesize", total, unit="frames", shown=progress) as advance:
             truth = _in_threads(movies, advance)
         pd.concat(truth, ignore_index=True).to_parquet(folder / TRUTH_FILE, index=False)
-        records = [_record(setup, recipe) for setup in setups]
+        records = [_record(number, setup, recipe) for number, setup in enumerate(setups)]
         write_experiments(folder / EXPERIMENTS_FILE, records, note=f"Synthetic, with {TRUTH_FILE}: {recipe}")
     return out / EXPERIMENTS_FILE
 
@@ -184,9 +185,9 @@ class _Movie:
 
 
 def _plate(number: int, setup: Setup, recipe: Recipe, folder: Path) -> Iterator[_Movie]:
-    fovs = recipe.fov_names()
+    fovs = recipe.fov_names(number)
     shape = (recipe.frames, len(CHANNELS), 1, recipe.size, recipe.size)
-    condition = {well: name for name, wells in recipe.condition_wells().items() for well in wells}
+    condition = {well: name for name, wells in recipe.condition_wells(number).items() for well in wells}
     images = create_plate(
         folder / setup.name / PLATE_FOLDER,
         dict.fromkeys(fovs, shape),
@@ -211,13 +212,13 @@ def _in_threads(movies: Iterable[_Movie], advance: Callable[[int], None]) -> lis
             pool.shutdown(cancel_futures=True)
 
 
-def _record(setup: Setup, recipe: Recipe) -> dict[str, object]:
+def _record(number: int, setup: Setup, recipe: Recipe) -> dict[str, object]:
     return {
         "name": setup.name,
         "data_path": f"{setup.name}/{PLATE_FOLDER}",
         "tracks_path": f"{setup.name}/{TRACKS_FOLDER}",
         "channels": list(CHANNELS),
-        "condition_wells": {name: list(wells) for name, wells in recipe.condition_wells().items()},
+        "condition_wells": {name: list(wells) for name, wells in recipe.condition_wells(number).items()},
         "interval_minutes": setup.interval_minutes,
         "start_hpi": setup.start_hpi,
         "pixel_size_um": None,
