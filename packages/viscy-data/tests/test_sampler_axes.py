@@ -2,7 +2,6 @@
 
 import warnings
 from collections import Counter, defaultdict
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,6 +55,7 @@ def test_the_four_parts_have_their_sizes_and_shares(outside: float) -> None:
     asked = Asked(24, leaky=0.25, focused=True, outside=outside, window=1.0)
     table = make_table(cells, frames=20)
     sampler = quiet_sampler(table, **asked.arguments())
+    composer = sampler._composer
     hours = table["hours_post_infection"].to_numpy().astype(float)
     strata: Counter[tuple[str, bool, str]] = Counter()
     reference = reference_of(table, asked)
@@ -63,7 +63,9 @@ def test_the_four_parts_have_their_sizes_and_shares(outside: float) -> None:
         for number in range(sampler.batches_per_epoch):
             batch = sampler.batch(number, epoch=epoch)
             group = reference.check_batch(batch)
-            focal = focal_of(hours[batch], group, table["experiment"].to_numpy()[batch], reference, asked)
+            visits = composer.schedule.visits(epoch, np.array([number]))
+            focal = composer.focal_times(epoch, visits.step, visits.group).item()
+            assert (np.abs(hours[batch] - focal) > asked.window).sum() == reference.outside_count(24)
             for row in batch:
                 part = "own" if reference.group_of[row] == group else "leaked"
                 strata[part, abs(hours[row] - focal) <= 1.0, reference.stratum_of[row]] += 1
@@ -73,17 +75,6 @@ def test_the_four_parts_have_their_sizes_and_shares(outside: float) -> None:
         for stratum in "xyz":
             assert abs(strata[part, False, stratum] - batches * out / 3) < 8
             assert abs(strata[part, True, stratum] - batches * (size - out) / 3) < 8
-
-
-def focal_of(hours: Any, group: Any, experiments: Any, reference: Any, asked: Asked) -> float:
-    outside = reference.outside_count(len(hours))
-    fits = [
-        float(f)
-        for f in reference.times[group]
-        if int((np.abs(hours - f) > asked.window + 1e-4).sum()) == outside
-    ]
-    assert fits
-    return fits[0]
 
 
 def test_the_window_includes_its_edges_within_a_tenth_of_a_millihour() -> None:

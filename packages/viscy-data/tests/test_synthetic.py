@@ -273,6 +273,31 @@ def test_counts_that_are_no_integers_are_refused(value: Any) -> None:
         Recipe(experiments=value)
 
 
+@pytest.mark.parametrize("wells", [2, 3, 5, 8, 12])
+def test_infected_wells_are_the_fewer_but_never_none(wells: int) -> None:
+    recipe = Recipe(wells=wells, fovs=2)
+    for index in range(7):
+        of = recipe.condition_wells(index)
+        assert len(of[UNINFECTED]) + len(of[INFECTED]) == wells
+        assert 1 <= len(of[INFECTED]) <= wells / 2
+        assert len(set(recipe.fov_names(index))) == 2 * wells
+
+
+def test_plates_differ_in_their_share_of_infected_wells(tmp_path: Path) -> None:
+    path = synthesize(
+        tmp_path, experiments=4, wells=8, fovs=1, frames=2, cells=1, size=64, seed=0, progress=False
+    )
+    stated = [
+        {name: len(wells) for name, wells in (one.condition_wells or {}).items()}
+        for one in Experiments.load(path).experiments
+    ]
+    assert [of[INFECTED] for of in stated] == [1, 2, 1, 3]
+    truth = pd.read_parquet(tmp_path / TRUTH_FILE)
+    made = truth[truth[CONDITION] == INFECTED].groupby(EXPERIMENT)[FOV].nunique()
+    assert made.tolist() == [1, 2, 1, 3]
+    assert truth.groupby(EXPERIMENT)[FOV].nunique().tolist() == [8, 8, 8, 8]
+
+
 def test_more_cells_than_fit_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="cells=100 do not fit size=128: at most 18"):
         Recipe(cells=100, size=128)
