@@ -1,0 +1,247 @@
+"""What focal windows give, in closed form: by cell and focal time, before anything is drawn.
+
+A batch asks a cell for so many anchors inside the window of its focal time and so many outside
+(`PartCounts`); a side that holds fewer gives what it has (`FocalDraws`). Whole-number tables take
+turns with known weights and focal times are even over the distinct times of the batch's group, so
+the mean over both is a finite sum. Leaked anchors fall on the cells of other groups as a random
+subset of them does: a hypergeometric law, exact unless a batch takes more than these cells hold.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import lgamma
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from viscy_data.composition.draw import CLOCK_TOLERANCE, BatchComposer
+from viscy_data.composition.parts import _mixture
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+CHUNK = 1 << 18
+"""Windows looked up at a time: what bounds memory where every anchor has a time of its own."""
+_UNLIKELY = 1e-12
+
+
+@dataclass(frozen=True)
+class FocalFlow:
+    """Where the anchors of an epoch come from, on average.
+
+    Attributes
+    ----------
+    inside
+        Anchors of an epoch inside their batch's window.
+    rate
+        (runs,) visits of an anchor in an epoch, for each run of the layout.
+    window_least
+        (strata, groups) fewest anchors that a window of a cell's own group holds of it.
+    scarce
+        (strata, groups) fraction of the focal times at which a window cannot give a full batch's share
+        of own anchors.
+    """
+
+    inside: float
+    rate: Floats
+    window_least: Integers
+    scarce: Floats
+
+
+def held_inside(inside: Floats, outside: Floats, size: Integers, window: Integers) -> Floats:
+    """Return how many anchors come from inside; the arguments broadcast.
+
+    Parameters
+    ----------
+    inside, outside
+        Anchors asked of either side.
+    size, window
+        Anchors in the cell and inside the window.
+
+    Examples
+    --------
+    Of a cell of ten, three stand in the window; seven are asked of it.
+
+    >>> held_inside(np.array(7.0), np.array(1.0), np.array(10), np.array(3))
+    np.float64(3.0)
+    """
+    wanted = inside + outside
+    whole = np.floor(wanted / np.maximum(size, 1))
+    rest = wanted - whole * size
+    left = np.maximum(inside - whole * window, 0)
+    held: Floats = whole * window + np.clip(left, rest - (size - window), np.minimum(rest, window))
+    return held
+
+
+def focal_flow(composer: BatchComposer) -> FocalFlow:
+    """Work out the means of one epoch.
+
+    Cost: O(focal times x cells x log N) for the windows, and no draw at all.
+    """
+    sums = _Sums(composer)
+    for group, share in enumerate(composer.shares.groups):
+        if share:
+            for kind, batches in enumerate(_batches_by_size(composer)):
+                sums.add(group, kind, float(share * batches))
+    return FocalFlow(sums.inside, sums.rate(), sums.window_least, sums.scarce)
+
+
+def _batches_by_size(composer: BatchComposer) -> list[int]:
+    schedule = composer.schedule
+    return [schedule.full, schedule.partial][: len(composer.sizes)]
+
+
+class _Sums:
+    """Running sums over groups and batch sizes."""
+
+    def __init__(self, composer: BatchComposer) -> None:
+        layout = composer.layout
+        if layout.run_time is None or layout.run_start is None or composer.plan.window is None:
+            raise ValueError("a plan without a focal window has no focal flow")
+        self.composer, self.layout = composer, layout
+        self.run_start = layout.run_start.astype(np.int64)
+        self.reach = composer.plan.window.window_hours + CLOCK_TOLERANCE
+        self.inside = 0.0
+        self.step = np.zeros(self.run_start.size)  # differences of the rate from run to run
+        self.window_least = layout.size.copy()
+        self.scarce = np.zeros(layout.size.shape)
+        self._tables: dict[Any, tuple[Floats, Integers]] = {}
+
+    def rate(self) -> Floats:
+        return np.cumsum(self.step[:-1])
+
+    def add(self, group: int, kind: int, batches: float) -> None:
+        """Add the batches of a group and a size that an epoch has."""
+        first = self.layout.group_start
+        count = int(first[group + 1] - first[group]) if first is not None else 0
+        cells = self.layout.size.size
+        for start in range(0, count, max(1, CHUNK // cells)):
+            number = np.arange(start, min(start + max(1, CHUNK // cells), count))
+            time = self.layout.focal_times(np.full(number.size, group), lambda _, at=number: at)
+            self._add_times(group, kind, batches / count, time, count)
+
+    def _add_times(self, group: int, kind: int, weight: float, time: Floats, count: int) -> None:
+        for stratum, own, leaked in self._asked(group, kind):
+            cell = stratum * self.layout.size.shape[1] + group
+            size, low, high = self._window(np.array([cell]), time)
+            window = high - low
+            for probability, inside, outside in own:
+                held = held_inside(np.array(inside), np.array(outside), size, window)
+                self._count(np.array([cell]), (low, high), weight * probability, held, inside + outside)
+                if kind == 0:
+                    self.scarce[stratum, group] += probability * (window < inside).sum() / count
+            self.window_least[stratum, group] = min(self.window_least[stratum, group], window.min())
+            if leaked:
+                self._add_leaked(group, stratum, weight, time, leaked)
+
+    def _add_leaked(
+        self,
+        group: int,
+        stratum: int,
+        weight: float,
+        time: Floats,
+        leaked: list[tuple[float, float, float]],
+    ) -> None:
+        sizes = self.layout.size[stratum]
+        others = np.flatnonzero((sizes > 0) & (np.arange(sizes.size) != group))
+        cell = stratum * sizes.size + others
+        size, low, high = self._window(cell, time)
+        total = int(size.sum())
+        for probability, inside, outside in leaked:
+            for chance, i, o in _falls(size[:, 0], total, inside, outside, high - low):
+                held = held_inside(i, o, size, high - low)
+                self._count(cell, (low, high), weight * probability * chance, held, i + o)
+
+    def _asked(
+        self, group: int, kind: int
+    ) -> Iterator[tuple[int, list[tuple[float, float, float]], list[tuple[float, float, float]]]]:
+        """Yield stratum and, of own and of leaked anchors, (weight, inside, outside) asked of it."""
+        shares = self.composer.shares
+        leaked = None if shares.leaked is None else shares.leaked[group]
+        key = (kind, shares.own[group] or (), leaked)
+        if key not in self._tables:
+            mixture = _mixture(self.composer.parts.parts[kind], *key[1:], focal=True)
+            weights = np.diff(np.array([float(edge) for edge in mixture.edges]))
+            self._tables[key] = weights, mixture.base + mixture.extras
+        weights, tables = self._tables[key]
+        for stratum in range(tables.shape[2]):
+            halves = [_merged(weights, tables[:, leaf : leaf + 2, stratum]) for leaf in (0, 2)]
+            if halves[0] or halves[1]:
+                yield stratum, halves[0], halves[1]
+
+    def _window(self, cell: Integers, time: Floats) -> tuple[Integers, Integers, Integers]:
+        """Return size (cells, 1) of each cell, and first place of and after each window (cells, times)."""
+        each, at = np.repeat(cell, time.size), np.tile(time, cell.size)
+        low, high = self.layout.window(each, at - self.reach, at + self.reach)
+        size = np.diff(self.layout.start)[cell][:, None]
+        return size, low.reshape(cell.size, -1), high.reshape(cell.size, -1)
+
+    def _count(
+        self,
+        cell: Integers,
+        window: tuple[Integers, Integers],
+        weight: float | Floats,
+        held: Floats,
+        wanted: float | Floats,
+    ) -> None:
+        """Add weighted draws from cells (cells,) at focal times; ``held`` (cells, times) are inside."""
+        low, high = window
+        start, end = (self.layout.start[at][:, None] for at in (cell, cell + 1))
+        self.inside += float((weight * held).sum())
+        inside = weight * held / np.maximum(high - low, 1)
+        outside = weight * (wanted - held) / np.maximum(end - start - (high - low), 1)
+        for place, change in ((start, outside), (low, inside - outside), (high, outside - inside)):
+            self._change(np.broadcast_to(place, held.shape), change)
+        self._change(np.broadcast_to(end, held.shape), -outside)
+
+    def _change(self, place: Integers, change: Floats) -> None:
+        run = np.searchsorted(self.run_start, place.ravel())
+        change = np.broadcast_to(change, place.shape).ravel()
+        np.add.at(self.step, run, change)
+
+
+def _merged(weights: Floats, tables: Integers) -> list[tuple[float, float, float]]:
+    """Return (weight, inside, outside) of the different rows of (corners, 2) that ask for anything."""
+    if not tables.size:
+        return []
+    pairs, back = np.unique(tables, axis=0, return_inverse=True)
+    summed = np.bincount(back.ravel(), weights=weights)
+    return [(float(w), float(i), float(o)) for w, (i, o) in zip(summed, pairs, strict=True) if i + o]
+
+
+def _falls(
+    size: Integers, total: int, inside: float, outside: float, window: Integers
+) -> Iterator[tuple[Floats | float, Floats, Floats]]:
+    """Yield (chance, inside, outside), each (cells, 1): how leaked anchors fall on cells of ``size``.
+
+    Where no window can be short of them, or where the cells together are, their mean stands for all.
+    """
+    means = (inside * size[:, None] / total, outside * size[:, None] / total)
+    room = size[:, None] - window
+    ample = np.minimum(inside, size)[:, None] <= window
+    ample &= np.minimum(outside, size)[:, None] <= room
+    if inside + outside > total or ample.all():
+        yield 1.0, *means
+        return
+    beyond = total - inside - outside
+    ways_of_all = _log_ways(np.full(size.size, total), size)
+    for i in range(int(inside) + 1):
+        for o in range(int(outside) + 1):
+            rest = size - i - o
+            possible = (rest >= 0) & (rest <= beyond)
+            rest = np.clip(rest, 0, int(beyond))
+            ways = (
+                _log_ways(np.array([inside]), np.array([i]))
+                + _log_ways(np.array([outside]), np.array([o]))
+                + _log_ways(np.full(size.size, beyond), rest)
+            )
+            chance = np.where(possible, np.exp(ways - ways_of_all), 0)[:, None]
+            if chance.max() > _UNLIKELY:
+                yield chance, np.full(chance.shape, float(i)), np.full(chance.shape, float(o))
+
+
+def _log_ways(of: NDArray[np.number], chosen: NDArray[np.number]) -> Floats:
+    """Return the logarithm of the number of ways to choose."""
+    found = [lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1) for n, k in zip(of, chosen, strict=True)]
+    return np.array(found)
