@@ -22,7 +22,7 @@ from viscy_data.sampler import FlexibleBatchSampler
 BATCHES = 400
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(case=cases())
 def test_epochs_hold_what_was_expected(case: Case) -> None:
     sampler = case.sampler()
@@ -32,8 +32,9 @@ def test_epochs_hold_what_was_expected(case: Case) -> None:
     drift = 1 + np.log2(report.batches)  # of counts that take turns, in anchors
     assert np.all(np.abs(report.batches_held / epochs - expected.batches) <= drift / epochs + 1e-9)
     had = report.batches_held > 0
-    per_batch = np.abs(report.stratum_held - expected.stratum_means)
-    assert np.all(per_batch[had] <= 1 + 1e-9)
+    per_batch = np.abs(report.stratum_held - expected.stratum_means)[had]
+    smaller = 0 if case.asked.drop_last else case.asked.batch_size  # a group's turn at the small batch
+    assert np.all(per_batch <= 1 + drift * smaller / report.batches_held[had, None] + 1e-9)
     assert abs(report.leak_held - expected.leak) <= 1e-9
     assert bool(report.repeats) <= bool(expected.short)
     check_visits(expected, report.by_time.sum(axis=2), epochs, report.batches)
@@ -86,15 +87,15 @@ def test_scarce_windows_hold_what_was_worked_out(leak: float, window: float) -> 
     sampler = quiet_sampler(
         table, batch_size=24, leaky=leak, temporal_enrichment=True, temporal_window_hours=window
     )
-    report = sampler.report(400)
+    report = sampler.report(150)
     expected = report.expectation
     assert expected.window is not None
     assert report.focal_held is not None
     assert expected.window.held < expected.window.asked - 0.02  # else there is nothing to work out
-    assert abs(report.focal_held - expected.window.held) < 0.004
+    assert abs(report.focal_held - expected.window.held) < 0.006
     assert expected.by_time is not None
     drawn = report.by_time.sum(axis=(0, 1)) / report.epochs
-    np.testing.assert_allclose(drawn, expected.by_time.sum(axis=(0, 1)), rtol=0.06, atol=0.3)
+    np.testing.assert_allclose(drawn, expected.by_time.sum(axis=(0, 1)), rtol=0.08, atol=0.4)
 
 
 def test_held_inside_is_what_a_side_can_give() -> None:
