@@ -4,7 +4,8 @@
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
@@ -54,15 +55,24 @@ def expect(
     >>> expected.batches.tolist(), expected.leak, expected.stratum_means.tolist()
     ([8.0, 4.0], 2.0, [[5.0, 5.0], [5.0, 5.0]])
     """
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", CompositionWarning)
+    with collect_notes() as notes:
         composer = BatchComposer(
             plan, layout_of(anchors, plan, AXES), seed=0, drop_last=drop_last, names=PLAN_NAMES
         )
     found = expect_composition(composer)
     if found.short and not allow_repeats:
         raise InvalidInputError(short_text(found))
-    return replace(found, notes=tuple(str(warning.message) for warning in caught))
+    return replace(found, notes=tuple(notes))
+
+
+@contextmanager
+def collect_notes() -> Iterator[list[str]]:
+    """Collect what a plan warns of on a table, rather than warn; the list is filled at the end."""
+    notes: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", CompositionWarning)
+        yield notes
+    notes += [str(one.message) for one in caught]
 
 
 def short_text(found: Expectation) -> str:

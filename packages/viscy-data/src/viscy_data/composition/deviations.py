@@ -56,7 +56,7 @@ def deviations(report: CompositionReport) -> tuple[Deviation, ...]:
 
 
 def _groups(report: CompositionReport) -> Iterator[Deviation]:
-    """An epoch holds the floor or the ceiling of each share, k epochs stay within 1 + log2(k)."""
+    """Check that an epoch holds the floor or the ceiling of each share, and k epochs 1 + log2(k)."""
     allowed = 1 + log2(report.epochs)
     for g, name in enumerate(report.groups):
         exact = report.expectation.batches[g]
@@ -87,18 +87,24 @@ def _focus(report: CompositionReport) -> Iterator[Deviation]:
         return
     if abs(report.focal_held - report.focal_asked) * report.batch_size >= 1:
         asked = f"{report.focal_asked:.3f} of a batch inside the window, within one anchor of "
-        held = f"{report.focal_held:.3f}{_scarcest(report)}"
+        held = f"{report.focal_held:.3f}{_why(report)}"
         yield Deviation("focus", "", f"{asked}{report.batch_size}", held)
 
 
-def _scarcest(report: CompositionReport) -> str:
+def _why(report: CompositionReport) -> str:
+    """Say what the table allows, and where windows are too small."""
     window = report.expectation.window
-    if window is None or not window.scarce.any():
+    if window is None:
         return ""
+    if not window.scarce.any():
+        return f" (the table allows {window.held:.3f})"
     g, s = np.unravel_index(int(window.scarce.argmax()), window.scarce.shape)
     names = [_text(name) for name in (report.groups[g], report.strata[s]) if name is not None]
     where = " / ".join(names) or "the table"
-    return f"; windows of {where} are too small at {window.scarce[g, s]:.0%} of the focal times"
+    return (
+        f" (the table allows {window.held:.3f}: windows of {where} hold less than its share at "
+        f"{window.scarce[g, s]:.0%} of the focal times)"
+    )
 
 
 def _repeats(report: CompositionReport) -> Iterator[Deviation]:
@@ -110,7 +116,7 @@ def _repeats(report: CompositionReport) -> Iterator[Deviation]:
 
 
 def _coverage(report: CompositionReport) -> Iterator[Deviation]:
-    """Without a window, visits of two anchors of a cell differ by one, and by one for each leak to it."""
+    """Check that, without a window, visits in a cell differ by one, and by one for each leak to it."""
     if report.expectation.window is not None:
         return
     leaks = int((report.batches_held > 0).sum()) if report.leak_asked else 0

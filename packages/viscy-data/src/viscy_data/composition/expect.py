@@ -4,7 +4,7 @@ Counts over an epoch are means over all epochs; a single epoch differs from them
 chance where a focal time or a leak is drawn. `report` counts the same by composing.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil, floor
@@ -158,13 +158,23 @@ def mean_count(composer: BatchComposer, count: Callable[[PartSizes], int]) -> fl
 
 def time_edges(composer: BatchComposer) -> Floats | None:
     """Return the edges in hours of the bins that reports count in; None where the plan has no clock."""
-    times = composer.layout.run_time
-    return None if times is None else edges_of(float(times.min()), float(times.max()))
+    layout = composer.layout
+    if layout.run_time is None or layout.group_run is None or layout.group_start is None:
+        return None
+    return edges_of(np.split(layout.run_time[layout.group_run], layout.group_start[1:-1]))
 
 
-def edges_of(low: float, high: float) -> Floats:
-    """Return (bins + 1,) edges of which the last lies beyond ``high``."""
-    return np.linspace(low, np.nextafter(high, np.inf), TIME_BINS + 1)
+def edges_of(times: Sequence[NDArray[Any]]) -> Floats:
+    """Return (bins + 1,) edges for the distinct, ascending times of each group.
+
+    A bin is as wide as the slowest group's interval, so that each holds a frame of each group while it
+    lasts; there are at most `TIME_BINS`.
+    """
+    held = [one for one in times if one.size]
+    low, high = (float(f(f(one) for one in held)) for f in (min, max))
+    interval = max((float(np.median(np.diff(one))) for one in held if one.size > 1), default=1.0)
+    width = max(interval, (high - low) / (TIME_BINS - 1))
+    return low + width * (np.arange(round((high - low) / width) + 2) - 0.5)
 
 
 def plain(value: Any) -> Any:
@@ -173,6 +183,8 @@ def plain(value: Any) -> Any:
         return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
     if isinstance(value, np.ndarray):
         return value.tolist()
+    if isinstance(value, Mapping):
+        return {str(name): plain(one) for name, one in value.items()}
     if isinstance(value, tuple):
         return [plain(one) for one in value]
     if isinstance(value, np.generic):
@@ -219,7 +231,7 @@ def _visit_range(composer: BatchComposer, flow: FocalFlow | None, visits: Floats
     if flow is None:
         return visits, visits
     cell_run = composer.layout.cell_run
-    assert cell_run is not None  # noqa: S101 a plan with a window has a clock
+    assert cell_run is not None
     held = np.diff(cell_run) > 0
     shape = composer.layout.size.shape
     found = []
@@ -238,7 +250,8 @@ def _by_time(composer: BatchComposer, flow: FocalFlow | None) -> tuple[Floats | 
     cell = np.repeat(np.arange(cells), np.diff(layout.cell_run))
     bin_ = np.searchsorted(edges, layout.run_time, side="right") - 1
     drawn = flow.rate * np.diff(layout.run_start.astype(np.int64))
-    counts = np.bincount(cell * TIME_BINS + bin_, weights=drawn, minlength=cells * TIME_BINS)
+    bins = edges.size - 1
+    counts = np.bincount(cell * bins + bin_, weights=drawn, minlength=cells * bins)
     return edges, counts.reshape(*layout.size.shape, -1).transpose(1, 0, 2)
 
 

@@ -38,6 +38,7 @@ class Block:
 
     @classmethod
     def of(cls, composer: BatchComposer, epoch: int, numbers: Integers) -> "Block":
+        """Compose global batches ``numbers`` of an epoch."""
         places, sizes = composer.places(epoch, numbers)
         visits = composer.schedule.visits(epoch, numbers)
         batch = np.repeat(np.arange(numbers.size), sizes)
@@ -53,6 +54,7 @@ class MarkTally:
         self.by_distinct = np.zeros(1, dtype=np.int64)
 
     def add(self, block: Block, rows: NDArray[np.uint32]) -> None:
+        """Count a block, whose anchors are of ``rows`` (anchors,) of the table."""
         shared = Sharing.of(block.batch, self.codes[rows], batches=block.sizes.size)
         self.pairs += int(shared.pairs.sum())
         self.with_pairs += int((shared.pairs > 0).sum())
@@ -162,7 +164,13 @@ def _clock(composer: BatchComposer, marks: Marks) -> tuple[NDArray[Any] | None, 
     edges = time_edges(composer)
     if edges is not None or marks.hours is None:
         return None, edges
-    known = marks.hours[np.isfinite(marks.hours)]
-    if not known.size:
-        return None, None
-    return marks.hours, edges_of(float(known.min()), float(known.max()))
+    layout = composer.layout
+    groups = len(layout.groups.values)
+    hours = marks.hours[layout.rows]
+    found = []
+    for group in range(groups):
+        cells = range(group, layout.start.size - 1, groups)
+        parts = [hours[layout.start[cell] : layout.start[cell + 1]] for cell in cells]
+        times = np.unique(np.concatenate(parts).astype(np.float64))
+        found.append(times[np.isfinite(times)])
+    return (marks.hours, edges_of(found)) if any(one.size for one in found) else (None, None)
