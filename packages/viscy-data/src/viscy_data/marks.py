@@ -1,5 +1,6 @@
 """Lineage, frame and hour of the anchors of a table, as codes that a report counts with."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ def marks_of(anchors: pd.DataFrame) -> Marks:
     )
 
 
-def check_rows(anchors: pd.DataFrame, count: int) -> None:
+def check_rows(anchors: object, count: int) -> None:
     """Refuse a table that is not the one of ``count`` anchors that a sampler was built on."""
     if not isinstance(anchors, pd.DataFrame) or len(anchors) != count:
         got = f"{len(anchors)} rows" if isinstance(anchors, pd.DataFrame) else type(anchors).__name__
@@ -40,7 +41,7 @@ def check_rows(anchors: pd.DataFrame, count: int) -> None:
         )
 
 
-def _codes(anchors: pd.DataFrame, names: list[str]) -> NDArray[Any]:
+def _codes(anchors: pd.DataFrame, names: Sequence[str]) -> NDArray[Any]:
     """Return a code per combination of values, in the smallest dtype that holds them."""
     codes = np.zeros(len(anchors), dtype=np.int64)
     span = 1

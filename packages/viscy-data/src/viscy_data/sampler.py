@@ -21,6 +21,8 @@ from viscy_data.composition.batch import IndexBatch
 from viscy_data.composition.draw import BatchComposer
 from viscy_data.composition.expect import Expectation, expect_composition
 from viscy_data.composition.fingerprint import plan_text, table_fingerprint
+from viscy_data.composition.gauge import BatchGauge
+from viscy_data.composition.marks import Marks
 from viscy_data.composition.plan import (
     Balance,
     BatchPlan,
@@ -278,14 +280,27 @@ class FlexibleBatchSampler(Sampler[list[int]]):
             ``table`` has another number of rows than the sampler's.
         """
         epochs = check_integer("epochs", epochs, 1)
-        if table is not None:
-            check_rows(table, len(self._composer.layout))
-        marks = None if table is None else marks_of(table)
-        return report_composition(self._composer, range(epochs), advance, marks=marks)
+        return report_composition(self._composer, range(epochs), advance, marks=self._marks(table))
 
     def expect(self) -> Expectation:
         """Return what batches will hold, in closed form: nothing is drawn."""
         return expect_composition(self._composer)
+
+    def gauge(self, table: pd.DataFrame | None = None) -> BatchGauge:
+        """Return what measures batches of rows, from wherever they come, against this sampler's plan.
+
+        Parameters
+        ----------
+        table
+            As in `report`: with it, lineages and hours are measured too.
+        """
+        return BatchGauge(self._composer, self._marks(table))
+
+    def _marks(self, table: pd.DataFrame | None) -> Marks:
+        if table is None:
+            return Marks()
+        check_rows(table, len(self._composer.layout))
+        return marks_of(table)
 
     def state_dict(self) -> dict[str, int | str]:
         """Return what is needed to go on after the last batch yielded: integers and texts.

@@ -37,8 +37,9 @@ def batches_chart(report: CompositionReport) -> str:
     for b in range(count):
         y = 18 + above
         own = int(cells[b].sum(axis=1).argmax())
-        held = np.argwhere(cells[b] > 0).tolist()
-        for g, s in sorted(held, key=lambda cell, own=own: (cell[0] != own, *cell)):  # own ones first
+        held = np.argwhere(cells[b] > 0)
+        held = held[np.argsort(held[:, 0] != own, kind="stable")]  # own ones first
+        for g, s in held.tolist():
             height = above * cells[b, g, s] / most
             y -= height
             parts.append(box(LEFT + b * step, y, step * 0.86, height, shade(g, s, strata)))

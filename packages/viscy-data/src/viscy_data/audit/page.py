@@ -3,13 +3,14 @@
 Pictures are inline SVG; there is no script, font or link to fetch. All text is escaped.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Final
+
+import yaml
 
 from viscy_data.audit.audited import Audited
 from viscy_data.audit.charts import (
@@ -21,7 +22,7 @@ from viscy_data.audit.charts import (
     times_chart,
     visits_chart,
 )
-from viscy_data.audit.tables import Grid, audit_grids
+from viscy_data.audit.tables import BARS, Grid, audit_grids
 from viscy_data.composition.expect import plain
 from viscy_data.composition.report import CompositionReport
 
@@ -110,8 +111,10 @@ def _tables(audits: Sequence[Audited]) -> str:
 
 
 def _table(grid: Grid) -> str:
-    head = "".join(f"<th>{escape(one)}</th>" for one in grid.headings)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in grid.rows)
+    count = len(grid.headings) - grid.headings[-1].endswith(BARS)  # the page draws hours as pictures
+    head = "".join(f"<th>{escape(one)}</th>" for one in grid.headings[:count])
+    rows = ("".join(f"<td>{escape(text)}</td>" for text in row[:count]) for row in grid.rows)
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
     return (
         f'<div class="wide"><table><caption>{escape(grid.title)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
@@ -152,7 +155,7 @@ def _plans(audits: Sequence[Audited]) -> str:
     several = len(audits) > 1
     plans = "".join(
         f"<div>{f'<h3>{escape(one.name)}</h3>' if several else ''}"
-        f"<code>{escape(json.dumps(plain(one.plan), indent=1))}</code></div>"
+        f"<code>{escape(yaml.safe_dump(plain(one.plan), sort_keys=False))}</code></div>"
         for one in audits
     )
     return f'<section><h2>The plan{"s" if several else ""}</h2><div class="pair">{plans}</div></section>'

@@ -11,6 +11,8 @@ from rich.table import Table
 from viscy_data.audit.audited import Audited
 from viscy_data.composition.report import CompositionReport
 
+BARS = " hours"
+"""End of the heading of the column of bars."""
 SHOWN = 40
 """Groups shown at most; the JSON holds all."""
 
@@ -35,7 +37,8 @@ def rich_table(grid: Grid) -> Table:
     """Return a table as the terminal shows it."""
     table = Table(title=grid.title)
     for place, heading in enumerate(grid.headings):
-        table.add_column(heading, justify="right" if place else "left", no_wrap=heading.endswith(" hours"))
+        drawn = heading.endswith(BARS)
+        table.add_column(heading, justify="right" if place and not drawn else "left", no_wrap=drawn)
     for row in grid.rows:
         table.add_row(*row)
     return table
@@ -82,7 +85,8 @@ def groups_grid(audited: Audited) -> Grid:
     report = audited.report
     headings = ["experiment", "batches", *(_name(one, "anchors") for one in report.strata), "visits"]
     if report.times is not None:
-        headings.append(f"{report.times[0]:.3g} to {report.times[-1]:.3g} hours")
+        middle = (report.times[:-1] + report.times[1:]) / 2
+        headings.append(f"{middle[0]:.3g} to {middle[-1]:.3g}{BARS}")
     rows = [_group_row(report, g) for g in range(min(len(report.groups), SHOWN))]
     more = len(report.groups) - SHOWN
     tail = f" (and {more} more)" if more > 0 else ""

@@ -63,15 +63,15 @@ def _groups(report: CompositionReport) -> Iterator[Deviation]:
         least, most = floor(exact + _SLACK), ceil(exact - _SLACK)
         if report.batches_least[g] < least or report.batches_most[g] > most:
             held = f"{report.batches_least[g]} to {report.batches_most[g]}"
-            yield Deviation("group", _text(name), f"{least} to {most} batches an epoch", held)
+            yield Deviation("group", name_text(name), f"{least} to {most} batches an epoch", held)
         if abs(report.batches_held[g] - report.batches_asked[g]) > allowed + _SLACK:
             asked = f"{report.batches_asked[g]:.1f} batches within {allowed:.1f}"
-            yield Deviation("group", _text(name), asked, str(report.batches_held[g]))
+            yield Deviation("group", name_text(name), asked, str(report.batches_held[g]))
 
 
 def _strata(report: CompositionReport) -> Iterator[Deviation]:
     for g, s in np.argwhere(report.stratum_off > 0).tolist():
-        where = " / ".join(_text(name) for name in (report.groups[g], report.strata[s]) if name is not None)
+        where = name_text(report.groups[g], report.strata[s])
         asked = f"the floor or ceiling of {report.expectation.stratum_means[g, s]:.2f} anchors in each batch"
         yield Deviation("balance", where, asked, f"another number in {report.stratum_off[g, s]} batches")
 
@@ -99,8 +99,7 @@ def _why(report: CompositionReport) -> str:
     if not window.scarce.any():
         return f" (the table allows {window.held:.3f})"
     g, s = np.unravel_index(int(window.scarce.argmax()), window.scarce.shape)
-    names = [_text(name) for name in (report.groups[g], report.strata[s]) if name is not None]
-    where = " / ".join(names) or "the table"
+    where = name_text(report.groups[g], report.strata[s]) or "the table"
     return (
         f" (the table allows {window.held:.3f}: windows of {where} hold less than its share at "
         f"{window.scarce[g, s]:.0%} of the focal times)"
@@ -121,15 +120,21 @@ def _coverage(report: CompositionReport) -> Iterator[Deviation]:
         return
     leaks = int((report.batches_held > 0).sum()) if report.leak_asked else 0
     for g, s in np.argwhere(report.visits_most - report.visits_least > 1 + leaks).tolist():
-        where = " / ".join(_text(name) for name in (report.groups[g], report.strata[s]) if name is not None)
+        where = name_text(report.groups[g], report.strata[s])
         held = f"{report.visits_least[g, s]} to {report.visits_most[g, s]}"
         yield Deviation("coverage", where, f"visits of anchors that differ by at most {1 + leaks}", held)
 
 
-def _text(name: object) -> str:
-    if isinstance(name, tuple):
-        return ", ".join(map(str, name))
-    return "" if name is None else str(name)
+def name_text(*names: object) -> str:
+    """Return values of groups and strata for people; what is None, an axis that is off, is left out.
+
+    Examples
+    --------
+    >>> name_text("a", None), name_text(("a", 1), "x")
+    ('a', 'a, 1 / x')
+    """
+    given = (name for name in names if name is not None)
+    return " / ".join(", ".join(map(str, one)) if isinstance(one, tuple) else str(one) for one in given)
 
 
 CHECKS: tuple[Callable[[CompositionReport], Iterator[Deviation]], ...] = (

@@ -174,7 +174,7 @@ def edges_of(times: Sequence[NDArray[Any]]) -> Floats:
     low, high = (float(f(f(one) for one in held)) for f in (min, max))
     interval = max((float(np.median(np.diff(one))) for one in held if one.size > 1), default=1.0)
     width = max(interval, (high - low) / (TIME_BINS - 1))
-    return low + width * (np.arange(round((high - low) / width) + 2) - 0.5)
+    return np.asarray(low + width * (np.arange(round((high - low) / width) + 2) - 0.5), dtype=np.float64)
 
 
 def plain(value: Any) -> Any:
@@ -244,12 +244,16 @@ def _visit_range(composer: BatchComposer, flow: FocalFlow | None, visits: Floats
 
 def _by_time(composer: BatchComposer, flow: FocalFlow | None) -> tuple[Floats | None, Floats | None]:
     layout, edges = composer.layout, time_edges(composer)
-    if flow is None or edges is None or layout.run_start is None or layout.cell_run is None:
+    if flow is None or edges is None:
         return None, None
+    assert layout.run_time is not None
+    assert layout.run_start is not None
+    assert layout.cell_run is not None
     cells = layout.size.size
     cell = np.repeat(np.arange(cells), np.diff(layout.cell_run))
     bin_ = np.searchsorted(edges, layout.run_time, side="right") - 1
-    drawn = flow.rate * np.diff(layout.run_start.astype(np.int64))
+    run_start = layout.run_start.astype(np.int64)
+    drawn = flow.rate * (run_start[1:] - run_start[:-1])
     bins = edges.size - 1
     counts = np.bincount(cell * bins + bin_, weights=drawn, minlength=cells * bins)
     return edges, counts.reshape(*layout.size.shape, -1).transpose(1, 0, 2)

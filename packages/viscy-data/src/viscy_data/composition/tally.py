@@ -151,8 +151,8 @@ class Tally:
         shown = block.batch < count
         batch, cell = block.batch[shown], block.cell[shown]
         cells = np.bincount(batch * self.cells + cell, minlength=count * self.cells)
-        cells = cells.reshape(count, self.strata, self.groups).transpose(0, 2, 1)
-        self.first_cells = np.concatenate([self.first_cells, cells])
+        by_group = cells.reshape(count, self.strata, self.groups).transpose(0, 2, 1)
+        self.first_cells = np.concatenate([self.first_cells, by_group])
         bins, at = self.by_time.shape[1], bin_[shown]
         timed = at >= 0
         times = np.bincount((batch * bins + at)[timed], minlength=count * bins).reshape(count, bins)

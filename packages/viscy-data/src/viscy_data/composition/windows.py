@@ -69,8 +69,9 @@ def held_inside(inside: Floats, outside: Floats, size: Integers, window: Integer
     wanted = inside + outside
     whole = np.floor(wanted / np.maximum(size, 1))
     rest = wanted - whole * size
-    left = np.maximum(inside - whole * window, 0)
-    held: Floats = whole * window + np.clip(left, rest - (size - window), np.minimum(rest, window))
+    left: Floats = np.maximum(inside - whole * window, 0)
+    left = np.clip(left, rest - (size - window), np.minimum(rest, window))
+    held: Floats = whole * window + left
     return held
 
 
@@ -104,7 +105,7 @@ class _Sums:
         self.reach = composer.plan.window.window_hours + CLOCK_TOLERANCE
         self.inside = 0.0
         self.step = np.zeros(self.run_start.size)  # differences of the rate from run to run
-        self.window_least = layout.size.copy()
+        self.window_least: Integers = layout.size.copy()
         self.scarce = np.zeros(layout.size.shape)
         self._tables: dict[Any, tuple[Floats, Integers]] = {}
 
@@ -118,8 +119,10 @@ class _Sums:
         cells = self.layout.size.size
         for start in range(0, count, max(1, CHUNK // cells)):
             number = np.arange(start, min(start + max(1, CHUNK // cells), count))
-            time = self.layout.focal_times(np.full(number.size, group), lambda _, at=number: at)
-            self._add_times(group, kind, batches / count, time, count)
+            self._add_times(group, kind, batches / count, self._times(group, number), count)
+
+    def _times(self, group: int, number: Integers) -> Floats:
+        return self.layout.focal_times(np.full(number.size, group), lambda _: number)
 
     def _add_times(self, group: int, kind: int, weight: float, time: Floats, count: int) -> None:
         for stratum, own, leaked in self._asked(group, kind):
