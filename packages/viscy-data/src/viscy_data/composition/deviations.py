@@ -62,8 +62,8 @@ def _groups(report: CompositionReport) -> Iterator[Deviation]:
         exact = report.expectation.batches[g]
         least, most = floor(exact + _SLACK), ceil(exact - _SLACK)
         if report.batches_least[g] < least or report.batches_most[g] > most:
-            held = f"{report.batches_least[g]} to {report.batches_most[g]}"
-            yield Deviation("group", name_text(name), f"{least} to {most} batches an epoch", held)
+            held = range_text(report.batches_least[g], report.batches_most[g])
+            yield Deviation("group", name_text(name), f"{range_text(least, most)} batches an epoch", held)
         if abs(report.batches_held[g] - report.batches_asked[g]) > allowed + _SLACK:
             asked = f"{report.batches_asked[g]:.1f} batches within {allowed:.1f}"
             yield Deviation("group", name_text(name), asked, str(report.batches_held[g]))
@@ -123,6 +123,11 @@ def _coverage(report: CompositionReport) -> Iterator[Deviation]:
         where = name_text(report.groups[g], report.strata[s])
         held = f"{report.visits_least[g, s]} to {report.visits_most[g, s]}"
         yield Deviation("coverage", where, f"visits of anchors that differ by at most {1 + leaks}", held)
+
+
+def range_text(least: int, most: int) -> str:
+    """Return "2" or "2 to 3"."""
+    return f"{least}" if least == most else f"{least} to {most}"
 
 
 def name_text(*names: object) -> str:

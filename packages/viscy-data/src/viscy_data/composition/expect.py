@@ -174,7 +174,8 @@ def edges_of(times: Sequence[NDArray[Any]]) -> Floats:
     low, high = (float(f(f(one) for one in held)) for f in (min, max))
     interval = max((float(np.median(np.diff(one))) for one in held if one.size > 1), default=1.0)
     width = max(interval, (high - low) / (TIME_BINS - 1))
-    return np.asarray(low + width * (np.arange(round((high - low) / width) + 2) - 0.5), dtype=np.float64)
+    bins = floor((high - low) / width + 0.5 + 1e-9) + 1  # the last edge lies beyond high
+    return np.asarray(low + width * (np.arange(bins + 1) - 0.5), dtype=np.float64)
 
 
 def plain(value: Any) -> Any:

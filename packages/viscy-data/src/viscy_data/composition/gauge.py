@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from viscy_data.composition.deviations import Deviation, name_text
+from viscy_data.composition.deviations import Deviation, name_text, range_text
 from viscy_data.composition.draw import CLOCK_TOLERANCE, BatchComposer
 from viscy_data.composition.expect import bounds_of, expect_composition
 from viscy_data.composition.marks import Marks, Sharing
@@ -188,7 +188,7 @@ class BatchGauge:
             yield Deviation("leak", where, f"{leak} anchors of other groups", str(found.leaked))
         least, most = (bound[found.kind, found.group] for bound in self._bounds)
         for s in np.flatnonzero((found.of_stratum < least) | (found.of_stratum > most)).tolist():
-            asked = f"{least[s]} to {most[s]} anchors"
+            asked = f"{range_text(least[s], most[s])} anchors"
             place = name_text(self._layout.groups.values[found.group], self.strata[s])
             yield Deviation("balance", place, asked, str(int(found.of_stratum[s])))
         if found.focus.asked is not None and (found.focus.held or 0) < found.focus.asked:

@@ -7,14 +7,16 @@ without it. So the batches are measured where they arrive, by their rows.
 import warnings
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, override
+from typing import TYPE_CHECKING, Any, override
 
 import numpy as np
 import pandas as pd
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from viscy_data import BatchGauge, BatchMeasure, CompositionWarning, FlexibleBatchSampler
-from viscy_train.parts import IntArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class PlanCheck(Callback):
@@ -57,7 +59,7 @@ class PlanCheck(Callback):
         self.measured = 0
         self._given = None if sampler is None or anchors is None else (sampler, anchors)
         self._gauge: BatchGauge | None = None
-        self._position: IntArray = np.empty(0, dtype=np.int64)
+        self._position: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
