@@ -57,7 +57,7 @@ def spoiled(axis: str, table: pd.DataFrame, own: list[int], group: Any) -> list[
         case "leak":
             return own[:8] + np.flatnonzero(table["experiment"] == "b")[:8].tolist()
         case "balance":
-            return list(group[table["condition"].iloc[group] == "x"][:16])
+            return [int(row) for row in group[table["condition"].iloc[group] == "x"][:16]]
         case "focus":
             return _spread_out(table, group)
         case "batch size":
