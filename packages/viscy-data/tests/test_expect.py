@@ -19,10 +19,10 @@ from viscy_data.errors import InvalidInputError
 from viscy_data.expectation import expect
 from viscy_data.sampler import FlexibleBatchSampler
 
-BATCHES = 400
+BATCHES = 250
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(case=cases())
 def test_epochs_hold_what_was_expected(case: Case) -> None:
     sampler = case.sampler()
@@ -56,7 +56,7 @@ def check_visits(expected: Expectation, drawn: np.ndarray[Any, Any], epochs: int
     assert np.all(expected.visits <= expected.visits_most + 1e-9)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(case=cases())
 def test_sums_agree(case: Case) -> None:
     expected = case.sampler().expect()
@@ -67,7 +67,7 @@ def test_sums_agree(case: Case) -> None:
         np.testing.assert_allclose(expected.by_time.sum(axis=2), expected.visits * expected.sizes, atol=1e-6)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(case=cases(leaks=None))
 def test_what_was_composed_leaves_nothing_but_what_the_table_forbids(case: Case) -> None:
     report = case.sampler().report(3)
@@ -87,15 +87,15 @@ def test_scarce_windows_hold_what_was_worked_out(leak: float, window: float) -> 
     sampler = quiet_sampler(
         table, batch_size=24, leaky=leak, temporal_enrichment=True, temporal_window_hours=window
     )
-    report = sampler.report(150)
+    report = sampler.report(100)
     expected = report.expectation
     assert expected.window is not None
     assert report.focal_held is not None
     assert expected.window.held < expected.window.asked - 0.02  # else there is nothing to work out
-    assert abs(report.focal_held - expected.window.held) < 0.006
+    assert abs(report.focal_held - expected.window.held) < 0.008
     assert expected.by_time is not None
     drawn = report.by_time.sum(axis=(0, 1)) / report.epochs
-    np.testing.assert_allclose(drawn, expected.by_time.sum(axis=(0, 1)), rtol=0.08, atol=0.4)
+    np.testing.assert_allclose(drawn, expected.by_time.sum(axis=(0, 1)), rtol=0.1, atol=0.5)
 
 
 def test_held_inside_is_what_a_side_can_give() -> None:
@@ -130,7 +130,7 @@ def test_a_plan_that_repeats_anchors_is_refused_with_what_would_do() -> None:
     assert not expect(replace(plan, batch_size=12), table).short
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(case=cases())
 def test_the_batch_size_named_works_and_the_next_does_not(case: Case) -> None:
     sampler = case.sampler()

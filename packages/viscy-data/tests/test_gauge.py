@@ -55,7 +55,7 @@ def spoiled(axis: str, table: pd.DataFrame, own: list[int], group: Any) -> list[
     """Return a batch of experiment "a" that leaves one axis."""
     match axis:
         case "leak":
-            return own[:8] + np.flatnonzero(table["experiment"] == "b")[:8].tolist()
+            return own[:8] + [int(row) for row in np.flatnonzero(table["experiment"] == "b")[:8]]
         case "balance":
             return [int(row) for row in group[table["condition"].iloc[group] == "x"][:16]]
         case "focus":

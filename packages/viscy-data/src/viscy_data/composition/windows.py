@@ -9,7 +9,7 @@ subset of them does: a hypergeometric law, exact unless a batch takes more than 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import lgamma
+from math import ceil, log, pi
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,10 @@ from viscy_data.composition.parts import _mixture
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-CHUNK = 1 << 18
-"""Windows looked up at a time: what bounds memory where every anchor has a time of its own."""
-_UNLIKELY = 1e-12
+MOST_TIMES = 4096
+"""Focal times of a group up to which the sum is exact; of more, so many stand evenly for all."""
+_UNLIKELY = 1e-8
+"""Chances that are left out."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def held_inside(inside: Floats, outside: Floats, size: Integers, window: Integer
 def focal_flow(composer: BatchComposer) -> FocalFlow:
     """Work out the means of one epoch.
 
-    Cost: O(focal times x cells x log N) for the windows, and no draw at all.
+    Cost: O(focal times x cells x log N), of at most `MOST_TIMES` focal times a group, and no draw at all.
     """
     sums = _Sums(composer)
     for group, share in enumerate(composer.shares.groups):
@@ -116,24 +117,23 @@ class _Sums:
         """Add the batches of a group and a size that an epoch has."""
         first = self.layout.group_start
         count = int(first[group + 1] - first[group]) if first is not None else 0
-        cells = self.layout.size.size
-        for start in range(0, count, max(1, CHUNK // cells)):
-            number = np.arange(start, min(start + max(1, CHUNK // cells), count))
-            self._add_times(group, kind, batches / count, self._times(group, number), count)
+        number = np.arange(count) if count <= MOST_TIMES else np.arange(MOST_TIMES) * count // MOST_TIMES
+        time = self.layout.focal_times(np.full(number.size, group), lambda _: number)
+        self._add_times(group, kind, batches / number.size, time)
 
-    def _times(self, group: int, number: Integers) -> Floats:
-        return self.layout.focal_times(np.full(number.size, group), lambda _: number)
-
-    def _add_times(self, group: int, kind: int, weight: float, time: Floats, count: int) -> None:
+    def _add_times(self, group: int, kind: int, weight: float, time: Floats) -> None:
         for stratum, own, leaked in self._asked(group, kind):
             cell = stratum * self.layout.size.shape[1] + group
             size, low, high = self._window(np.array([cell]), time)
             window = high - low
+            held, wanted = np.zeros(window.shape), 0.0
             for probability, inside, outside in own:
-                held = held_inside(np.array(inside), np.array(outside), size, window)
-                self._count(np.array([cell]), (low, high), weight * probability, held, inside + outside)
+                asked = np.array(inside), np.array(outside)
+                held = held + probability * held_inside(*asked, size, window)
+                wanted += probability * (inside + outside)
                 if kind == 0:
-                    self.scarce[stratum, group] += probability * (window < inside).sum() / count
+                    self.scarce[stratum, group] += probability * (window < inside).mean()
+            self._count(np.array([cell]), (low, high), weight, held, np.array(wanted))
             self.window_least[stratum, group] = min(self.window_least[stratum, group], window.min())
             if leaked:
                 self._add_leaked(group, stratum, weight, time, leaked)
@@ -150,11 +150,11 @@ class _Sums:
         others = np.flatnonzero((sizes > 0) & (np.arange(sizes.size) != group))
         cell = stratum * sizes.size + others
         size, low, high = self._window(cell, time)
-        total = int(size.sum())
+        held, wanted = np.zeros(low.shape), np.zeros(size.shape)
         for probability, inside, outside in leaked:
-            for chance, i, o in _falls(size[:, 0], total, inside, outside, high - low):
-                held = held_inside(i, o, size, high - low)
-                self._count(cell, (low, high), weight * probability * chance, held, i + o)
+            held += probability * fallen_inside(inside, outside, size, high - low)
+            wanted += probability * (inside + outside) * size / size.sum()
+        self._count(cell, (low, high), weight, held, wanted)
 
     def _asked(
         self, group: int, kind: int
@@ -181,27 +181,22 @@ class _Sums:
         return size, low.reshape(cell.size, -1), high.reshape(cell.size, -1)
 
     def _count(
-        self,
-        cell: Integers,
-        window: tuple[Integers, Integers],
-        weight: float | Floats,
-        held: Floats,
-        wanted: float | Floats,
+        self, cell: Integers, window: tuple[Integers, Integers], weight: float, held: Floats, wanted: Floats
     ) -> None:
-        """Add weighted draws from cells (cells,) at focal times; ``held`` (cells, times) are inside."""
+        """Add draws from cells (cells,) at focal times; ``held`` (cells, times) of them are inside."""
         low, high = window
         start, end = (self.layout.start[at][:, None] for at in (cell, cell + 1))
-        self.inside += float((weight * held).sum())
+        self.inside += float(weight * held.sum())
         inside = weight * held / np.maximum(high - low, 1)
         outside = weight * (wanted - held) / np.maximum(end - start - (high - low), 1)
-        for place, change in ((start, outside), (low, inside - outside), (high, outside - inside)):
-            self._change(np.broadcast_to(place, held.shape), change)
-        self._change(np.broadcast_to(end, held.shape), -outside)
-
-    def _change(self, place: Integers, change: Floats) -> None:
-        run = np.searchsorted(self.run_start, place.ravel())
-        change = np.broadcast_to(change, place.shape).ravel()
-        np.add.at(self.step, run, change)
+        for place, change in (
+            (start, outside),
+            (low, inside - outside),
+            (high, outside - inside),
+            (end, -outside),
+        ):
+            run = np.searchsorted(self.run_start, np.broadcast_to(place, held.shape).ravel())
+            np.add.at(self.step, run, change.ravel())
 
 
 def _merged(weights: Floats, tables: Integers) -> list[tuple[float, float, float]]:
@@ -213,38 +208,82 @@ def _merged(weights: Floats, tables: Integers) -> list[tuple[float, float, float
     return [(float(w), float(i), float(o)) for w, (i, o) in zip(summed, pairs, strict=True) if i + o]
 
 
-def _falls(
-    size: Integers, total: int, inside: float, outside: float, window: Integers
-) -> Iterator[tuple[Floats | float, Floats, Floats]]:
-    """Yield (chance, inside, outside), each (cells, 1): how leaked anchors fall on cells of ``size``.
+def fallen_inside(inside: float, outside: float, size: Integers, window: Integers) -> Floats:
+    """Return (cells, times) mean anchors from inside, when so many fall on the cells at random.
 
-    Where no window can be short of them, or where the cells together are, their mean stands for all.
+    Parameters
+    ----------
+    inside, outside
+        Anchors asked of either side, of all cells together.
+    size, window
+        (cells, 1) anchors in the cells and (cells, times) in their windows.
+
+    Examples
+    --------
+    One of two anchors, each a cell, is asked from inside; only the first stands in its window.
+
+    >>> fallen_inside(1, 0, np.array([[1], [1]]), np.array([[1], [0]])).round(6).tolist()
+    [[0.5], [0.0]]
     """
-    means = (inside * size[:, None] / total, outside * size[:, None] / total)
-    room = size[:, None] - window
-    ample = np.minimum(inside, size)[:, None] <= window
-    ample &= np.minimum(outside, size)[:, None] <= room
-    if inside + outside > total or ample.all():
-        yield 1.0, *means
-        return
-    beyond = total - inside - outside
-    ways_of_all = _log_ways(np.full(size.size, total), size)
-    for i in range(int(inside) + 1):
-        for o in range(int(outside) + 1):
-            rest = size - i - o
-            possible = (rest >= 0) & (rest <= beyond)
-            rest = np.clip(rest, 0, int(beyond))
-            ways = (
-                _log_ways(np.array([inside]), np.array([i]))
-                + _log_ways(np.array([outside]), np.array([o]))
-                + _log_ways(np.full(size.size, beyond), rest)
-            )
-            chance = np.where(possible, np.exp(ways - ways_of_all), 0)[:, None]
+    total = int(size.sum())
+    mean = inside * size / total, outside * size / total
+    likely = [_likely(of, asked) for of, asked in zip(mean, (inside, outside), strict=True)]
+    most = [np.minimum(of.stop - 1, size) for of in likely]
+    found = held_inside(*mean, size, window)
+    scarce = ((most[0] > window) | (most[1] > size - window)).any(axis=1)
+    if size.size == 1 or inside + outside > total:  # of more than all hold, the mean must do
+        return found
+    found[scarce] = 0
+    for i in likely[0] if scarce.any() else ():
+        for o in likely[1]:
+            chance = _chance(i, o, (inside, outside, total), size[scarce])
             if chance.max() > _UNLIKELY:
-                yield chance, np.full(chance.shape, float(i)), np.full(chance.shape, float(o))
+                asked = np.array(float(i)), np.array(float(o))
+                found[scarce] += chance * held_inside(*asked, size[scarce], window[scarce])
+    return found
 
 
-def _log_ways(of: NDArray[np.number], chosen: NDArray[np.number]) -> Floats:
+def _likely(mean: Floats, asked: float) -> range:
+    """Return the counts of one cell that are not out of the question.
+
+    Chernoff's bound for a Poisson count, which a hypergeometric one of the same mean keeps to: beyond m
+    lie at most exp(m - mean - m log(m / mean)).
+    """
+    low, high = max(float(mean.min()), 1e-9), max(float(mean.max()), 1e-9)
+    counts = np.arange(1, int(asked) + 2)
+    beyond = [counts - of - counts * np.log(counts / of) for of in (low, high)]
+    likely_low, likely_high = (np.flatnonzero(one > log(_UNLIKELY)) for one in beyond)
+    first = int(counts[likely_low[0]]) if likely_low.size and low > 30 else 0
+    last = int(counts[likely_high[-1]]) if likely_high.size else 0
+    return range(first, min(max(last, ceil(high)), int(asked)) + 1)
+
+
+def _chance(i: int, o: int, asked: tuple[float, float, int], size: Integers) -> Floats:
+    """Return (cells, 1): how likely i inside and o outside of those asked of ``total`` fall on a cell."""
+    inside, outside, total = asked
+    beyond = int(total - inside - outside)
+    rest = size.ravel() - i - o
+    possible = (rest >= 0) & (rest <= beyond)
+    ways = _log_ways(np.full(rest.size, beyond), np.clip(rest, 0, beyond))
+    ways += _log_ways(np.array([inside]), np.array([i])) + _log_ways(np.array([outside]), np.array([o]))
+    ways -= _log_ways(np.full(rest.size, total), size.ravel())
+    return np.where(possible, np.exp(ways), 0)[:, None]
+
+
+def _log_ways(of: NDArray[Any], chosen: NDArray[Any]) -> Floats:
     """Return the logarithm of the number of ways to choose."""
-    found = [lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1) for n, k in zip(of, chosen, strict=True)]
-    return np.array(found)
+    return _log_factorial(of) - _log_factorial(chosen) - _log_factorial(of - chosen)
+
+
+def _log_factorial(n: NDArray[Any]) -> Floats:
+    """Return log n! to 1e-8: Stirling's series at n + 10, and back down to n.
+
+    Examples
+    --------
+    >>> np.exp(_log_factorial(np.array([0, 1, 5]))).round(5).tolist()
+    [1.0, 1.0, 120.0]
+    """
+    z = n + 10.0
+    series = (z - 0.5) * np.log(z) - z + 0.5 * log(2 * pi) + 1 / (12 * z) - 1 / (360 * z**3)
+    down = np.log(np.add.outer(np.arange(1.0, 10.0), n)).sum(axis=0)
+    return np.asarray(series - down, dtype=np.float64)
