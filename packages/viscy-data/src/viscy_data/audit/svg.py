@@ -23,7 +23,7 @@ def picture(width: float, height: float, parts: Sequence[str], label: str) -> st
     body = "".join(parts)
     return (
         f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}" '
-        f'xmlns="http://www.w3.org/2000/svg">{body}</svg>'
+        f'font-size="11" font-family="sans-serif" xmlns="http://www.w3.org/2000/svg">{body}</svg>'
     )
 
 
