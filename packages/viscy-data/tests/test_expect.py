@@ -2,19 +2,21 @@
 
 import json
 from dataclasses import replace
+from itertools import permutations
 from math import sqrt
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from sampling_cases import Case, cases, make_table, quiet_sampler
 
 from viscy_data.composition import Balance, BatchPlan, Focus, Grouping
 from viscy_data.composition.deviations import deviations
 from viscy_data.composition.expect import Expectation
-from viscy_data.composition.windows import held_inside
+from viscy_data.composition.windows import fallen_inside, held_inside
 from viscy_data.errors import InvalidInputError
 from viscy_data.expectation import expect
 from viscy_data.sampler import FlexibleBatchSampler
@@ -117,6 +119,29 @@ def slow_inside(inside: int, outside: int, size: int, window: int) -> int:
     given_inside = min(left, window, rest)
     given_outside = min(rest - given_inside, size - window)
     return held + given_inside + (rest - given_inside - given_outside)
+
+
+@settings(max_examples=40)
+@given(
+    cells=st.lists(
+        st.integers(1, 3).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))), min_size=1, max_size=3
+    ),
+    inside=st.integers(0, 4),
+    outside=st.integers(0, 3),
+)
+def test_what_falls_on_cells_at_random_is_the_mean_over_all_ways(
+    cells: list[tuple[int, int]], inside: int, outside: int
+) -> None:
+    owner = [cell for cell, (size, _) in enumerate(cells) for _ in range(size)]
+    assume(0 < inside + outside <= len(owner))
+    held = np.zeros(len(cells))
+    ways = list(permutations(owner, inside + outside))
+    for way in ways:
+        for cell, (size, window) in enumerate(cells):
+            asked = way[:inside].count(cell), way[inside:].count(cell)
+            held[cell] += slow_inside(*asked, size, window) / len(ways)
+    size, window = (np.array([[pair[of]] for pair in cells]) for of in (0, 1))
+    np.testing.assert_allclose(fallen_inside(inside, outside, size, window)[:, 0], held, atol=1e-6)
 
 
 def test_a_plan_that_repeats_anchors_is_refused_with_what_would_do() -> None:

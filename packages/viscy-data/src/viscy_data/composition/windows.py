@@ -234,12 +234,12 @@ def fallen_inside(inside: float, outside: float, size: Integers, window: Integer
     if size.size == 1 or inside + outside > total:  # of more than all hold, the mean must do
         return found
     found[scarce] = 0
-    for i in likely[0] if scarce.any() else ():
-        for o in likely[1]:
-            chance = _chance(i, o, (inside, outside, total), size[scarce])
-            if chance.max() > _UNLIKELY:
-                asked = np.array(float(i)), np.array(float(o))
-                found[scarce] += chance * held_inside(*asked, size[scarce], window[scarce])
+    if scarce.any():
+        i, o = (np.array(of) for of in likely)
+        chance = _chances(i, o, (inside, outside, total), size[scarce].ravel())
+        for at, to in np.argwhere(chance.max(axis=0) > _UNLIKELY).tolist():
+            held = held_inside(i[at] * 1.0, o[to] * 1.0, size[scarce], window[scarce])
+            found[scarce] += chance[:, at, to, None] * held
     return found
 
 
@@ -258,16 +258,21 @@ def _likely(mean: Floats, asked: float) -> range:
     return range(first, min(max(last, ceil(high)), int(asked)) + 1)
 
 
-def _chance(i: int, o: int, asked: tuple[float, float, int], size: Integers) -> Floats:
-    """Return (cells, 1): how likely i inside and o outside of those asked of ``total`` fall on a cell."""
+def _chances(i: Integers, o: Integers, asked: tuple[float, float, int], size: Integers) -> Floats:
+    """Return (cells, i, o): how likely i of the inside asked and o of the outside fall on each cell.
+
+    All of ``total`` anchors are drawn, those asked or not; a cell takes so many of them as it holds.
+    """
     inside, outside, total = asked
     beyond = int(total - inside - outside)
-    rest = size.ravel() - i - o
-    possible = (rest >= 0) & (rest <= beyond)
-    ways = _log_ways(np.full(rest.size, beyond), np.clip(rest, 0, beyond))
-    ways += _log_ways(np.array([inside]), np.array([i])) + _log_ways(np.array([outside]), np.array([o]))
-    ways -= _log_ways(np.full(rest.size, total), size.ravel())
-    return np.where(possible, np.exp(ways), 0)[:, None]
+    both = np.arange(int(i[0] + o[0]), int(i[-1] + o[-1]) + 1)
+    rest = size[:, None] - both
+    ways = _log_ways(np.array([beyond]), np.clip(rest, 0, beyond))
+    ways = np.where((rest >= 0) & (rest <= beyond), ways, -np.inf)
+    ways -= _log_ways(np.array([total]), size)[:, None]
+    split = np.add.outer(_log_ways(np.array([inside]), i), _log_ways(np.array([outside]), o))
+    chances: Floats = np.exp(ways[:, np.add.outer(i, o) - both[0]] + split)
+    return chances
 
 
 def _log_ways(of: NDArray[Any], chosen: NDArray[Any]) -> Floats:
