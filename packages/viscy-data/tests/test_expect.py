@@ -16,7 +16,7 @@ from sampling_cases import Case, cases, make_table, quiet_sampler
 from viscy_data.composition import Balance, BatchPlan, Focus, Grouping
 from viscy_data.composition.deviations import deviations
 from viscy_data.composition.expect import Expectation
-from viscy_data.composition.windows import fallen_inside, held_inside
+from viscy_data.composition.falls import fallen_inside, held_inside
 from viscy_data.errors import InvalidInputError
 from viscy_data.expectation import expect
 from viscy_data.sampler import FlexibleBatchSampler
@@ -140,8 +140,9 @@ def test_what_falls_on_cells_at_random_is_the_mean_over_all_ways(
         for cell, (size, window) in enumerate(cells):
             asked = way[:inside].count(cell), way[inside:].count(cell)
             held[cell] += slow_inside(*asked, size, window) / len(ways)
-    size, window = (np.array([[pair[of]] for pair in cells]) for of in (0, 1))
-    np.testing.assert_allclose(fallen_inside(inside, outside, size, window)[:, 0], held, atol=1e-6)
+    sizes, windows = (np.array([[pair[of]] for pair in cells]) for of in (0, 1))
+    found = fallen_inside(inside, outside, sizes, windows)
+    np.testing.assert_allclose(found[:, 0], held, atol=1e-6)
 
 
 def test_a_plan_that_repeats_anchors_is_refused_with_what_would_do() -> None:

@@ -11,8 +11,9 @@ from typing import Final
 
 import pandas as pd
 
+from viscy_data.composition.bounds import ShortCell
 from viscy_data.composition.draw import BatchComposer
-from viscy_data.composition.expect import Expectation, ShortCell, expect_composition
+from viscy_data.composition.expect import Expectation, expect_composition
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.shares import PLAN_NAMES
 from viscy_data.errors import CompositionWarning, InvalidInputError

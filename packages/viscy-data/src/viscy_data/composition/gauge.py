@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from viscy_data.composition.bounds import bounds_of, short_cells
 from viscy_data.composition.deviations import Deviation, name_text, range_text
 from viscy_data.composition.draw import CLOCK_TOLERANCE, BatchComposer
-from viscy_data.composition.expect import bounds_of, expect_composition
 from viscy_data.composition.marks import Marks, Sharing
 from viscy_data.composition.windows import focal_flow
 
@@ -73,7 +73,7 @@ class BatchGauge:
         self._place = np.empty(len(composer.layout), dtype=np.uint32)
         self._place[composer.layout.rows] = np.arange(len(composer.layout), dtype=np.uint32)
         self._bounds = bounds_of(composer)
-        self._short = bool(expect_composition(composer).short)
+        self._short = any(True for _ in short_cells(composer))
         # a group with a window that is too small for its share is not held to it
         window = composer.plan.window
         self._ample = None if window is None else ~focal_flow(composer).scarce.any(axis=0)

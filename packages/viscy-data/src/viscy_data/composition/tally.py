@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from viscy_data.composition.bounds import bounds_of
 from viscy_data.composition.draw import CLOCK_TOLERANCE, BatchComposer
-from viscy_data.composition.expect import bounds_of, edges_of, time_edges
+from viscy_data.composition.expect import edges_of, time_edges
 from viscy_data.composition.marks import Marks, Sharing
 
 Integers = NDArray[np.int64]
