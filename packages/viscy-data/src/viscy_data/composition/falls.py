@@ -107,7 +107,7 @@ def _chances(i: Integers, o: Integers, asked: tuple[float, float, int], size: In
     ways -= _log_ways(np.array([total]), size)[:, None]
     split = np.add.outer(_log_ways(np.array([inside]), i), _log_ways(np.array([outside]), o))
     chances: Floats = np.exp(ways[:, np.add.outer(i, o) - both[0]] + split)
-    return chances
+    return chances / chances.sum(axis=(1, 2), keepdims=True)  # what was left out, and rounding
 
 
 def _log_ways(of: NDArray[Any], chosen: NDArray[Any]) -> Floats:
