@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from viscy_data.audit.charts import batches_chart
 from viscy_data.composition import IndexBatch
 from viscy_data.sampler import FlexibleBatchSampler
 
@@ -124,6 +125,12 @@ DRAWINGS: dict[str, Callable[[pd.DataFrame], Figure]] = {
 }
 
 
+def draw_audit(cells: pd.DataFrame) -> str:
+    """Return the first picture of an audit's page, as SVG."""
+    arguments = {"leaky": 0.15, "temporal_enrichment": True, "temporal_window_hours": 1.0}
+    return batches_chart(FlexibleBatchSampler(cells, BATCH, **arguments).report())  # type: ignore[arg-type]
+
+
 def _side_by_side(
     cells: pd.DataFrame,
     left: tuple[str, IntArray],
@@ -197,6 +204,8 @@ def main() -> None:
         figure.savefig(out / f"{name}.png", dpi=130, metadata={"Software": None})
         plt.close(figure)
         print(out / f"{name}.png")
+    (out / "audit.svg").write_text(draw_audit(cells), encoding="utf-8")
+    print(out / "audit.svg")
 
 
 if __name__ == "__main__":

@@ -80,12 +80,40 @@ def test_audit_holds_what_was_asked(anchors: Path, options: tuple[str, ...]) -> 
     text = run("audit", anchors, *options).output
     assert "asked" in text
     assert ("synthetic_2" in text) == ("--no-experiment-aware" not in options)
-    report = json.loads(run("audit", anchors, *options, "--json").output)
+    (audited,) = json.loads(run("audit", anchors, *options, "--json", "-").stdout)
+    report = audited["report"]
+    assert audited["deviations"] == []
     assert report["batch_size"] == 16
     assert report["epochs"] == (3 if "--epochs=3" in options else 1)
     assert sum(report["batches_held"]) == report["batches"]
     if "--no-condition-balanced" not in options:
         assert np.allclose(report["stratum_held"], 8, atol=1)
+
+
+def test_audit_compares_two_plans_and_writes_them(anchors: Path, tmp_path: Path) -> None:
+    base, other = tmp_path / "base.yaml", tmp_path / "leaky.yaml"
+    base.write_text("batch_size: 16\nfocus: null\n")
+    other.write_text("grouping: {leak: 0.25}\n")
+    page, counts = tmp_path / "audit.html", tmp_path / "audit.json"
+    options = ("--plan", base, "--compare", other, "--html", page, "--json", counts)
+    text = run("audit", anchors, "--temporal-enrichment", *options).output
+    assert "base: asked" in text
+    assert "leaky: asked" in text
+    plans = [audited["plan"] for audited in json.loads(counts.read_text())]
+    assert [plan["grouping"]["leak"] for plan in plans] == [0.0, 0.25]
+    assert [(plan["batch_size"], plan["focus"]) for plan in plans] == [(16, None)] * 2
+    assert page.read_text().startswith("<!doctype html>")
+
+
+def test_audit_is_strict_where_asked(anchors: Path) -> None:
+    batches = ("audit", anchors, "--batch-size=16")
+    run(*batches, "--strict")
+    lax = run(*batches, "--temporal-enrichment", "--window-hours=0", "--global-fraction=0")
+    assert "plan: focus: asked 1.000 of a batch inside the window" in lax.stderr
+    strict = run(
+        *batches, "--temporal-enrichment", "--window-hours=0", "--global-fraction=0", "--strict", code=1
+    )
+    assert "the table allows 0." in strict.stderr
 
 
 def test_convert_says_what_is_not_stated(tmp_path: Path) -> None:

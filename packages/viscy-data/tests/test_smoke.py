@@ -14,10 +14,14 @@ PUBLIC = [
     "AnchorsMetadata",
     "Augment",
     "Balance",
+    "BatchGauge",
+    "BatchMeasure",
     "BatchPlan",
     "CompositionReport",
     "CompositionWarning",
+    "Deviation",
     "Distinct",
+    "Expectation",
     "Experiment",
     "Experiments",
     "ExperimentsFileError",
@@ -45,6 +49,8 @@ PUBLIC = [
     "compute_statistics",
     "convert_movies",
     "describe",
+    "deviations",
+    "expect",
     "leave_one_out",
     "progress_bar",
     "read_anchors",
@@ -79,7 +85,7 @@ def _third_parties_after(statement: str) -> set[str]:
 def test_public_names_are_pinned_and_sorted() -> None:
     assert viscy_data.__all__ == sorted(set(viscy_data.__all__))
     assert viscy_data.__all__ == PUBLIC
-    assert len(viscy_data.__all__) == 47
+    assert len(viscy_data.__all__) == 53
 
 
 @pytest.mark.parametrize("name", viscy_data.__all__)

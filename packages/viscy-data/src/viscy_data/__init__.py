@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from viscy_data.anchors import build_anchors
     from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata, write_anchors
     from viscy_data.composition.batch import IndexBatch
+    from viscy_data.composition.deviations import Deviation, deviations
+    from viscy_data.composition.expect import Expectation
+    from viscy_data.composition.gauge import BatchGauge, BatchMeasure
     from viscy_data.composition.plan import Balance, BatchPlan, Distinct, Focus, Grouping
     from viscy_data.composition.report import CompositionReport
     from viscy_data.convert import convert_movies
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
         ViscyDataError,
         suggest,
     )
+    from viscy_data.expectation import expect
     from viscy_data.experiments import Experiment, Experiments, FovInfo
     from viscy_data.index import IndexSummary, build_index
     from viscy_data.loader import anchor_loader
@@ -48,10 +52,14 @@ __all__ = [
     "AnchorsMetadata",
     "Augment",
     "Balance",
+    "BatchGauge",
+    "BatchMeasure",
     "BatchPlan",
     "CompositionReport",
     "CompositionWarning",
+    "Deviation",
     "Distinct",
+    "Expectation",
     "Experiment",
     "Experiments",
     "ExperimentsFileError",
@@ -79,6 +87,8 @@ __all__ = [
     "compute_statistics",
     "convert_movies",
     "describe",
+    "deviations",
+    "expect",
     "leave_one_out",
     "progress_bar",
     "read_anchors",
@@ -102,6 +112,15 @@ _HOMES = {
         "write_anchors",
     ),
     "composition.batch": ("IndexBatch",),
+    "composition.deviations": (
+        "Deviation",
+        "deviations",
+    ),
+    "composition.expect": ("Expectation",),
+    "composition.gauge": (
+        "BatchGauge",
+        "BatchMeasure",
+    ),
     "composition.plan": (
         "Balance",
         "BatchPlan",
@@ -125,6 +144,7 @@ _HOMES = {
         "ViscyDataError",
         "suggest",
     ),
+    "expectation": ("expect",),
     "experiments": (
         "Experiment",
         "Experiments",

@@ -6,15 +6,18 @@ imported inside the command that needs it, so that ``--help`` answers at once.
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from viscy_data.errors import InvalidInputError, ViscyDataError
+
+if TYPE_CHECKING:
+    from viscy_data.audit.audited import Audited
 
 app = typer.Typer(
     help="Compose training batches from time-lapse microscopy of single cells.\n\n"
@@ -194,45 +197,78 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
     ] = False,
     window_hours: Annotated[float, typer.Option(help="Half width of the focal window, in hours.")] = 2.0,
     global_fraction: Annotated[float, typer.Option(help="Fraction of a batch outside the window.")] = 0.3,
+    plan: Annotated[
+        Path | None,
+        typer.Option(help="A plan file (YAML); what it names replaces the options.", show_default=False),
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option(help="A second plan file: what differs from the first plan.", show_default=False),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the sampler.")] = 0,
     epochs: Annotated[int, typer.Option(min=1, help="Epochs to compose and count.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON rather than tables.")] = False,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Write all counts; - prints them.", show_default=False)
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write one page with pictures.", show_default=False)
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Leave with code 1 where batches leave what was asked.")
+    ] = False,
 ) -> None:
     """Compose epochs without reading a pixel; show what batches hold.
 
     Shares asked for stand beside what was held, per experiment and condition.
     Movies without conditions need --no-condition-balanced.
 
-    Example:
-    [green]viscy-data audit anchors.parquet --temporal-enrichment --leaky 0.1[/]
-    """
-    from viscy_data.anchors_file import read_anchors, read_metadata
-    from viscy_data.console import report_tables
-    from viscy_data.positives import Positives
-    from viscy_data.progress import progress_bar
-    from viscy_data.sampler import FlexibleBatchSampler
+    A plan file holds fields of the plan, as short as what differs:
+    [cyan]grouping: {leak: 0.2}[/] or [cyan]focus: null[/] or [cyan]batch_size: 64[/].
 
-    metadata, table = read_metadata(anchors), read_anchors(anchors)
-    frames = {one.name: metadata.tau.in_frames(one) for one in metadata.experiments.experiments}
-    sampler = FlexibleBatchSampler(
-        table[Positives(table, frames).has_positive],
+    Example:
+    [green]viscy-data audit anchors.parquet --temporal-enrichment --compare leak.yaml --html audit.html[/]
+    """
+    from viscy_data.audit.command import asked_plan, audit_plans, read_valid_anchors
+    from viscy_data.audit.page import write_page
+    from viscy_data.audit.plan_file import read_plan
+    from viscy_data.audit.tables import audit_grids, rich_table
+
+    first = asked_plan(
         batch_size=batch_size,
         experiment_aware=experiment_aware,
         leaky=leaky,
         condition_balanced=condition_balanced,
         temporal_enrichment=temporal_enrichment,
-        temporal_window_hours=window_hours,
-        temporal_global_fraction=global_fraction,
-        seed=seed,
+        window_hours=window_hours,
+        global_fraction=global_fraction,
     )
-    batches = sampler.batches_per_epoch * epochs
-    with progress_bar("audit", batches, unit="batches", shown=not as_json) as advance:
-        report = sampler.report(epochs, advance=advance)
-    if as_json:
-        typer.echo(json.dumps(report.to_dict()))
-        return
-    for shown in report_tables(report):
-        Console().print(shown)
+    first = first if plan is None else read_plan(plan, first)
+    plans = [("plan" if plan is None else plan.stem, first)]
+    if compare is not None:
+        plans.append((compare.stem, read_plan(compare, first)))
+    printed = json_path == Path("-")
+    audits = audit_plans(read_valid_anchors(anchors), plans, seed=seed, epochs=epochs, progress=not printed)
+    if html is not None:
+        write_page(audits, html)
+    if json_path is not None:
+        content = json.dumps([one.to_dict() for one in audits])
+        typer.echo(content) if printed else json_path.write_text(content, encoding="utf-8")
+    if not printed:
+        for grid in audit_grids(audits):
+            Console().print(rich_table(grid))
+    _say_what_leaves(audits, strict=strict)
+
+
+def _say_what_leaves(audits: "Sequence[Audited]", *, strict: bool) -> None:
+    """Print notes and deviations to the standard error stream; with ``strict`` the latter are failures."""
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    for audited in audits:
+        for note in audited.notes:
+            console.print(f"{audited.name}: {note}", style="yellow", markup=False)
+        for one in audited.deviations:
+            console.print(f"{audited.name}: {one}", style="red" if strict else "yellow", markup=False)
+    if strict and any(audited.deviations for audited in audits):
+        raise typer.Exit(1)
 
 
 def _positions(text: str | None) -> list[int] | None:

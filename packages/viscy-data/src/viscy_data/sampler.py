@@ -20,7 +20,10 @@ from torch.utils.data import Sampler
 from viscy_data import columns
 from viscy_data.composition.batch import IndexBatch
 from viscy_data.composition.draw import BatchComposer
+from viscy_data.composition.expect import Expectation, expect_composition
 from viscy_data.composition.fingerprint import plan_text, table_fingerprint
+from viscy_data.composition.gauge import BatchGauge
+from viscy_data.composition.marks import Marks
 from viscy_data.composition.plan import (
     Balance,
     BatchPlan,
@@ -37,6 +40,7 @@ from viscy_data.composition.shard import Shard
 from viscy_data.composition.shares import PLAN_NAMES
 from viscy_data.errors import CompositionWarning, InvalidInputError
 from viscy_data.labels import layout_of
+from viscy_data.marks import check_rows, marks_of
 
 BLOCK = 256
 """Batches drawn at a time: enough that array operations, not Python, set the pace."""
@@ -264,7 +268,11 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         return self._batches(epoch, range(number, number + 1))[0]
 
     def report(
-        self, epochs: int = 1, *, advance: Callable[[int], None] = lambda _: None
+        self,
+        epochs: int = 1,
+        *,
+        table: pd.DataFrame | None = None,
+        advance: Callable[[int], None] = lambda _: None,
     ) -> CompositionReport:
         """Compose epochs 0 to ``epochs`` - 1 without reading a pixel, and count what batches hold.
 
@@ -272,10 +280,39 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         ----------
         epochs
             How many epochs to compose.
+        table
+            The anchors again, which the sampler does not keep: with them lineages, frames and, where the
+            plan has no clock, hours are counted too.
         advance
             Called with the number of batches done since the last call, for a progress bar.
+
+        Raises
+        ------
+        InvalidInputError
+            ``table`` has another number of rows than the sampler's.
         """
-        return report_composition(self._composer, range(check_integer("epochs", epochs, 1)), advance)
+        epochs = check_integer("epochs", epochs, 1)
+        return report_composition(self._composer, range(epochs), advance, marks=self._marks(table))
+
+    def expect(self) -> Expectation:
+        """Return what batches will hold, in closed form: nothing is drawn."""
+        return expect_composition(self._composer)
+
+    def gauge(self, table: pd.DataFrame | None = None) -> BatchGauge:
+        """Return what measures batches of rows, from wherever they come, against this sampler's plan.
+
+        Parameters
+        ----------
+        table
+            As in `report`: with it, lineages and hours are measured too.
+        """
+        return BatchGauge(self._composer, self._marks(table))
+
+    def _marks(self, table: pd.DataFrame | None) -> Marks:
+        if table is None:
+            return Marks()
+        check_rows(table, len(self._composer.layout))
+        return marks_of(table)
 
     def state_dict(self) -> dict[str, int | str]:
         """Return what is needed to go on after the last batch yielded: integers and texts.

@@ -8,8 +8,8 @@ import yaml
 from viscy_data.errors import ExperimentsFileError
 
 
-def read_yaml(path: Path) -> Any:
-    """Return the content of a YAML file as plain values.
+def read_yaml(path: Path, what: str = "experiments file") -> Any:
+    """Return the content of a YAML file as plain values; ``what`` it is, for errors.
 
     Raises
     ------
@@ -19,9 +19,7 @@ def read_yaml(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ExperimentsFileError(
-            f"path={str(path)!r}: the experiments file cannot be read: {error}"
-        ) from error
+        raise ExperimentsFileError(f"path={str(path)!r}: the {what} cannot be read: {error}") from error
     loader = _UniqueKeyLoader(text)
     try:
         return loader.get_single_data()

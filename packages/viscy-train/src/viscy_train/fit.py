@@ -12,7 +12,7 @@ from typing import Any, override
 
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from viscy_train.callbacks import CompositionLog, DataWait, FitProgress
+from viscy_train.callbacks import CompositionLog, DataWait, FitProgress, PlanCheck
 from viscy_train.datamodule import AnchorDataModule
 from viscy_train.module import ContrastiveModule
 
@@ -47,7 +47,7 @@ def run_fit(arguments: Sequence[str]) -> FitCLI:
         AnchorDataModule,
         trainer_defaults={
             "use_distributed_sampler": False,
-            "callbacks": [FitProgress(), CompositionLog(), DataWait()],
+            "callbacks": [FitProgress(), CompositionLog(), PlanCheck(), DataWait()],
         },
         seed_everything_default=0,
         save_config_kwargs={"overwrite": True},

@@ -81,7 +81,7 @@ class PartCounts:
         )
         self._leaves_of_half = 1 if plan.window is None else 2
         self._mixtures = [
-            [_mixture(part, own, leaked, plan.window is not None) for part in self.parts]
+            [mixture_of(part, own, leaked, plan.window is not None) for part in self.parts]
             for own, leaked in number
         ]
 
@@ -153,7 +153,8 @@ class PartCounts:
         return [(self._mixtures[number], np.flatnonzero(pattern == number)) for number in np.unique(pattern)]
 
 
-def _mixture(parts: PartSizes, own: Shares, leaked: Shares | None, focal: bool) -> Mixture:
+def mixture_of(parts: PartSizes, own: Shares, leaked: Shares | None, focal: bool) -> Mixture:
+    """Return the tables of a group's visits: leaves are its own parts, then the leaked ones."""
     own_size, leaked_size = parts.halves
     if not focal:
         if leaked is None:

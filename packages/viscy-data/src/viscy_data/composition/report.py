@@ -8,13 +8,87 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viscy_data.composition.draw import BatchComposer
-from viscy_data.composition.parts import PartSizes
+from viscy_data.composition.expect import Expectation, expect_composition, mean_count, plain
+from viscy_data.composition.marks import Marks
+from viscy_data.composition.tally import MarkTally, Tally
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-BLOCK = 512
-TIME_BINS = 24
+BLOCK = 1 << 16
+"""Anchors composed at a time: enough that array operations set the pace, few enough for the cache."""
+
+
+@dataclass(frozen=True)
+class Visits:
+    """How often anchors came in all epochs.
+
+    Attributes
+    ----------
+    times, anchors
+        (n,) numbers of visits that occur, ascending, and how many anchors came so often.
+    reached
+        (groups, strata) anchors of the cell that came at all.
+    """
+
+    times: Integers
+    anchors: Integers
+    reached: Integers
+
+
+@dataclass(frozen=True)
+class Lineages:
+    """Pairs of anchors of one lineage in one batch.
+
+    Attributes
+    ----------
+    pairs
+        Such pairs, over all batches; a lineage that comes n times in a batch makes n (n - 1) / 2.
+    batches
+        Batches with any.
+    negatives
+        Effective number of negatives: for each anchor, the other anchors of its batch that are not of
+        its lineage; the mean over anchors. In a batch of n without such pairs it is n - 1, the N - 1
+        of Chen et al. 2020 (arXiv 2002.05709), who see each twice, once per view. Anchors of one
+        lineage are no true negatives of one another (Huynh et al. 2022, arXiv 2011.11765), and a loss
+        that masks them, as `viscy_train.NTXentHCL` can, contrasts with this many.
+    """
+
+    pairs: int
+    batches: int
+    negatives: float
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Distinct frames, (fov, t), in a batch: what reading a batch costs.
+
+    Attributes
+    ----------
+    mean
+        Over batches.
+    batches
+        (batch_size + 1,) or fewer: batches with 0, 1, 2, ... distinct frames.
+    """
+
+    mean: float
+    batches: Integers
+
+
+@dataclass(frozen=True)
+class FirstBatches:
+    """The first batches, one by one, for a picture.
+
+    Attributes
+    ----------
+    cells
+        (batches, groups, strata) anchors.
+    times
+        (batches, bins) anchors in the report's bins of time.
+    """
+
+    cells: Integers
+    times: Integers
 
 
 @dataclass(frozen=True)
@@ -27,22 +101,33 @@ class CompositionReport:
         Epochs counted, batches in all of them, anchors in a batch and in the table.
     groups, strata
         Values of the groups and strata; ``(None,)`` where the axis is off.
+    expectation
+        The same in closed form.
     batches_asked, batches_held
         (groups,) batches of each group: exact share, and count.
+    batches_least, batches_most
+        (groups,) fewest and most batches of each group in one epoch.
     stratum_asked, stratum_held
         (groups, strata) mean anchors per batch of a group, by stratum; exact share, and mean.
-    leak_asked, leak_held
-        Mean anchors per batch that come from another group; asked counts whole anchors.
+    stratum_off
+        (groups, strata) batches in which the count was neither the floor nor the ceiling of the share.
+    leak_asked, leak_held, leak_off
+        Mean anchors per batch that come from another group, asked in whole anchors, and the batches
+        that held another number of them.
     focal_asked, focal_held
         Mean fraction of a batch inside its focal window; None where there is no window.
     repeats
         Anchors that came a second time in one batch.
-    visits_least, visits_most
-        (groups, strata) fewest and most visits of any anchor of a cell.
+    visits, visits_least, visits_most
+        How often anchors came; (groups, strata) fewest and most visits of any anchor of a cell.
+    lineages, frames
+        Of the anchors of each batch; None where the table does not say.
     times
         (bins + 1,) edges in hours, or None.
     by_time
-        (groups, strata, bins) anchors held; one bin where the plan has no clock.
+        (groups, strata, bins) anchors held; one bin where neither plan nor table has a clock.
+    first
+        The first batches, one by one.
     """
 
     epochs: int
@@ -51,152 +136,134 @@ class CompositionReport:
     anchors: int
     groups: tuple[Any, ...]
     strata: tuple[Any, ...]
+    expectation: Expectation
     batches_asked: Floats
     batches_held: Integers
+    batches_least: Integers
+    batches_most: Integers
     stratum_asked: Floats
     stratum_held: Floats
+    stratum_off: Integers
     leak_asked: float
     leak_held: float
+    leak_off: int
     focal_asked: float | None
     focal_held: float | None
     repeats: int
+    visits: Visits
     visits_least: Integers
     visits_most: Integers
+    lineages: Lineages | None
+    frames: Frames | None
     times: Floats | None
     by_time: Integers
+    first: FirstBatches
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain numbers, texts and lists, as JSON takes them."""
-        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        for name, value in plain.items():
-            if isinstance(value, np.ndarray):
-                plain[name] = value.tolist()
-        plain["groups"] = [value if value is None else str(value) for value in self.groups]
-        plain["strata"] = [value if value is None else str(value) for value in self.strata]
-        return plain
+        """Return plain numbers, texts, lists and mappings, as JSON takes them."""
+        return plain(self)  # type: ignore[no-any-return]  # a dataclass becomes a dict
 
 
 def report_composition(
-    composer: BatchComposer, epochs: range, advance: Callable[[int], None] = lambda _: None
+    composer: BatchComposer,
+    epochs: range,
+    advance: Callable[[int], None] = lambda _: None,
+    *,
+    marks: Marks | None = None,
 ) -> CompositionReport:
-    """Compose whole epochs and count; ``advance`` is called with the number of batches done."""
-    tally = _Tally(composer)
+    """Compose whole epochs and count.
+
+    Parameters
+    ----------
+    composer
+        What composes.
+    epochs
+        Which epochs.
+    advance
+        Called with the number of batches done since the last call.
+    marks
+        What is known of the anchors besides the columns of the plan, by row of the table.
+    """
+    tally = Tally(composer, marks or Marks())
+    block = max(1, BLOCK // composer.plan.batch_size)
     for epoch in epochs:
-        for numbers in _blocks(composer.batches):
+        tally.start_epoch()
+        for numbers in _blocks(composer.batches, block):
             tally.add(epoch, numbers)
             advance(numbers.size)
-    return tally.report(len(epochs))
+    return _report(composer, tally)
 
 
-def _blocks(batches: int) -> Iterator[Integers]:
-    for start in range(0, batches, BLOCK):
-        yield np.arange(start, min(start + BLOCK, batches))
+def _blocks(batches: int, size: int) -> Iterator[Integers]:
+    for start in range(0, batches, size):
+        yield np.arange(start, min(start + size, batches))
 
 
-class _Tally:
-    """Running counts over blocks of batches."""
+def _report(composer: BatchComposer, tally: Tally) -> CompositionReport:
+    epochs = np.array(tally.epoch_batches)
+    expectation = expect_composition(composer)
+    group_batches = epochs.sum(axis=0)
+    batches = int(group_batches.sum())
+    window = expectation.window
+    least, most, reached = _visit_range(composer, tally)
+    shape = composer.layout.size.shape
+    return CompositionReport(
+        epochs=len(epochs),
+        batches=batches,
+        batch_size=composer.plan.batch_size,
+        anchors=len(composer.layout),
+        groups=composer.layout.groups.values,
+        strata=composer.layout.strata.values,
+        expectation=expectation,
+        batches_asked=np.array([float(share * batches) for share in composer.shares.groups]),
+        batches_held=group_batches,
+        batches_least=epochs.min(axis=0),
+        batches_most=epochs.max(axis=0),
+        stratum_asked=expectation.stratum_means,
+        stratum_held=tally.held / np.maximum(group_batches, 1)[:, None],
+        stratum_off=tally.stratum_off,
+        leak_asked=mean_count(composer, lambda part: sum(part.leaked)),
+        leak_held=tally.leaked / batches,
+        leak_off=tally.leak_off,
+        focal_asked=None if window is None else window.asked,
+        focal_held=None if window is None else tally.inside / tally.drawn,
+        repeats=tally.repeats,
+        visits=_visits(tally, reached),
+        visits_least=least,
+        visits_most=most,
+        lineages=None if tally.lineages is None else _lineages(tally.lineages, tally.drawn),
+        frames=None if tally.frames is None else _frames(tally.frames, batches),
+        times=tally.edges,
+        by_time=tally.by_time.reshape(*shape, -1).transpose(1, 0, 2),
+        first=FirstBatches(tally.first_cells, tally.first_times),
+    )
 
-    def __init__(self, composer: BatchComposer) -> None:
-        layout = composer.layout
-        self.composer, self.layout = composer, layout
-        self.cells = layout.start.size - 1
-        self.groups = len(layout.groups.values)
-        self.visits = np.zeros(len(layout), dtype=np.int64)
-        self.group_batches = np.zeros(self.groups, dtype=np.int64)
-        self.held = np.zeros((self.groups, len(layout.strata.values)), dtype=np.int64)
-        self.leaked = self.inside = self.drawn = self.repeats = 0
-        self.edges = (
-            None
-            if layout.run_time is None
-            else np.linspace(
-                layout.run_time.min(), np.nextafter(layout.run_time.max(), np.inf), TIME_BINS + 1
-            )
-        )
-        self.by_time = np.zeros((self.cells, 1 if self.edges is None else TIME_BINS), dtype=np.int64)
 
-    def add(self, epoch: int, numbers: Integers) -> None:
-        places, sizes = self.composer.places(epoch, numbers)
-        batch = np.repeat(np.arange(numbers.size), sizes)
-        cell = self.layout.cell_of(places)
-        group = self.composer.schedule.visits(epoch, numbers).group
-        self.drawn += places.size
-        self.leaked += int((cell % self.groups != group[batch]).sum())
-        self.group_batches += np.bincount(group, minlength=self.groups)
-        strata = self.held.shape[1]
-        pair = group[batch] * strata + cell // self.groups
-        self.held += np.bincount(pair, minlength=self.held.size).reshape(self.held.shape)
-        self.visits += (
-            np.bincount(places, minlength=self.visits.size) if self.visits.size < 4 * places.size else 0
-        )
-        if self.visits.size >= 4 * places.size:
-            np.add.at(self.visits, places, 1)
-        key = np.sort(batch * len(self.layout) + places)
-        self.repeats += int((key[1:] == key[:-1]).sum())
-        self._add_times(epoch, numbers, group, batch, cell, places)
+def _visit_range(composer: BatchComposer, tally: Tally) -> tuple[Integers, Integers, Integers]:
+    """Return (groups, strata) fewest and most visits of an anchor, and anchors that came at all."""
+    start, shape = composer.layout.start, composer.layout.size.shape
+    occupied = np.diff(start) > 0
+    found = []
+    for reduce, values in (
+        (np.minimum, tally.visits),
+        (np.maximum, tally.visits),
+        (np.add, tally.visits > 0),
+    ):
+        by_cell = np.zeros(occupied.size, dtype=np.int64)
+        by_cell[occupied] = reduce.reduceat(values, start[:-1][occupied], dtype=np.int64)
+        found.append(by_cell.reshape(shape).T)
+    return found[0], found[1], found[2]
 
-    def _add_times(
-        self,
-        epoch: int,
-        numbers: Integers,
-        group: Integers,
-        batch: Integers,
-        cell: Integers,
-        places: Integers,
-    ) -> None:
-        if self.edges is None or self.composer.plan.window is None:
-            self.by_time[:, 0] += np.bincount(cell, minlength=self.cells)
-            return
-        time = self.layout.time_of(places)
-        focal = self.composer.focal_times(epoch, self.composer.schedule.visits(epoch, numbers).step, group)[
-            batch
-        ]
-        reach = self.composer.plan.reach
-        self.inside += int((np.abs(time - focal) <= reach).sum())
-        bin_ = np.searchsorted(self.edges, time, side="right") - 1
-        self.by_time += np.bincount(cell * TIME_BINS + bin_, minlength=self.by_time.size).reshape(
-            -1, TIME_BINS
-        )
 
-    def report(self, epochs: int) -> CompositionReport:
-        composer, layout = self.composer, self.layout
-        batches = composer.batches * epochs
-        window = composer.plan.window
-        starts = layout.start[:-1]
-        occupied = np.diff(layout.start) > 0
-        least, most = (np.zeros(self.cells, dtype=np.int64) for _ in range(2))
-        least[occupied] = np.minimum.reduceat(self.visits, starts[occupied])
-        most[occupied] = np.maximum.reduceat(self.visits, starts[occupied])
-        shape = layout.size.shape
-        times = self.by_time.reshape(*shape, -1).transpose(1, 0, 2)
-        return CompositionReport(
-            epochs=epochs,
-            batches=batches,
-            batch_size=composer.plan.batch_size,
-            anchors=len(layout),
-            groups=layout.groups.values,
-            strata=layout.strata.values,
-            batches_asked=np.array([float(share * batches) for share in composer.shares.groups]),
-            batches_held=self.group_batches,
-            stratum_asked=composer.parts.means(),
-            stratum_held=self.held / np.maximum(self.group_batches, 1)[:, None],
-            leak_asked=self._mean(lambda part: sum(part.leaked)),
-            leak_held=self.leaked / batches,
-            focal_asked=None
-            if window is None
-            else self._mean(lambda part: part.own[0] + part.leaked[0])
-            / self._mean(lambda part: sum(part.own) + sum(part.leaked)),
-            focal_held=None if window is None else self.inside / self.drawn,
-            repeats=self.repeats,
-            visits_least=least.reshape(shape).T,
-            visits_most=most.reshape(shape).T,
-            times=self.edges,
-            by_time=times,
-        )
+def _visits(tally: Tally, reached: Integers) -> Visits:
+    counts = np.bincount(tally.visits)
+    times = np.flatnonzero(counts)
+    return Visits(times, counts[times], reached)
 
-    def _mean(self, count: Callable[[PartSizes], int]) -> float:
-        """Return the mean over an epoch's batches, the last of which may be smaller."""
-        schedule, parts = self.composer.schedule, self.composer.parts.parts
-        total = sum(
-            n * count(part) for n, part in zip((schedule.full, schedule.partial), parts, strict=False)
-        )
-        return total / self.composer.batches
+
+def _lineages(tally: MarkTally, drawn: int) -> Lineages:
+    return Lineages(tally.pairs, tally.with_pairs, (tally.ordered - 2 * tally.pairs) / drawn)
+
+
+def _frames(tally: MarkTally, batches: int) -> Frames:
+    return Frames(tally.distinct / batches, tally.by_distinct)

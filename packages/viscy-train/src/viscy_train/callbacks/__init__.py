@@ -2,6 +2,7 @@
 
 from viscy_train.callbacks.composition import CompositionLog
 from viscy_train.callbacks.data_wait import DataWait
+from viscy_train.callbacks.plan_check import PlanCheck
 from viscy_train.callbacks.progress import FitProgress, fit_columns
 
-__all__ = ["CompositionLog", "DataWait", "FitProgress", "fit_columns"]
+__all__ = ["CompositionLog", "DataWait", "FitProgress", "PlanCheck", "fit_columns"]

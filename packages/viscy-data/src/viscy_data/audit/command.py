@@ -1,0 +1,63 @@
+"""What ``viscy-data audit`` does: read anchors, compose the epochs of one plan or two, count."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from viscy_data.anchors_file import read_anchors, read_metadata
+from viscy_data.audit.audited import Audited
+from viscy_data.columns import CONDITION, EXPERIMENT, HOURS
+from viscy_data.composition.plan import Balance, BatchPlan, Focus, Grouping
+from viscy_data.positives import Positives
+from viscy_data.progress import progress_bar
+
+
+def read_valid_anchors(path: Path) -> pd.DataFrame:
+    """Return the anchors of a file that have a positive: what training composes batches of."""
+    metadata, table = read_metadata(path), read_anchors(path)
+    frames = {one.name: metadata.tau.in_frames(one) for one in metadata.experiments.experiments}
+    return table[Positives(table, frames).has_positive]
+
+
+def audit_plans(
+    anchors: pd.DataFrame,
+    plans: Sequence[tuple[str, BatchPlan]],
+    *,
+    seed: int = 0,
+    epochs: int = 1,
+    progress: bool = True,
+) -> list[Audited]:
+    """Compose epochs of each named plan on a table, and count.
+
+    Raises
+    ------
+    InvalidInputError
+        A plan cannot be followed on this table.
+    """
+    found = []
+    for name, plan in plans:
+        batches = epochs * max(1, len(anchors) // plan.batch_size)
+        with progress_bar(f"audit {name}", batches, unit="batches", shown=progress) as advance:
+            found.append(Audited.of(name, plan, anchors, seed=seed, epochs=epochs, advance=advance))
+    return found
+
+
+def asked_plan(
+    *,
+    batch_size: int,
+    experiment_aware: bool,
+    leaky: float,
+    condition_balanced: bool,
+    temporal_enrichment: bool,
+    window_hours: float,
+    global_fraction: float,
+) -> BatchPlan:
+    """Return the plan that the options of the command stand for."""
+    focus = Focus(HOURS, window_hours=window_hours, global_fraction=global_fraction)
+    return BatchPlan(
+        batch_size,
+        grouping=Grouping(EXPERIMENT, leak=leaky) if experiment_aware else None,
+        balance=Balance(CONDITION) if condition_balanced else None,
+        focus=focus if temporal_enrichment else None,
+    )

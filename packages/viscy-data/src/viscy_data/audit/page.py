@@ -1,0 +1,161 @@
+"""One self-contained HTML page of an audit, of one plan or of two side by side.
+
+Pictures are inline SVG; there is no script, font or link to fetch. All text is escaped.
+"""
+
+from collections.abc import Callable, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Final
+
+import yaml
+
+from viscy_data.audit.audited import Audited
+from viscy_data.audit.charts import (
+    batches_chart,
+    frames_chart,
+    groups_chart,
+    legend,
+    shades,
+    times_chart,
+    visits_chart,
+)
+from viscy_data.audit.tables import BARS, Grid, audit_grids
+from viscy_data.composition.expect import plain
+from viscy_data.composition.report import CompositionReport
+
+Chart = Callable[[CompositionReport], str]
+
+CHARTS: Final[Sequence[tuple[str, str, tuple[Chart, ...]]]] = (
+    (
+        "The first batches",
+        "One column is one batch. With one experiment per batch a column has one colour, but for the leak.",
+        (batches_chart,),
+    ),
+    (
+        "Batches of each group",
+        "Bars are what was composed; the dark mark is the exact share asked for.",
+        (groups_chart,),
+    ),
+    (
+        "When anchors were seen",
+        "Anchors drawn by hour, a line per stratum; dashed is what plan and table lead to expect.",
+        (times_chart,),
+    ),
+    (
+        "Coverage and reading",
+        "How often anchors came, and how many frames, (fov, t), a batch reads.",
+        (visits_chart, frames_chart),
+    ),
+)
+"""Heading, lead and pictures of each section; a new axis adds its own."""
+
+
+def render(audits: Sequence[Audited], title: str = "Batch audit") -> str:
+    """Return the page as one HTML document."""
+    folder = files("viscy_data.audit")
+    report = audits[0].report
+    epochs = "one epoch" if report.epochs == 1 else f"{report.epochs} epochs"
+    return Template((folder / "page.html").read_text(encoding="utf-8")).substitute(
+        title=escape(title),
+        style=(folder / "style.css").read_text(encoding="utf-8"),
+        subtitle=f"What the batches of {epochs} hold, against what was asked. No pixel was read.",
+        verdicts="".join(_verdict(one, named=len(audits) > 1) for one in audits),
+        facts="".join(
+            f"<div><span>{escape(name)}</span>{escape(value)}</div>" for name, value in _facts(audits)
+        ),
+        sections="".join([_tables(audits), *(_section(*one, audits) for one in CHARTS), _plans(audits)]),
+    )
+
+
+def write_page(audits: Sequence[Audited], path: Path) -> None:
+    """Write the page, whole or not at all."""
+    beside = path.with_name(f"{path.name}.part")
+    beside.write_text(render(audits), encoding="utf-8")
+    beside.replace(path)
+
+
+def _verdict(audited: Audited, *, named: bool) -> str:
+    name = f"<strong>{escape(audited.name)}</strong>: " if named else ""
+    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in audited.notes)
+    if not audited.deviations:
+        return f'<div class="verdict">{name}Every axis holds what was asked.{notes}</div>'
+    lines = "".join(f"<li>{escape(str(one))}</li>" for one in audited.deviations[:12])
+    more = len(audited.deviations) - 12
+    rest = f"<li>and {more} more</li>" if more > 0 else ""
+    return f'<div class="verdict bad">{name}Batches leave what was asked.<ul>{lines}{rest}</ul>{notes}</div>'
+
+
+def _facts(audits: Sequence[Audited]) -> list[tuple[str, str]]:
+    report = audits[0].report
+    strata = sum(one is not None for one in report.strata)
+    facts = [
+        ("anchors", f"{report.anchors:,}"),
+        ("groups", str(sum(one is not None for one in report.groups) or "-")),
+        ("strata", str(strata or "-")),
+        ("batches per epoch", f"{report.expectation.batches_per_epoch:,}"),
+        ("batch size", str(report.batch_size)),
+    ]
+    if report.lineages is not None:
+        facts.append(("effective negatives", f"{report.lineages.negatives:.1f}"))
+    if report.frames is not None:
+        facts.append(("frames per batch", f"{report.frames.mean:.1f}"))
+    return facts if len(audits) == 1 else []
+
+
+def _tables(audits: Sequence[Audited]) -> str:
+    grids = "".join(_table(one) for one in audit_grids(audits))
+    return f"<section><h2>Asked and held</h2>{grids}</section>"
+
+
+def _table(grid: Grid) -> str:
+    count = len(grid.headings) - grid.headings[-1].endswith(BARS)  # the page draws hours as pictures
+    head = "".join(f"<th>{escape(one)}</th>" for one in grid.headings[:count])
+    rows = ("".join(f"<td>{escape(text)}</td>" for text in row[:count]) for row in grid.rows)
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return (
+        f'<div class="wide"><table><caption>{escape(grid.title)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _section(heading: str, lead: str, charts: Sequence[Chart], audits: Sequence[Audited]) -> str:
+    drawn = [
+        _figure(audited, chart, named=len(audits) > 1)
+        for chart in charts
+        for audited in audits
+        if chart(audited.report)
+    ]
+    if not drawn:
+        return ""
+    shape = "pair" if len(drawn) > 1 else "single"
+    return (
+        f'<section><h2>{escape(heading)}</h2><p class="lead">{escape(lead)}</p>'
+        f'<div class="{shape}">{"".join(drawn)}</div></section>'
+    )
+
+
+def _figure(audited: Audited, chart: Chart, *, named: bool) -> str:
+    name = f"<h3>{escape(audited.name)}</h3>" if named else ""
+    keys = _legend(audited.report) if chart in (batches_chart, times_chart) else ""
+    return f"<div>{name}{chart(audited.report)}{keys}</div>"
+
+
+def _legend(report: CompositionReport) -> str:
+    keys = "".join(
+        f'<span><i style="background:{fill}"></i>{escape(name)}</span>'
+        for fill, name in legend(report.groups, report.strata)
+    )
+    return f'<div class="legend">{keys}<span>{escape(shades(report.strata))}</span></div>'
+
+
+def _plans(audits: Sequence[Audited]) -> str:
+    several = len(audits) > 1
+    plans = "".join(
+        f"<div>{f'<h3>{escape(one.name)}</h3>' if several else ''}"
+        f"<code>{escape(yaml.safe_dump(plain(one.plan), sort_keys=False))}</code></div>"
+        for one in audits
+    )
+    return f'<section><h2>The plan{"s" if several else ""}</h2><div class="pair">{plans}</div></section>'

@@ -1,0 +1,142 @@
+"""What batches hold, as tables: for the terminal, and for the page."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+
+from viscy_data.audit.audited import Audited
+from viscy_data.composition.report import CompositionReport
+
+BARS = " hours"
+"""End of the heading of the column of bars."""
+SHOWN = 40
+"""Groups shown at most; the JSON holds all."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of texts: a title, headings, and rows whose first cell names them."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def audit_grids(audits: Sequence[Audited]) -> Iterator[Grid]:
+    """Give the tables of one plan, or of several side by side."""
+    yield overall_grid(audits)
+    for audited in audits:
+        yield groups_grid(audited)
+
+
+def rich_table(grid: Grid) -> Table:
+    """Return a table as the terminal shows it."""
+    table = Table(title=grid.title)
+    for place, heading in enumerate(grid.headings):
+        drawn = heading.endswith(BARS)
+        table.add_column(heading, justify="right" if place and not drawn else "left", no_wrap=drawn)
+    for row in grid.rows:
+        table.add_row(*row)
+    return table
+
+
+def overall_grid(audits: Sequence[Audited]) -> Grid:
+    """Asked and held over all batches, one row per axis, two columns per plan."""
+    columns = [overall_rows(audited.report) for audited in audits]
+    names = list(dict.fromkeys(name for column in columns for name in column))
+    rows = [(name, *(text for column in columns for text in column.get(name, ("", "")))) for name in names]
+    headings = [text for audited in audits for text in _headings(audited, len(audits) > 1)]
+    report = audits[0].report
+    epochs = "1 epoch" if report.epochs == 1 else f"{report.epochs} epochs"
+    return Grid(f"{epochs} from {report.anchors:,} anchors", ("per batch", *headings), tuple(rows))
+
+
+def overall_rows(report: CompositionReport) -> dict[str, tuple[str, str]]:
+    """Return {what: (asked, held)}; what is not asked stands as "-"."""
+    expected = report.expectation
+    rows = {
+        "batches": (f"{expected.batches_per_epoch * report.epochs:,}", f"{report.batches:,}"),
+        "anchors": (f"{report.batch_size}", f"{report.by_time.sum() / report.batches:.1f}"),
+        "anchors from other groups": (f"{report.leak_asked:.2f}", f"{report.leak_held:.2f}"),
+    }
+    if expected.window is not None:
+        asked = f"{expected.window.asked:.3f}"
+        if abs(expected.window.asked - expected.window.held) >= 5e-4:
+            asked += f" ({expected.window.held:.3f} possible)"
+        rows["fraction inside the window"] = (asked, f"{report.focal_held:.3f}")
+    rows["repeated anchors"] = ("0", f"{report.repeats / report.batches:.2f}")
+    if report.lineages is not None:
+        rows["pairs of one lineage"] = ("-", f"{report.lineages.pairs / report.batches:.2f}")
+        rows["effective negatives of an anchor"] = ("-", f"{report.lineages.negatives:.2f}")
+    if report.frames is not None:
+        rows["distinct frames"] = ("-", f"{report.frames.mean:.1f}")
+    reached = int(report.visits.reached.sum())
+    rows["anchors reached at all"] = ("-", f"{reached / report.anchors:.1%}")
+    rows["visits of an anchor"] = (_visits_asked(report), _visits_held(report))
+    return rows
+
+
+def groups_grid(audited: Audited) -> Grid:
+    """One row per group: batches, mean anchors by stratum, visits, and a bar per time."""
+    report = audited.report
+    headings = ["experiment", "batches", *(_name(one, "anchors") for one in report.strata), "visits"]
+    if report.times is not None:
+        middle = (report.times[:-1] + report.times[1:]) / 2
+        headings.append(f"{middle[0]:.3g} to {middle[-1]:.3g}{BARS}")
+    rows = [_group_row(report, g) for g in range(min(len(report.groups), SHOWN))]
+    more = len(report.groups) - SHOWN
+    tail = f" (and {more} more)" if more > 0 else ""
+    title = f"{audited.name}: batches, and mean anchors per batch: asked > held where they differ{tail}"
+    return Grid(title, tuple(headings), tuple(rows))
+
+
+def bars(counts: NDArray[np.int64]) -> str:
+    """Return a line of bars, the highest for the largest count and a blank for none.
+
+    Examples
+    --------
+    >>> bars(np.array([0, 1, 8]))
+    ' ▁█'
+    """
+    marks = " ▁▂▃▄▅▆▇█"
+    heights = np.ceil(counts / max(1, int(counts.max())) * (len(marks) - 1)).astype(int)
+    return "".join(marks[height] for height in heights)
+
+
+def _group_row(report: CompositionReport, g: int) -> tuple[str, ...]:
+    shares = zip(report.stratum_asked[g], report.stratum_held[g], strict=True)
+    row = [
+        _name(report.groups[g], "all"),
+        f"{report.batches_asked[g]:.1f} > {report.batches_held[g]}",
+        *(_asked_and_held(asked, held) for asked, held in shares),
+        f"{report.visits_least[g].min()} to {report.visits_most[g].max()}",
+    ]
+    if report.times is not None:
+        row.append(bars(report.by_time[g].sum(axis=0)))
+    return tuple(row)
+
+
+def _asked_and_held(asked: float, held: float) -> str:
+    return f"{held:.2f}" if abs(asked - held) < 5e-3 else f"{asked:.2f} > {held:.2f}"
+
+
+def _headings(audited: Audited, several: bool) -> tuple[str, str]:
+    return (f"{audited.name}: asked", "held") if several else ("asked", "held")
+
+
+def _visits_asked(report: CompositionReport) -> str:
+    held = report.expectation.sizes > 0
+    least, most = report.expectation.visits_least[held].min(), report.expectation.visits_most[held].max()
+    return f"{least * report.epochs:.2f} to {most * report.epochs:.2f}"
+
+
+def _visits_held(report: CompositionReport) -> str:
+    return f"{report.visits.times.min()} to {report.visits.times.max()}"
+
+
+def _name(value: Any, none: str) -> str:
+    return none if value is None else ", ".join(value) if isinstance(value, tuple) else str(value)
