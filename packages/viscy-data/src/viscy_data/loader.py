@@ -1,8 +1,8 @@
 """A ``DataLoader`` over an ``AnchorDataset``, set as reading with TensorStore needs it."""
 
 import multiprocessing
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, override
 
 import torch
 from torch.utils.data import DataLoader
@@ -15,6 +15,18 @@ from viscy_data.errors import InvalidInputError
 def pass_through(batch: Any) -> Any:
     """Return the batch as it is: the dataset has collated it already."""
     return batch
+
+
+class AnchorLoader(DataLoader[Batch]):
+    """A ``DataLoader`` that asks its sampler for nothing before it is asked for a batch.
+
+    Others with workers draw as soon as there is an iterator; trainers make one before they have set the
+    epoch, and before they know where a run goes on.
+    """
+
+    @override
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # torch names a class of its own
+        yield from super().__iter__()
 
 
 def anchor_loader(
@@ -64,7 +76,7 @@ def anchor_loader(
             "persistent_workers": persistent_workers,
             "timeout": timeout,
         }
-    return DataLoader(
+    return AnchorLoader(
         dataset,
         batch_sampler=sampler,
         num_workers=num_workers,
