@@ -12,7 +12,6 @@ from types import FrameType
 from viscy_data.errors import InvalidInputError
 from viscy_data.sampler_state import Place
 
-
 Begin = Callable[[Place | None], tuple[Place, Iterator[list[int]]]]
 
 

@@ -1,7 +1,10 @@
 """A ``DataLoader`` over an ``AnchorDataset``, set as reading with TensorStore needs it."""
 
 import multiprocessing
-from collections.abc import Iterable, Iterator
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.connection import wait
 from typing import Any, override
 
 import torch
@@ -38,11 +41,13 @@ def anchor_loader(
     timeout: float = 600.0,
     pin_memory: bool | None = None,
     persistent_workers: bool = True,
+    loader: Callable[..., DataLoader[Batch]] = AnchorLoader,
 ) -> DataLoader[Batch]:
     """Return a loader that yields the dataset's batches in the sampler's order.
 
     Worker processes are started by ``forkserver`` (``spawn`` where there is none), never by ``fork``,
-    and map the anchors table from a file. Any number of workers gives the same bytes.
+    and map the anchors table from a file. Any number of workers gives the same bytes. Workers end with
+    the process that started them, even where that is killed.
 
     Parameters
     ----------
@@ -60,6 +65,8 @@ def anchor_loader(
         None: where CUDA is available.
     persistent_workers
         Keep the workers, and what they have opened, from epoch to epoch.
+    loader
+        What is built: also torchdata's ``StatefulDataLoader``, whose state names the batches consumed.
 
     Raises
     ------
@@ -75,8 +82,9 @@ def anchor_loader(
             "prefetch_factor": prefetch_factor,
             "persistent_workers": persistent_workers,
             "timeout": timeout,
+            "worker_init_fn": _end_with_parent,
         }
-    return AnchorLoader(
+    return loader(
         dataset,
         batch_sampler=sampler,
         num_workers=num_workers,
@@ -85,6 +93,19 @@ def anchor_loader(
         pin_memory=torch.cuda.is_available() if pin_memory is None else pin_memory,
         **options,
     )
+
+
+def _end_with_parent(_: int) -> None:
+    # PyTorch watches a worker's own parent, which is the fork server; that outlives a trainer that was
+    # killed, because the workers hold it open
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _exit_after(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
 
 
 def _context() -> Any:
