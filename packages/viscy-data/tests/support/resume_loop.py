@@ -14,45 +14,54 @@ from typing import Any
 
 import numpy as np
 import torch
+from sampling_cases import make_table, quiet_sampler
+from torch.utils.data import Dataset
 
-from viscy_data.dataset import AnchorDataset
 from viscy_data.loader import anchor_loader
 from viscy_data.sampler import FlexibleBatchSampler
-from viscy_data.transforms import Augment
 
 EPOCHS = 3
 EVERY = 3  # batches from checkpoint to checkpoint
+CELLS = {("a", "x"): 10, ("a", "y"): 14, ("b", "x"): 24, ("b", "y"): 16}
+FEATURES = 5
+
+
+class NoisyDataset(Dataset[Any]):
+    """A few numbers for each row, and noise that is the batch's own, as positives and augmentation are."""
+
+    def __init__(self) -> None:
+        self.features = np.random.default_rng(0).normal(size=(sum(CELLS.values()), FEATURES))
+
+    def __getitems__(self, rows: Any) -> dict[str, Any]:
+        noise = np.random.default_rng([rows.epoch, rows.number]).normal(size=(len(rows), FEATURES))
+        return {"rows": list(rows), "values": torch.from_numpy(self.features[rows] + noise).float()}
 
 
 class Run:
-    """Model, log and checkpoint of one rank; ``die_after`` batches of this process it kills itself."""
+    """Model, log and checkpoint of one rank, which kills itself after ``die_after`` of its batches."""
 
     def __init__(self, folder: Path, die_after: int, rank: int = 0) -> None:
-        self.dataset = AnchorDataset(folder / "anchors.parquet")
+        self.dataset: Any = NoisyDataset()
         self.checkpoint = folder / "checkpoint.pt"
         self.log = folder / f"log{rank}.jsonl"
         self.die_after = die_after
         torch.manual_seed(0)
-        self.model: Any = torch.nn.Linear(2 * 16 * 16, 4)
-        self.optimizer: Any = torch.optim.SGD(self.model.parameters(), lr=0.1, momentum=0.9)
-        self.augment = Augment((16, 16))
+        self.model: Any = torch.nn.Linear(FEATURES, 2)
         self.batches = 0
 
     def sampler(self, **ranks: int) -> FlexibleBatchSampler:
-        return FlexibleBatchSampler(self.dataset.valid_anchors, batch_size=8, leaky=0.25, **ranks)
+        return quiet_sampler(make_table(CELLS), batch_size=8, leaky=0.25, temporal_enrichment=True, **ranks)
 
-    def step(self, batch: dict[str, Any], epoch: int, number: int) -> None:
-        """Train on a batch, augmented by draws of its own."""
-        key = int(np.random.SeedSequence([epoch, number]).generate_state(1)[0])
-        generator = torch.Generator().manual_seed(key)
-        views = [self.augment(batch[view], generator).flatten(1) for view in ("anchor", "positive")]
-        first, second = (self.model(view) for view in views)
-        loss = (1 - torch.cosine_similarity(first, second)).mean()
-        self.optimizer.zero_grad()
+    def step(self, batch: dict[str, Any]) -> None:
+        """Train on a batch and write it down."""
+        loss = self.model(batch["values"]).square().mean()
         loss.backward()
-        self.optimizer.step()
+        with torch.no_grad():  # by hand: importing PyTorch's optimizers takes seconds
+            for weight in self.model.parameters():
+                weight -= 0.1 * weight.grad
+                weight.grad = None
         with self.log.open("a") as file:
-            file.write(json.dumps([batch["rows"].tolist(), loss.item()]) + "\n")
+            file.write(json.dumps([batch["rows"], loss.item()]) + "\n")
             file.flush()
             os.fsync(file.fileno())
         self.batches += 1
@@ -60,9 +69,8 @@ class Run:
     def save(self, more: dict[str, Any]) -> None:
         """Write a checkpoint now and then; die where it was asked for."""
         if self.batches % EVERY == 0:
-            state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
             beside = self.checkpoint.with_suffix(".partial")
-            torch.save(state | more, beside)
+            torch.save({"model": self.model.state_dict(), **more}, beside)
             beside.replace(self.checkpoint)
         self.die()
 
@@ -76,7 +84,6 @@ class Run:
             return {}
         state: dict[str, Any] = torch.load(self.checkpoint)
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
         return state
 
 
@@ -89,9 +96,8 @@ def plain(run: Run, workers: int) -> None:
         sampler.load_state_dict(saved["sampler"])
     while sampler.epoch < EPOCHS:
         for done, batch in enumerate(loader, 1):
-            state = sampler.state_dict(consumed=done)
-            run.step(batch, int(state["epoch"]), int(state["position"]))
-            run.save({"sampler": state})
+            run.step(batch)
+            run.save({"sampler": sampler.state_dict(consumed=done)})
 
 
 def stateful(run: Run, workers: int) -> None:
@@ -102,13 +108,10 @@ def stateful(run: Run, workers: int) -> None:
     saved = run.load()
     if saved:
         loader.load_state_dict(saved["loader"])
-    done = saved.get("done", 0)
     for epoch in range(saved.get("epoch", 0), EPOCHS):
         for batch in loader:
-            done += 1
-            run.step(batch, epoch, done)
-            run.save({"loader": loader.state_dict(), "epoch": epoch, "done": done})
-        done = 0
+            run.step(batch)
+            run.save({"loader": loader.state_dict(), "epoch": epoch})
 
 
 def accelerated(run: Run, workers: int) -> None:
@@ -118,19 +121,18 @@ def accelerated(run: Run, workers: int) -> None:
     accelerator = Accelerator(cpu=True)
     sampler = run.sampler(num_replicas=accelerator.num_processes, rank=accelerator.process_index)
     loader = anchor_loader(run.dataset, sampler, num_workers=workers)
-    run.model, run.optimizer = accelerator.prepare(run.model, run.optimizer)
+    run.model = accelerator.prepare(run.model)
     saved = run.checkpoint.with_suffix("")
     if saved.exists():
         accelerator.load_state(str(saved))
         sampler.load_state_dict(json.loads((saved / "sampler.json").read_text()))
     while sampler.epoch < EPOCHS:
         for done, batch in enumerate(loader, 1):
-            state = sampler.state_dict(consumed=done)
-            run.step(batch, int(state["epoch"]), int(state["position"]) + accelerator.process_index)
+            run.step(batch)
             if run.batches == EVERY:
                 accelerator.save_state(str(saved))
                 if accelerator.is_main_process:
-                    (saved / "sampler.json").write_text(json.dumps(state))
+                    (saved / "sampler.json").write_text(json.dumps(sampler.state_dict(consumed=done)))
                 accelerator.wait_for_everyone()
             run.die()
     accelerator.end_training()

@@ -26,7 +26,7 @@ from viscy_train.parts import (
     choose_training,
     sample_part,
 )
-from viscy_train.resume import TrainerBatches
+from viscy_train.resume import TrainerBatches, TrainerLoader
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,7 +145,7 @@ class AnchorDataModule(LightningDataModule):
 
     @override
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
-        return anchor_loader(self.dataset, self._training, num_workers=self.num_workers)
+        return anchor_loader(self.dataset, self._training, num_workers=self.num_workers, loader=TrainerLoader)
 
     @override
     def val_dataloader(self) -> DataLoader[dict[str, Any]] | list[DataLoader[dict[str, Any]]]:

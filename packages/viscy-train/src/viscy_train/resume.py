@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from torch.utils.data import Sampler
 
+from viscy_data.loader import AnchorLoader
 from viscy_train.parts import PartSampler
 
 
@@ -58,6 +59,20 @@ class TrainerBatches(Sampler[list[int]]):
 
     def _position(self, step: int) -> int:
         return self._from.position + (step - self._from.step) * self._ranks
+
+
+class TrainerLoader(AnchorLoader):
+    """A loader of `TrainerBatches`: the trainer, which asks for a state, may know that it can go on.
+
+    The state itself is the datamodule's, restored before any loader is built.
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take nothing."""
 
 
 class _Place(NamedTuple):
