@@ -89,7 +89,7 @@ def test_state_is_plain_and_continues(anchors_path: Path) -> None:
     iterator = iter(data.train_dataloader())
     next(iterator)
     state = data.state_dict()
-    assert isinstance(state["train_sampler"], dict)
+    assert isinstance(state["training"], dict)
     rest = rows(iterator)
     after = build(anchors_path)
     after.load_state_dict(state)

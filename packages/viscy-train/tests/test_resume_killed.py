@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, override
 
 import pytest
 
@@ -29,7 +29,10 @@ def fit(anchors: Path, folder: Path, workers: int, die_after: int) -> None:
     checkpoint = folder / "mid.ckpt"
 
     class Watch(Callback):
-        def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, _: int) -> None:
+        @override
+        def on_train_batch_end(
+            self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+        ) -> None:
             with (folder / "log.jsonl").open("a") as file:
                 file.write(json.dumps([batch["rows"].tolist(), outputs["loss"].item()]) + "\n")
                 file.flush()

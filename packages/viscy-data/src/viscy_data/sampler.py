@@ -185,6 +185,12 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         seed: int,
         drop_last: bool,
     ) -> None:
+        if isinstance(anchors, Sampler):
+            raise InvalidInputError(
+                f"valid_anchors is a {type(anchors).__name__}: a trainer tried to build this sampler anew "
+                "around its own, but it deals out batches to ranks itself. With Lightning, pass "
+                "Trainer(use_distributed_sampler=False)."
+            )
         layout = layout_of(anchors, plan, axes)
         self.plan = plan
         self.seed = check_integer("seed", seed, 0)

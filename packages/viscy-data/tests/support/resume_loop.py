@@ -58,7 +58,7 @@ class Run:
         loss.backward()
         with torch.no_grad():  # by hand: importing PyTorch's optimizers takes seconds
             for weight in self.model.parameters():
-                weight -= 0.1 * weight.grad
+                weight.sub_(0.1 * weight.grad)
                 weight.grad = None
         with self.log.open("a") as file:
             file.write(json.dumps([batch["rows"], loss.item()]) + "\n")

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from torch.utils.data import Sampler
 
+from viscy_data.errors import InvalidInputError
 from viscy_data.loader import AnchorLoader
 from viscy_train.parts import PartSampler
 
@@ -49,11 +50,26 @@ class TrainerBatches(Sampler[list[int]]):
         """Return the state after the last batch trained on; the same on every rank."""
         step = self._loop.epoch_loop.batch_progress.current.processed if self._begun else self._from.step
         place = {"epoch": self._from.epoch, "position": self._position(step), "step": step}
+        place["ranks"] = self._ranks
         return self._part.state_dict() | place
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where a state was taken, by a trainer or by the part itself."""
+        """Go on where a state was taken, by a trainer or by the part itself.
+
+        Raises
+        ------
+        InvalidInputError
+            The state is of another part; or it is of the middle of an epoch and another number of ranks,
+            which the trainer's own count of the epoch's batches does not allow.
+        """
         self._part.load_state_dict(state)
+        ranks = state.get("ranks", self._ranks)
+        if ranks != self._ranks and 0 < state["position"] < self._part.sampler.batches_per_epoch:
+            raise InvalidInputError(
+                f"ranks={ranks} in the checkpoint, which is of the middle of an epoch, but {self._ranks} "
+                "ranks here: the trainer cannot count the rest of the epoch. Give the same number of "
+                "devices, or a checkpoint of the end of an epoch."
+            )
         self._from = _Place(state["epoch"], state["position"], state.get("step", 0))
         self._begun = False
 
