@@ -75,8 +75,11 @@ CASES: dict[str, dict[str, Any]] = {
         "check_val_every_n_epoch": None,
         "num_sanity_val_steps": 0,
     },
-    "loaders built anew": {"max_epochs": 2, "reload_dataloaders_every_n_epochs": 1},
-    "accumulation": {"max_epochs": 2, "accumulate_grad_batches": 2},
+    "accumulation, loaders built anew": {
+        "max_epochs": 2,
+        "accumulate_grad_batches": 2,
+        "reload_dataloaders_every_n_epochs": 1,
+    },
 }
 
 
@@ -130,10 +133,3 @@ def test_another_number_of_ranks_takes_up_whole_epochs_only(anchors_path: Path, 
     assert other.state_dict() == {"training": state | {"ranks": 2}}
     with pytest.raises(InvalidInputError, match=r"ranks=1 in the checkpoint.* 2 ranks here"):
         other.load_state_dict({"training": state | {"position": 2, "step": 2}})
-
-
-def test_a_trainer_that_would_replace_the_sampler_is_told_what_to_set(anchors_path: Path) -> None:
-    data = AnchorDataModule(anchors_path, BatchOptions(8), SplitOptions(0.3))
-    data.trainer = Trainer(accelerator="cpu", devices=2, strategy="ddp", logger=False)
-    with pytest.raises(InvalidInputError, match=r"pass Trainer\(use_distributed_sampler=False\)"):
-        data.setup("fit")
