@@ -145,7 +145,8 @@ class AnchorDataModule(LightningDataModule):
 
     @override
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
-        return anchor_loader(self.dataset, self._training, num_workers=self.num_workers, loader=TrainerLoader)
+        sampler = self.train_sampler if self._training is None else self._training
+        return anchor_loader(self.dataset, sampler, num_workers=self.num_workers, loader=TrainerLoader)
 
     @override
     def val_dataloader(self) -> DataLoader[dict[str, Any]] | list[DataLoader[dict[str, Any]]]:
