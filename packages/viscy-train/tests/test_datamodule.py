@@ -1,12 +1,12 @@
 """The data as a trainer gets it, from real small stores."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import Trainer
 
 from viscy_data.errors import InvalidInputError
 from viscy_train.datamodule import AnchorDataModule, PatchOptions
@@ -89,7 +89,7 @@ def test_state_is_plain_and_continues(anchors_path: Path) -> None:
     iterator = iter(data.train_dataloader())
     next(iterator)
     state = data.state_dict()
-    assert isinstance(state["train_sampler"], dict)
+    assert isinstance(state["training"], dict)
     rest = rows(iterator)
     after = build(anchors_path)
     after.load_state_dict(state)
@@ -122,8 +122,13 @@ def test_a_trainer_that_replaces_the_sampler_is_refused(
     anchors_path: Path, ranks: int, replaces: bool, refused: bool
 ) -> None:
     data = AnchorDataModule(anchors_path, BATCHES, SplitOptions(0.3))
-    connector = SimpleNamespace(use_distributed_sampler=replaces)
-    data.trainer = SimpleNamespace(world_size=ranks, _accelerator_connector=connector)  # type: ignore[assignment]
+    data.trainer = Trainer(
+        accelerator="cpu",
+        devices=ranks,
+        strategy="ddp" if ranks > 1 else "auto",
+        use_distributed_sampler=replaces,
+        logger=False,
+    )
     if refused:
         with pytest.raises(InvalidInputError, match=r"pass Trainer\(use_distributed_sampler=False\)"):
             data.setup("fit")

@@ -80,6 +80,17 @@ def test_run_writes_what_its_batches_held(run: Path) -> None:
     assert set(table["condition"]) == {"infected", "uninfected"}
 
 
+# a new run has a folder of its own
+@pytest.mark.filterwarnings("ignore:The dirpath has changed:UserWarning")
+def test_a_run_goes_on_from_its_last_checkpoint(run: Path, anchors_path: Path, tmp_path: Path) -> None:
+    more = ["--trainer.max_steps=5", f"--ckpt_path={run / 'checkpoints' / 'last.ckpt'}"]
+    cli = fit("small", anchors_path, f"--trainer.logger.init_args.save_dir={tmp_path}", *more)
+    assert cli.trainer.global_step == 5
+    state = cli.datamodule.state_dict()["training"]
+    steps = cli.datamodule.train_sampler.sampler.batches_per_epoch
+    assert state["epoch"] * steps + state["step"] == 5
+
+
 def test_run_keeps_its_configuration(run: Path) -> None:
     kept = yaml.safe_load((run / "config.yaml").read_text())
     assert kept["data"]["batches"]["batch_size"] == 8

@@ -1,8 +1,11 @@
 """A ``DataLoader`` over an ``AnchorDataset``, set as reading with TensorStore needs it."""
 
 import multiprocessing
-from collections.abc import Iterable
-from typing import Any
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.connection import wait
+from typing import Any, override
 
 import torch
 from torch.utils.data import DataLoader
@@ -17,6 +20,18 @@ def pass_through(batch: Any) -> Any:
     return batch
 
 
+class AnchorLoader(DataLoader[Batch]):
+    """A ``DataLoader`` that asks its sampler for nothing before it is asked for a batch.
+
+    Others with workers draw as soon as there is an iterator; trainers make one before they have set the
+    epoch, and before they know where a run goes on.
+    """
+
+    @override
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # torch names a class of its own
+        yield from super().__iter__()
+
+
 def anchor_loader(
     dataset: AnchorDataset,
     sampler: Iterable[list[int]],
@@ -26,11 +41,13 @@ def anchor_loader(
     timeout: float = 600.0,
     pin_memory: bool | None = None,
     persistent_workers: bool = True,
+    loader: Callable[..., DataLoader[Batch]] = AnchorLoader,
 ) -> DataLoader[Batch]:
     """Return a loader that yields the dataset's batches in the sampler's order.
 
     Worker processes are started by ``forkserver`` (``spawn`` where there is none), never by ``fork``,
-    and map the anchors table from a file. Any number of workers gives the same bytes.
+    and map the anchors table from a file. Any number of workers gives the same bytes. Workers end with
+    the process that started them, even where that is killed.
 
     Parameters
     ----------
@@ -48,6 +65,8 @@ def anchor_loader(
         None: where CUDA is available.
     persistent_workers
         Keep the workers, and what they have opened, from epoch to epoch.
+    loader
+        What is built: also torchdata's ``StatefulDataLoader``, whose state names the batches consumed.
 
     Raises
     ------
@@ -63,8 +82,9 @@ def anchor_loader(
             "prefetch_factor": prefetch_factor,
             "persistent_workers": persistent_workers,
             "timeout": timeout,
+            "worker_init_fn": _end_with_parent,
         }
-    return DataLoader(
+    return loader(
         dataset,
         batch_sampler=sampler,
         num_workers=num_workers,
@@ -73,6 +93,19 @@ def anchor_loader(
         pin_memory=torch.cuda.is_available() if pin_memory is None else pin_memory,
         **options,
     )
+
+
+def _end_with_parent(_: int) -> None:
+    # PyTorch watches a worker's own parent, which is the fork server; that outlives a trainer that was
+    # killed, because the workers hold it open
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _exit_after(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
 
 
 def _context() -> Any:

@@ -5,11 +5,11 @@ yields is a pure function of (table, plan, seed, epoch, batch number); ranks sha
 sequence of batches and take turns in it.
 """
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
-from hashlib import blake2b
 from typing import Any, Self
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch import distributed
 from torch.utils.data import Sampler
 
 from viscy_data import columns
+from viscy_data.batch_iterator import BatchIterator, refuse_second_split
 from viscy_data.composition.batch import IndexBatch
 from viscy_data.composition.draw import BatchComposer
 from viscy_data.composition.expect import Expectation, expect_composition
@@ -41,6 +42,7 @@ from viscy_data.composition.shares import PLAN_NAMES
 from viscy_data.errors import CompositionWarning, InvalidInputError
 from viscy_data.labels import layout_of
 from viscy_data.marks import check_rows, marks_of
+from viscy_data.sampler_state import Place, place_of
 
 BLOCK = 256
 """Batches drawn at a time: enough that array operations, not Python, set the pace."""
@@ -188,13 +190,19 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         seed: int,
         drop_last: bool,
     ) -> None:
+        if isinstance(anchors, Sampler):
+            raise InvalidInputError(
+                f"valid_anchors is a {type(anchors).__name__}: a trainer tried to build this sampler anew "
+                "around its own, but it deals out batches to ranks itself. With Lightning, pass "
+                "Trainer(use_distributed_sampler=False)."
+            )
         layout = layout_of(anchors, plan, axes)
         self.plan = plan
         self.seed = check_integer("seed", seed, 0)
         self.drop_last = check_flag("drop_last", drop_last)
         self._composer = BatchComposer(plan, layout, seed=self.seed, drop_last=self.drop_last, names=names)
-        self._next = _Place(0, 0)
-        self._live: _Place | None = None
+        self._next = Place(0, 0)
+        self._live: Place | None = None
 
     def _share(self, num_replicas: int | None, rank: int | None, even_batches: bool) -> None:
         self._replicas, self._rank = num_replicas, rank
@@ -236,11 +244,19 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         return len(self._shard(self._replicas, self._rank).numbers(0, self.batches_per_epoch))
 
     def __iter__(self) -> Iterator[list[int]]:
+        refuse_second_split(self._shard(self._replicas, self._rank).replicas, sys._getframe(1))
+        return BatchIterator(self._begin)
+
+    def _begin(self, place: Place | None) -> tuple[Place, Iterator[list[int]]]:
+        place = self._next if place is None else place
+        place = self._live = replace(place, begun=place.number)
+        self._next = Place(place.epoch + 1, 0)
+        return place, self._walk(place)
+
+    def _walk(self, place: Place) -> Iterator[list[int]]:
         shard = self._shard(self._replicas, self._rank)
         if self._replicas is None:
             self._warn_of_split_steps(shard)
-        place = self._live = self._next
-        self._next = _Place(place.epoch + 1, 0)
         numbers = shard.numbers(place.number, self.batches_per_epoch)
         for block in range(0, len(numbers), BLOCK):
             for batch in self._batches(place.epoch, numbers[block : block + BLOCK]):
@@ -252,7 +268,7 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         """Select the epoch of the next iterator; the one selected already keeps a restored position."""
         epoch = check_integer("epoch", epoch, 0)
         if epoch != self._next.epoch:
-            self._next = _Place(epoch, 0)
+            self._next = Place(epoch, 0)
         if self._live is not None and (
             epoch != self._live.epoch or self._live.number >= self.batches_per_epoch
         ):
@@ -314,13 +330,27 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         check_rows(table, len(self._composer.layout))
         return marks_of(table)
 
-    def state_dict(self) -> dict[str, int | str]:
-        """Return what is needed to go on after the last batch yielded: integers and texts.
+    def state_dict(self, consumed: int | None = None) -> dict[str, int | str]:
+        """Return what is needed to go on: integers and texts.
 
         It is the same on every rank and names neither rank nor number of ranks.
+
+        Parameters
+        ----------
+        consumed
+            How many batches of the latest iterator this rank has done with: loaders with workers draw
+            ahead, so that only the loop around them knows. None: all that were yielded.
+
+        Raises
+        ------
+        InvalidInputError
+            More batches than were yielded.
         """
         place = self._next if self._live is None else self._live
-        return {"epoch": place.epoch, "position": place.number, **self._identity}
+        number = place.number
+        if consumed is not None:
+            number = place.after(consumed, self._shard(self._replicas, self._rank), self.batches_per_epoch)
+        return {"epoch": place.epoch, "position": number, **self._identity}
 
     def load_state_dict(self, state: Mapping[str, int | str]) -> None:
         """Go on where the state was taken; the number of ranks may be another.
@@ -330,22 +360,9 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         InvalidInputError
             The state is of another seed, ``drop_last``, plan or table.
         """
-        mine = self._identity
-        missing = [name for name in ("epoch", "position", *mine) if name not in state]
-        if missing:
-            raise InvalidInputError(f"The state lacks {missing}; give what state_dict() returned.")
-        other = [name for name in mine if state[name] != mine[name]]
-        if other:
-            parts = [f"{name}={state[name]!r} there, {mine[name]!r} here" for name in other]
-            raise InvalidInputError(
-                f"The state is of another {' and '.join(other)}: {'; '.join(parts)}. "
-                f"Fingerprints: {_fingerprint(state)} there, {_fingerprint(mine)} here. "
-                "Build the sampler as it was when the state was taken."
-            )
-        epoch = check_integer("state['epoch']", state["epoch"], 0)
-        position = check_integer("state['position']", state["position"], 0)
+        place = place_of(state, self._identity)
         self._live = None
-        self._next = _Place(epoch, position) if position < self.batches_per_epoch else _Place(epoch + 1, 0)
+        self._next = place if place.number < self.batches_per_epoch else Place(place.epoch + 1, 0)
 
     @cached_property
     def _identity(self) -> dict[str, int | str]:
@@ -381,16 +398,3 @@ class FlexibleBatchSampler(Sampler[list[int]]):
             IndexBatch(flat[start:end], epoch=epoch, number=number)
             for number, start, end in zip(numbers, starts, ends, strict=True)
         ]
-
-
-@dataclass
-class _Place:
-    """An epoch and the next global batch of it."""
-
-    epoch: int
-    number: int
-
-
-def _fingerprint(identity: Mapping[str, int | str]) -> str:
-    text = repr([identity[name] for name in ("plan", "anchors", "table")])
-    return blake2b(text.encode(), digest_size=8).hexdigest()

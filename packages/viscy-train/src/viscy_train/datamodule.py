@@ -26,6 +26,7 @@ from viscy_train.parts import (
     choose_training,
     sample_part,
 )
+from viscy_train.resume import TrainerBatches, TrainerLoader
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,6 +112,7 @@ class AnchorDataModule(LightningDataModule):
         self.seed = seed
         self._ready = False
         self._state: dict[str, Any] = {}
+        self._training: PartSampler | TrainerBatches | None = None
 
     @override
     def setup(self, stage: str | None = None) -> None:
@@ -122,8 +124,13 @@ class AnchorDataModule(LightningDataModule):
             The trainer would replace the sampler; options that do not fit the table; a part too small.
         """
         _refuse_foreign_sampler(self.trainer)
-        if self._ready:
-            return
+        if not self._ready:
+            self._lay_out()
+        if self.trainer is not None and stage == "fit":
+            self._training = TrainerBatches(self.train_sampler, self.trainer)
+        self.load_state_dict(self._state)
+
+    def _lay_out(self) -> None:
         self.dataset = self._open()
         valid = self.dataset.valid_anchors
         training = choose_training(valid, self.split)
@@ -133,12 +140,13 @@ class AnchorDataModule(LightningDataModule):
             self.validation_sampler = sample_part("validation", valid, ~training, self.batches, self.seed)
         self._lineages = _codes(self.dataset.anchors[LINEAGE_ID])
         self._groups = _codes(self.dataset.anchors[EXPERIMENT]) if self.batches.experiment_aware else None
+        self._training = self.train_sampler
         self._ready = True
-        self.load_state_dict(self._state)
 
     @override
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
-        return anchor_loader(self.dataset, self.train_sampler, num_workers=self.num_workers)
+        sampler = self.train_sampler if self._training is None else self._training
+        return anchor_loader(self.dataset, sampler, num_workers=self.num_workers, loader=TrainerLoader)
 
     @override
     def val_dataloader(self) -> DataLoader[dict[str, Any]] | list[DataLoader[dict[str, Any]]]:
@@ -165,16 +173,22 @@ class AnchorDataModule(LightningDataModule):
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        """Return where the training sampler stands, as plain values."""
-        return {"train_sampler": self.train_sampler.state_dict()} if self._ready else {}
+        """Return where training stands, as plain values: after the last batch that a trainer trained on."""
+        return {"training": self._training.state_dict()} if self._training is not None else {}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from where `state_dict` was taken; before `setup`, remember to."""
-        if not self._ready:
+        """Continue from where `state_dict` was taken; before `setup`, remember to.
+
+        Raises
+        ------
+        InvalidInputError
+            The state is of other anchors or other options.
+        """
+        if self._training is None:
             self._state = state_dict
         elif state_dict:
-            self.train_sampler.load_state_dict(state_dict["train_sampler"])
+            self._training.load_state_dict(state_dict["training"])
 
     def _open(self) -> AnchorDataset:
         return AnchorDataset(

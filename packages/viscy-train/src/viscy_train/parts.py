@@ -104,6 +104,10 @@ class PartSampler(Sampler[list[int]]):
         """Restore `sampler`."""
         self.sampler.load_state_dict(state)
 
+    def go_to(self, epoch: int, position: int) -> None:
+        """Let the next iterator begin at a global batch."""
+        self.sampler.load_state_dict(self.sampler.state_dict() | {"epoch": epoch, "position": position})
+
     def _mapped(self, batch: IndexBatch) -> IndexBatch:
         rows: list[int] = self.rows[np.asarray(batch)].tolist()
         return IndexBatch(rows, epoch=batch.epoch, number=batch.number)
