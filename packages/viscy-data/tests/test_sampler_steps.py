@@ -57,11 +57,10 @@ PLANS = {
 @pytest.mark.parametrize("drop_last", [True, False])
 def test_a_step_holds_each_anchor_once_also_beyond_the_epoch(name: str, drop_last: bool) -> None:
     sampler = FlexibleBatchSampler.from_plan(big_table(), PLANS[name], drop_last=drop_last)
+    n = sampler.batches_per_epoch
     for epoch in (0, 7):
-        for first in range(2 * sampler.batches_per_epoch):
-            place = first % sampler.batches_per_epoch
-            begin, end = first - place % 4, first - place + sampler.batches_per_epoch
-            step = range(begin, min(begin + 4, end))
+        for first in (start + cycle * n for cycle in (0, 1) for start in range(0, n, 4)):
+            step = range(first, min(first + 4, (first // n + 1) * n))
             rows = [row for number in step for row in sampler.batch(number, epoch=epoch)]
             assert len(set(rows)) == len(rows)
 
