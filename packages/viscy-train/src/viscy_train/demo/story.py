@@ -17,7 +17,8 @@ from viscy_train.report import Cell, Page, Paragraph, Picture, Section, Table, l
 
 _VERSIONS = ("viscy-data", "viscy-train", "torch", "lightning", "scikit-learn", "numpy", "anndata")
 _SUBTITLES = {
-    "synthetic": "Synthetic experiments with known truth, from images to a measured embedding.",
+    "synthetic": "Synthetic experiments with known truth, in which infected wells are the fewer and not as "
+    "many on every plate; from images to a measured embedding.",
     "movies": "Real movies, from images and tracks to a measured embedding.",
     "data": "From an experiments file to a measured embedding.",
 }
@@ -105,7 +106,7 @@ def _metrics(comparison: Comparison) -> Section:
     missing = _missing([outcomes[0] for outcomes in rows if outcomes not in measured])
     lead = (
         "All three embeddings are of the same cells and as wide. Encoders were trained on all experiments, "
-        "no loss saw a label; conditions and hours only chose which cells met in composed batches. Where "
+        "no loss saw a label; conditions and hours at most chose which cells met in composed batches. Where "
         "an experiment is left out, it is left out of the probe's training."
     )
     return Section("What the embeddings know", lead, (picture, table, *missing, *how))
