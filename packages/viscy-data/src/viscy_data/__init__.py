@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from viscy_data.expectation import expect
     from viscy_data.experiments import Experiment, Experiments, FovInfo
     from viscy_data.index import IndexSummary, build_index
-    from viscy_data.loader import anchor_loader
+    from viscy_data.loader import AnchorLoader, anchor_loader
     from viscy_data.normalization import (
         compute_statistics,
         read_statistics,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnchorDataset",
+    "AnchorLoader",
     "AnchorsMetadata",
     "Augment",
     "Balance",
@@ -154,7 +155,10 @@ _HOMES = {
         "IndexSummary",
         "build_index",
     ),
-    "loader": ("anchor_loader",),
+    "loader": (
+        "AnchorLoader",
+        "anchor_loader",
+    ),
     "normalization": (
         "compute_statistics",
         "read_statistics",

@@ -95,12 +95,12 @@ def convert(
 def synthesize(
     out: _Folder,
     experiments: Annotated[int, typer.Option(help="Plates, each with its own microscope and clock.")] = 5,
-    wells: Annotated[int, typer.Option(help="Wells per plate, half of them infected.")] = 4,
-    fovs: Annotated[int, typer.Option(help="Fields of view per well.")] = 2,
+    wells: Annotated[int, typer.Option(help="Wells per plate, one to three in eight infected.")] = 8,
+    fovs: Annotated[int, typer.Option(help="Fields of view per well.")] = 1,
     frames: Annotated[int, typer.Option(help="Time points, 30 to 60 minutes apart.")] = 18,
     cells: Annotated[
         int, typer.Option(help="Cells in the first frame of a field of view; they divide.")
-    ] = 14,
+    ] = 24,
     size: Annotated[
         int, typer.Option(help="Height and width of a frame, in pixels of 0.65 micrometres.")
     ] = 256,
