@@ -77,6 +77,14 @@ MUTANTS = [
     Mutant("the batch loses its key", C + "batch.py", "return _index_batch, (list(self), self.epoch, self.number)", "return _index_batch, (list(self), 0, 0)", "test_draw.py"),
     Mutant("a permutation that is none", C + "keyed.py", "while outside.size:", "while False:", "test_keyed.py"),
     Mutant("too few rounds for small domains", C + "keyed.py", "_TINY: Final = 64", "_TINY: Final = 1", "test_keyed.py"),
+    Mutant("focal times by distinct times whatever is asked", C + "draw.py", 'self.plan.window.times == "anchors"', 'self.plan.window.times == ""', "test_sampler_focus.py::test_focal_times_are_even_over_distinct_times_or_over_anchors"),
+    Mutant("anchor times of one stratum only", C + "layout.py", "stratum = (end <= number).sum(axis=0)", "stratum = 0 * number; number = number % end[0]", "test_sampler_focus.py::test_focal_times_are_even_over_distinct_times_or_over_anchors"),
+    Mutant("every kernel is a box", C + "draw.py", 'self.plan.window.kernel == "gaussian"', 'self.plan.window.kernel == ""', "test_sampler_focus.py::test_a_gaussian_has_its_standard_deviation"),
+    Mutant("a Gaussian of the wrong width", C + "kernel.py", "np.exp(-0.5 * far * far)", "np.exp(-far * far)", "test_kernel.py"),
+    Mutant("a Gaussian with edges of its ranges", C + "kernel.py", "counts = luck.ravel() * _HIGHEST[layer.ravel()] < weight", "counts = luck.ravel() < 2", "test_kernel.py"),
+    Mutant("a clock is heard twice", C + "kernel.py", "_, first = np.unique(request * len(self.layout) + place, return_index=True)", "first = np.arange(request.size)", "test_kernel.py"),
+    Mutant("a race is over too early", C + "kernel.py", "settled = known >= wanted", "settled = np.bincount(request, minlength=tried.size) >= wanted", "test_kernel.py"),
+    Mutant("the even part from what is taken too", C + "kernel.py", "return request, start[request] + drawn + skipped", "return request, start[request] + drawn", "test_kernel.py"),
 ]  # fmt: skip
 
 

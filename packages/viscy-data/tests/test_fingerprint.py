@@ -63,6 +63,8 @@ def test_a_plan_is_told_apart_by_every_field() -> None:
         BatchPlan(4, focus=Focus("a")),
         BatchPlan(4, focus=Focus("a", window_hours=3)),
         BatchPlan(4, focus=Focus("a", global_fraction=0.4)),
+        BatchPlan(4, focus=Focus("a", times="anchors")),
+        BatchPlan(4, focus=Focus("a", kernel="gaussian")),
     ]
     texts = [plan_text(plan) for plan in plans]
     assert len(set(texts)) == len(texts)

@@ -18,6 +18,7 @@ from viscy_data.composition.endless import Draws, EndlessPools
 from viscy_data.composition.epochs import EpochSchedule, Visits
 from viscy_data.composition.focal import FocalDraws
 from viscy_data.composition.history import DrawHistory, Moments
+from viscy_data.composition.kernel import GaussianDraws
 from viscy_data.composition.layout import AnchorLayout
 from viscy_data.composition.parts import PartCounts, PartSizes
 from viscy_data.composition.plan import BatchPlan
@@ -157,10 +158,13 @@ class BatchComposer:
             batch, cell, inside, outside = (part[order] for part in (batch, cell, inside, outside))
         wanted = np.flatnonzero(inside + outside)
         batch, cell, inside, outside = (part[wanted] for part in (batch, cell, inside, outside))
-        reach = self._reach()
-        low, high = self.layout.window(cell, time[batch] - reach, time[batch] + reach)
         words = (self.seed, epoch, number[batch], cell)
         keys = [keyed.words(purpose, *words) for purpose in (Purpose.INSIDE, Purpose.OUTSIDE)]
+        reach = self.reach(epoch, number)[batch]
+        if self.plan.window is not None and self.plan.window.kernel == "gaussian":
+            around = GaussianDraws(self.layout, cell, time[batch], reach, inside, outside, keys[0], keys[1])
+            return around.places()
+        low, high = self.layout.window(cell, time[batch] - reach, time[batch] + reach)
         start, end = self.layout.start[cell], self.layout.start[cell + 1]
         return FocalDraws(start, end, low, high, inside, outside, *keys).places()
 
@@ -186,12 +190,16 @@ class BatchComposer:
         return pair // cells, pair % cells, inside, outside
 
     def focal_times(self, epoch: int, number: Integers, group: Integers) -> NDArray[np.float64]:
-        """Return the focal time of each batch: even over the distinct times of its group."""
+        """Return the focal time of each batch: even over the distinct times of its group, or its anchors."""
         bits = keyed.words(self.seed, Purpose.FOCAL_TIME, epoch, number)
-        return self.layout.focal_times(group, lambda count: keyed.below(bits, count))
+        by_anchors = self.plan.window is not None and self.plan.window.times == "anchors"
+        draw = self.layout.anchor_times if by_anchors else self.layout.focal_times
+        return draw(group, lambda count: keyed.below(bits, count))
 
-    def _reach(self) -> float:
-        return 0.0 if self.plan.window is None else self.plan.window.window_hours + CLOCK_TOLERANCE
+    def reach(self, epoch: int, number: Integers) -> NDArray[np.float64]:  # noqa: ARG002 - the same in all
+        """Return the half width of each batch's window, or a Gaussian's standard deviation, in hours."""
+        hours = 0.0 if self.plan.window is None else self.plan.window.window_hours
+        return np.full(number.size, hours + CLOCK_TOLERANCE)
 
     def _warn_small_cells(self) -> None:
         """List the cells, and what other groups hold for a leak, that are less than a batch takes."""

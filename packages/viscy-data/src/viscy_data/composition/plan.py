@@ -13,10 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal, get_args
 
-from viscy_data.errors import InvalidInputError
+from viscy_data.errors import InvalidInputError, suggest
 
+FocalTimes = Literal["distinct", "anchors"]
+Kernel = Literal["box", "gaussian"]
 By = str | Sequence[str]
 Ratios = Mapping[Any, float]
 
@@ -64,6 +66,15 @@ def check_flag(name: str, value: object) -> bool:
     """Return ``value`` where it is True or False."""
     if not isinstance(value, bool):
         raise InvalidInputError(f"{name}={value!r} is neither True nor False.")
+    return value
+
+
+def check_choice(name: str, value: object, allowed: Sequence[str]) -> str:
+    """Return ``value`` where it is one of the texts ``allowed``."""
+    if not isinstance(value, str) or value not in allowed:
+        raise InvalidInputError(
+            f"{name}={value!r} is none of {', '.join(map(repr, allowed))}.{suggest(str(value), allowed)}"
+        )
     return value
 
 
@@ -138,11 +149,19 @@ class Focus:
     Parameters
     ----------
     by
-        Column of the clock, in hours.
+        Column of the clock, in hours: after infection, since the last division, or any other number.
     window_hours
-        Half width of the focal window, in hours.
+        Half width of the focal window, in hours; of a Gaussian its standard deviation.
     global_fraction
-        Fraction of a batch that comes from outside the window; 1 means no window at all.
+        Fraction of a batch that comes from outside the window (with a Gaussian, from what it left of
+        each cell); 1 means no window at all.
+    times
+        How the focal time is drawn: "distinct", evenly over the distinct times of the batch's group,
+        or "anchors", each time in proportion to the group's anchors at that time.
+    kernel
+        "box": every anchor of the window alike. "gaussian": the focal anchors of a cell are drawn one
+        after the other without replacement, each with probability proportional to
+        exp(-(t - focal)**2 / (2 * window_hours**2)) among those left, cut at four standard deviations.
 
     Examples
     --------
@@ -153,10 +172,14 @@ class Focus:
     by: str
     window_hours: float = field(default=2.0, kw_only=True)
     global_fraction: float = field(default=0.3, kw_only=True)
+    times: FocalTimes = field(default="distinct", kw_only=True)
+    kernel: Kernel = field(default="box", kw_only=True)
 
     def __post_init__(self) -> None:
         if not isinstance(self.by, str):
             raise InvalidInputError(f"Focus.by={self.by!r} is not a column name.")
+        check_choice("Focus.times", self.times, get_args(FocalTimes))
+        check_choice("Focus.kernel", self.kernel, get_args(Kernel))
         _set(self, "window_hours", check_window("Focus.window_hours", self.window_hours))
         _set(self, "global_fraction", check_fraction("Focus.global_fraction", self.global_fraction))
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from viscy_data.composition.draw import CLOCK_TOLERANCE, BatchComposer
+from viscy_data.composition.draw import BatchComposer
 from viscy_data.composition.parts import PartSizes
 
 Integers = NDArray[np.int64]
@@ -34,7 +34,7 @@ class CompositionReport:
     leak_asked, leak_held
         Mean anchors per batch that come from another group; asked counts whole anchors.
     focal_asked, focal_held
-        Mean fraction of a batch inside its focal window; None where there is no window.
+        Mean fraction of a batch inside its focal window; None where there is no window with edges.
     repeats
         Anchors that came a second time in one batch.
     visits_least, visits_most
@@ -148,7 +148,7 @@ class _Tally:
             return
         time = self.layout.time_of(places)
         focal = self.composer.focal_times(epoch, numbers, group)[batch]
-        reach = self.composer.plan.window.window_hours + CLOCK_TOLERANCE
+        reach = self.composer.reach(epoch, numbers)[batch]
         self.inside += int((np.abs(time - focal) <= reach).sum())
         bin_ = np.searchsorted(self.edges, time, side="right") - 1
         self.by_time += np.bincount(cell * TIME_BINS + bin_, minlength=self.by_time.size).reshape(
@@ -159,6 +159,7 @@ class _Tally:
         composer, layout = self.composer, self.layout
         batches = composer.batches * epochs
         window = composer.plan.window
+        has_edges = window is not None and window.kernel == "box"
         starts = layout.start[:-1]
         occupied = np.diff(layout.start) > 0
         least, most = (np.zeros(self.cells, dtype=np.int64) for _ in range(2))
@@ -179,11 +180,11 @@ class _Tally:
             stratum_held=self.held / np.maximum(self.group_batches, 1)[:, None],
             leak_asked=self._mean(lambda part: sum(part.leaked)),
             leak_held=self.leaked / batches,
-            focal_asked=None
-            if window is None
-            else self._mean(lambda part: part.own[0] + part.leaked[0])
-            / self._mean(lambda part: sum(part.own) + sum(part.leaked)),
-            focal_held=None if window is None else self.inside / self.drawn,
+            focal_asked=self._mean(lambda part: part.own[0] + part.leaked[0])
+            / self._mean(lambda part: sum(part.own) + sum(part.leaked))
+            if has_edges
+            else None,
+            focal_held=self.inside / self.drawn if has_edges else None,
             repeats=self.repeats,
             visits_least=least.reshape(shape).T,
             visits_most=most.reshape(shape).T,
