@@ -71,7 +71,7 @@ MUTANTS = [
     Mutant("state counts a rank's own batches", "sampler.py", "place.number += shard.replicas", "place.number += 1", "test_sampler_state.py::test_a_state_goes_on_with_any_number_of_ranks"),
     Mutant("labels in order of appearance", "labels.py", "order = sorted(range(len(values)), key=lambda i: _sort_key(values[i]))", "order = list(range(len(values)))", "test_labels.py"),
     Mutant("positions are labels of the index", "sampler.py", "flat = rows.tolist()", "flat = [int(row) % 7 for row in rows]", "test_sampler.py::test_with_no_axis_an_epoch_holds_each_anchor_at_most_once"),
-    Mutant("misspelt names accepted", C + "shares.py", "if unknown or missing:", "if missing:", "test_shares.py"),
+    Mutant("misspelt names accepted", C + "weights.py", "if unknown or missing:", "if missing:", "test_shares.py"),
     Mutant("a bool is a batch size", C + "plan.py", "isinstance(value, bool) or not isinstance(value, Integral)", "not isinstance(value, Integral)", "test_plan.py"),
     Mutant("small cells without a warning", C + "draw.py", "        self._warn_small_cells()\n", "", "test_draw.py"),
     Mutant("the batch loses its key", C + "batch.py", "return _index_batch, (list(self), self.epoch, self.number)", "return _index_batch, (list(self), 0, 0)", "test_draw.py"),
@@ -85,6 +85,9 @@ MUTANTS = [
     Mutant("a clock is heard twice", C + "kernel.py", "_, first = np.unique(request * len(self.layout) + place, return_index=True)", "first = np.arange(request.size)", "test_kernel.py"),
     Mutant("a race is over too early", C + "kernel.py", "settled = known >= wanted", "settled = np.bincount(request, minlength=tried.size) >= wanted", "test_kernel.py"),
     Mutant("the even part from what is taken too", C + "kernel.py", "return request, start[request] + drawn + skipped", "return request, start[request] + drawn", "test_kernel.py"),
+    Mutant("weights by level are a product", C + "weights.py", "whole = sum(parts.values())", "whole = Fraction(1)", "test_weights.py"),
+    Mutant("levels in the order of the mapping", C + "weights.py", "_split(share, paths, level, levels.get(column), anchors)", "_split(share, [path[::-1] for path in paths], level, levels.get(labels.names[-1 - level]), anchors)", "test_weights.py"),
+    Mutant("only the first level's problems are listed", C + "weights.py", "problems += _problems(", "problems = problems or _problems(", "test_weights.py"),
 ]  # fmt: skip
 
 

@@ -58,6 +58,7 @@ def test_a_plan_is_told_apart_by_every_field() -> None:
         BatchPlan(4, grouping=Grouping("a", leak=0.1)),
         BatchPlan(4, grouping=Grouping("a", weights={"x": 1, "y": 2})),
         BatchPlan(4, grouping=Grouping("a", weights={"x": 1, "y": 3})),
+        BatchPlan(4, grouping=Grouping("a", weights={"a": {"x": 1, "y": 3}})),
         BatchPlan(4, balance=Balance("a")),
         BatchPlan(4, balance=Balance("a", ratio={"x": 0.5})),
         BatchPlan(4, focus=Focus("a")),

@@ -21,6 +21,7 @@ FocalTimes = Literal["distinct", "anchors"]
 Kernel = Literal["box", "gaussian"]
 By = str | Sequence[str]
 Ratios = Mapping[Any, float]
+Weights = Ratios | Mapping[str, Ratios]
 
 
 def check_fraction(name: str, value: object, *, below_one: bool = False) -> float:
@@ -53,6 +54,21 @@ def check_ratios(name: str, value: object) -> Ratios | None:
     if not any(value.values()):
         raise InvalidInputError(f"{name}={dict(value)!r} is zero for every value; give at least one above 0.")
     return {key: _plain_number(value[key]) for key in value}
+
+
+def check_weights(name: str, value: object, columns: Sequence[str]) -> Weights | None:
+    """Return a copy of weights by group, or of a mapping from some of ``columns`` to weights by value."""
+    if not isinstance(value, Mapping) or not any(isinstance(part, Mapping) for part in value.values()):
+        return check_ratios(name, value)
+    unknown = [level for level in value if level not in columns]
+    if unknown:
+        hints = "".join(suggest(str(level), columns) for level in unknown)
+        raise InvalidInputError(f"{name} names {unknown}, but the levels are {list(columns)}.{hints}")
+    found = {level: check_ratios(f"{name}[{level!r}]", part) for level, part in value.items()}
+    absent = [level for level, part in found.items() if part is None]
+    if absent:
+        raise InvalidInputError(f"{name} gives None for {absent}; leave a level out to split it by anchors.")
+    return {level: part for level, part in found.items() if part is not None}
 
 
 def check_integer(name: str, value: object, least: int) -> int:
@@ -97,7 +113,12 @@ class Grouping:
         Column, or columns whose combinations that occur are the groups.
     weights
         Relative number of batches by group (a tuple of values where ``by`` has several columns);
-        None gives each group batches in proportion to its anchors.
+        None gives each group batches in proportion to its anchors. Or by level: a mapping from
+        columns of ``by`` to weights by value. The first column's values then share the batches in
+        proportion to its weights, each value's part goes on to the values of the second column that
+        occur with it, in proportion to that column's weights, and so on; a column that is not named
+        splits in proportion to anchors. Only groups that can be drawn, none of whose weights is 0,
+        count at any level.
     leak
         Fraction of a batch that comes from other groups, in [0, 1).
 
@@ -105,15 +126,19 @@ class Grouping:
     --------
     >>> Grouping("experiment", leak=0.1).by
     ('experiment',)
+    >>> by_level = Grouping(["marker", "experiment"], weights={"marker": {"TOMM20": 1, "SEC61B": 1}})
+    >>> by_level.by
+    ('marker', 'experiment')
     """
 
     by: By
-    weights: Ratios | None = field(default=None, kw_only=True)
+    weights: Weights | None = field(default=None, kw_only=True)
     leak: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
-        _set(self, "by", check_columns("Grouping.by", self.by))
-        _set(self, "weights", check_ratios("Grouping.weights", self.weights))
+        by = check_columns("Grouping.by", self.by)
+        _set(self, "by", by)
+        _set(self, "weights", check_weights("Grouping.weights", self.weights, by))
         _set(self, "leak", check_fraction("Grouping.leak", self.leak, below_one=True))
 
 
