@@ -88,6 +88,11 @@ MUTANTS = [
     Mutant("weights by level are a product", C + "weights.py", "whole = sum(parts.values())", "whole = Fraction(1)", "test_weights.py"),
     Mutant("levels in the order of the mapping", C + "weights.py", "_split(share, paths, level, levels.get(column), anchors)", "_split(share, [path[::-1] for path in paths], level, levels.get(labels.names[-1 - level]), anchors)", "test_weights.py"),
     Mutant("only the first level's problems are listed", C + "weights.py", "problems += _problems(", "problems = problems or _problems(", "test_weights.py"),
+    Mutant("a window that stands still", C + "draw.py", "numbers_at(hours, self.step(epoch, number), self.batches)", "numbers_at(hours, 0 * number, self.batches)", "test_sampler_schedule.py"),
+    Mutant("steps start again in every epoch", C + "draw.py", "return epoch * self.batches + np.minimum(", "return np.minimum(", "test_sampler_schedule.py"),
+    Mutant("rounding batches are of the next epoch", C + "draw.py", "np.minimum(number, self.batches - 1)", "np.asarray(number)", "test_sampler_schedule.py::test_an_audit_is_told_the_plan_of_a_batch"),
+    Mutant("epochs are batches", C + "schedule.py", 'found / batches if self.unit == "epochs" else found', "found", "test_schedule.py"),
+    Mutant("a cosine is a line", C + "schedule.py", 'if self.shape == "cosine" else part', "if False else part", "test_schedule.py"),
 ]  # fmt: skip
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from viscy_data.composition.batch import IndexBatch
     from viscy_data.composition.plan import Balance, BatchPlan, Focus, Grouping
     from viscy_data.composition.report import CompositionReport
+    from viscy_data.composition.schedule import Schedule
     from viscy_data.convert import convert_movies
     from viscy_data.dataset import AnchorDataset, Pairing, Reading
     from viscy_data.errors import (
@@ -66,6 +67,7 @@ __all__ = [
     "Pairing",
     "Positives",
     "Reading",
+    "Schedule",
     "StoreError",
     "StoreReader",
     "TauRange",
@@ -108,6 +110,7 @@ _HOMES = {
         "Grouping",
     ),
     "composition.report": ("CompositionReport",),
+    "composition.schedule": ("Schedule",),
     "convert": ("convert_movies",),
     "dataset": (
         "AnchorDataset",

@@ -251,6 +251,16 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         epoch = check_integer("epoch", self.epoch if epoch is None else epoch, 0)
         return self._batches(epoch, range(number, number + 1))[0]
 
+    def plan_at(self, number: int, *, epoch: int | None = None) -> BatchPlan:
+        """Return the plan of global batch ``number`` of ``epoch``: every schedule at its step.
+
+        Batches that round an epoch up for many ranks have the plan of its last one.
+        """
+        number = check_integer("number", number, 0)
+        epoch = check_integer("epoch", self.epoch if epoch is None else epoch, 0)
+        step = int(self._composer.step(epoch, np.array(number)))
+        return self.plan.at(step, self.batches_per_epoch)
+
     def report(
         self, epochs: int = 1, *, advance: Callable[[int], None] = lambda _: None
     ) -> CompositionReport:

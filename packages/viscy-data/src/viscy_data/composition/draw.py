@@ -23,6 +23,7 @@ from viscy_data.composition.layout import AnchorLayout
 from viscy_data.composition.parts import PartCounts, PartSizes
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.purpose import Purpose
+from viscy_data.composition.schedule import numbers_at
 from viscy_data.composition.shares import PLAN_NAMES, TableShares
 from viscy_data.errors import CompositionWarning, InvalidInputError
 
@@ -196,10 +197,15 @@ class BatchComposer:
         draw = self.layout.anchor_times if by_anchors else self.layout.focal_times
         return draw(group, lambda count: keyed.below(bits, count))
 
-    def reach(self, epoch: int, number: Integers) -> NDArray[np.float64]:  # noqa: ARG002 - the same in all
+    def step(self, epoch: int, number: Integers) -> Integers:
+        """Return the steps that schedules are asked at; batches beyond an epoch count as its last."""
+        return epoch * self.batches + np.minimum(number, self.batches - 1)
+
+    def reach(self, epoch: int, number: Integers) -> NDArray[np.float64]:
         """Return the half width of each batch's window, or a Gaussian's standard deviation, in hours."""
         hours = 0.0 if self.plan.window is None else self.plan.window.window_hours
-        return np.full(number.size, hours + CLOCK_TOLERANCE)
+        found = numbers_at(hours, self.step(epoch, number), self.batches)
+        return found + CLOCK_TOLERANCE
 
     def _warn_small_cells(self) -> None:
         """List the cells, and what other groups hold for a leak, that are less than a batch takes."""

@@ -45,4 +45,6 @@ def _plain(value: Any) -> Any:
         return {
             str(key): _plain(part) if isinstance(part, dict) else float(part) for key, part in value.items()
         }
+    if isinstance(value, (tuple, list)):
+        return [_plain(part) for part in value]
     return value.item() if isinstance(value, np.generic) else value

@@ -9,12 +9,13 @@ A plan knows no table. What can be wrong with a plan alone is refused here; what
 a plan and a table together is refused where the two meet.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from math import isfinite
 from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
+from viscy_data.composition.schedule import Schedule
 from viscy_data.errors import InvalidInputError, suggest
 
 FocalTimes = Literal["distinct", "anchors"]
@@ -91,6 +92,15 @@ def check_choice(name: str, value: object, allowed: Sequence[str]) -> str:
         raise InvalidInputError(
             f"{name}={value!r} is none of {', '.join(map(repr, allowed))}.{suggest(str(value), allowed)}"
         )
+    return value
+
+
+def check_scheduled[T](name: str, value: object, check: Callable[[str, object], T]) -> T | Schedule:
+    """Return a checked value, or a schedule each of whose values ``check`` takes."""
+    if not isinstance(value, Schedule):
+        return check(name, value)
+    for position, one in zip(value.positions, value.values[:-1], strict=True):
+        check(f"{name} at {position:g} {value.unit}", one)
     return value
 
 
@@ -176,7 +186,7 @@ class Focus:
     by
         Column of the clock, in hours: after infection, since the last division, or any other number.
     window_hours
-        Half width of the focal window, in hours; of a Gaussian its standard deviation.
+        Half width of the focal window, in hours; of a Gaussian its standard deviation. Or a `Schedule`.
     global_fraction
         Fraction of a batch that comes from outside the window (with a Gaussian, from what it left of
         each cell); 1 means no window at all.
@@ -195,7 +205,7 @@ class Focus:
     """
 
     by: str
-    window_hours: float = field(default=2.0, kw_only=True)
+    window_hours: float | Schedule = field(default=2.0, kw_only=True)
     global_fraction: float = field(default=0.3, kw_only=True)
     times: FocalTimes = field(default="distinct", kw_only=True)
     kernel: Kernel = field(default="box", kw_only=True)
@@ -205,7 +215,7 @@ class Focus:
             raise InvalidInputError(f"Focus.by={self.by!r} is not a column name.")
         check_choice("Focus.times", self.times, get_args(FocalTimes))
         check_choice("Focus.kernel", self.kernel, get_args(Kernel))
-        _set(self, "window_hours", check_window("Focus.window_hours", self.window_hours))
+        _set(self, "window_hours", check_scheduled("Focus.window_hours", self.window_hours, check_window))
         _set(self, "global_fraction", check_fraction("Focus.global_fraction", self.global_fraction))
 
 
@@ -250,6 +260,27 @@ class BatchPlan:
         axes = (self.grouping, self.balance, self.focus)
         names = [name for axis in axes if axis is not None for name in check_columns("by", axis.by)]
         return tuple(dict.fromkeys(names))
+
+    def at(self, step: int, batches: int) -> "BatchPlan":
+        """Return the plan as it is at a step (epoch * batches + number), without schedules.
+
+        Parameters
+        ----------
+        step
+            Global batches since the beginning.
+        batches
+            Batches of an epoch.
+        """
+        axes = {}
+        for name in ("grouping", "balance", "focus"):
+            axis = getattr(self, name)
+            moving = {
+                one.name: value.at(float(value.position(step, batches)))
+                for one in (() if axis is None else fields(axis))
+                if isinstance(value := getattr(axis, one.name), Schedule)
+            }
+            axes[name] = replace(axis, **moving) if moving else axis
+        return replace(self, **axes)
 
     @property
     def leak(self) -> float:
