@@ -93,6 +93,15 @@ MUTANTS = [
     Mutant("rounding batches are of the next epoch", C + "draw.py", "np.minimum(number, self.batches - 1)", "np.asarray(number)", "test_sampler_schedule.py::test_an_audit_is_told_the_plan_of_a_batch"),
     Mutant("epochs are batches", C + "schedule.py", 'found / batches if self.unit == "epochs" else found', "found", "test_schedule.py"),
     Mutant("a cosine is a line", C + "schedule.py", 'if self.shape == "cosine" else part', "if False else part", "test_schedule.py"),
+    Mutant("quotas stand still", C + "stages.py", "step = epoch * n + np.minimum(number, n - 1)", "step = 0 * number", "test_stages.py::test_every_batch_keeps_the_contract_of_its_step"),
+    Mutant("one stage of the ratio for all", C + "stages.py", "ratio.stages(ratio.position(step, n)) if isinstance(ratio, Schedule) else 0 * step", "0 * step", "test_stages.py::test_a_table_need_not_hold_other_columns"),
+    Mutant("what a batch took is forgotten", C + "stages.py", "first = laid_out.before[laid_out.start[group] + visits.rank[rest], half, stratum]", "first = 0 * group", "test_stages.py::test_inside_an_epoch_visits_of_a_cell_differ_by_at_most_one"),
+    Mutant("one permutation for all epochs", C + "stages.py", "Purpose.EPOCH, epoch)", "Purpose.EPOCH, 0)", "test_stages.py::test_every_epoch_has_passes_of_its_own"),
+    Mutant("idle points accepted", C + "stages.py", "            if idle:", "            if False:", "test_stages.py::test_what_a_schedule_of_quotas_cannot_be_is_refused"),
+    Mutant("a window where there is none", C + "draw.py", "np.where(outside == 1, -1.0, found)", "found", "test_stages.py::test_a_global_fraction_of_one_is_no_window_at_its_steps"),
+    Mutant("a walked visit holds what it held", C + "walked.py", "new = order[~np.isin(order, taken)][", "new = order[", "test_walked.py"),
+    Mutant("what a walked visit skipped is lost", C + "walked.py", "order[~np.isin(order, new)]", "order[new.size :]", "test_walked.py"),
+    Mutant("what is short under a schedule goes unsaid", C + "stages.py", "found = np.maximum(found, self._counts(key, step).bounds()[1][0].ravel())", "break", "test_stages.py::test_a_construction_warns_once_of_what_the_schedule_will_meet"),
 ]  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.purpose import Purpose
 from viscy_data.composition.schedule import numbers_at
 from viscy_data.composition.shares import PLAN_NAMES, TableShares
+from viscy_data.composition.stages import Stages, envelope, has_moving_quotas
 from viscy_data.errors import CompositionWarning, InvalidInputError
 
 Integers = NDArray[np.int64]
@@ -70,14 +71,19 @@ class BatchComposer:
                 f"{names['batch_size']}={plan.batch_size} is more than the table's {len(layout)} anchors, so "
                 "that drop_last=True leaves no batch; lower it or set drop_last=False."
             )
-        self.shares = TableShares.of(plan, layout, names)
+        steady = envelope(plan)
+        self.shares = TableShares.of(steady, layout, names)
         size = min(plan.batch_size, len(layout))  # a smaller table is one batch
         full, remainder = divmod(len(layout), size)
         self.sizes = [size] if drop_last or not remainder else [size, remainder]
-        self.parts = PartCounts(plan, self.sizes, self.shares)
-        _warn_rounded_away(plan, self.parts.parts[0], names)
+        self.parts = PartCounts(steady, self.sizes, self.shares)
+        _warn_rounded_away(steady, self.parts.parts[0], names)
         self.schedule = EpochSchedule(self.shares.groups, full, len(self.sizes) - 1, seed)
         self._pools, self._base, self._gap_at, self._gap = self._lay_pools()
+        self.stages: Stages | None = None
+        if has_moving_quotas(plan):
+            pool_size = self._pools.size
+            self.stages = Stages(plan, layout, self.parts, self.shares, self.schedule, pool_size, names)
         self._warn_small_cells()
 
     @property
@@ -94,7 +100,8 @@ class BatchComposer:
         """Return places in the layout instead of rows: an anchor's cell and time are near at hand."""
         number = np.asarray(numbers, dtype=np.int64)
         visits = self.schedule.visits(epoch, number)
-        counts = self.parts.taken(visits)
+        moving = self.stages
+        counts = self.parts.taken(visits) if moving is None else moving.taken(epoch, number, visits)
         sizes = counts.sum(axis=(1, 2))
         if self.plan.window is None:
             return self._draw_pools(epoch, visits, counts, np.arange(counts.shape[1])), sizes
@@ -122,22 +129,31 @@ class BatchComposer:
         groups = len(self.layout.groups.values)
         strata = counts.shape[2]
         pool = (halves[:, None] * strata + np.arange(strata)) * groups + visits.group[:, None, None]
-        first = self._merged(self.parts.drawn(visits), halves)
         wanted = counts > 0
         visit = np.broadcast_to(np.arange(visits.group.size)[:, None, None], pool.shape)[wanted]
-        pool, first, count = pool[wanted], first[wanted], counts[wanted]
+        pool, count = pool[wanted], counts[wanted]
+        if self.stages is None:
+            first = self._merged(self.parts.drawn(visits), halves)[wanted]
+            member = self._steady_members(epoch, visits, visit, pool, first, count)
+        else:
+            member = self.stages.members(epoch, visits[visit], pool, count)
+        slot = np.repeat(pool, count)
+        place: Integers = (
+            self._base[slot] + member + np.where(member >= self._gap_at[slot], self._gap[slot], 0)
+        )
+        return place
+
+    def _steady_members(
+        self, epoch: int, visits: Visits, visit: Integers, pool: Integers, first: Integers, count: Integers
+    ) -> Integers:
+        """Draw members of pools whose draws are known from visit numbers alone."""
         now = Moments(visits.full[visit], visits.partial[visit], visits.is_partial[visit])
         apart = np.zeros(pool.size, dtype=np.uint64)
         if visits.cycle.any():
             words = (epoch, visits.cycle[visit], visits.rank[visit], pool)
             apart[:] = np.where(visits.cycle[visit], keyed.words(self.seed, Purpose.BEYOND, *words), apart)
         history = DrawHistory(self.schedule, self.parts, epoch)
-        member = self._pools.members(Draws(pool, first, count, now, apart), history)
-        slot = np.repeat(pool, count)
-        place: Integers = (
-            self._base[slot] + member + np.where(member >= self._gap_at[slot], self._gap[slot], 0)
-        )
-        return place
+        return self._pools.members(Draws(pool, first, count, now, apart), history)
 
     def _merged(self, drawn: Integers, halves: Integers) -> Integers:
         """Sum the leaves of a focal plan to own and leaked where ``halves`` asks for it."""
@@ -163,9 +179,11 @@ class BatchComposer:
         keys = [keyed.words(purpose, *words) for purpose in (Purpose.INSIDE, Purpose.OUTSIDE)]
         reach = self.reach(epoch, number)[batch]
         if self.plan.window is not None and self.plan.window.kernel == "gaussian":
-            around = GaussianDraws(self.layout, cell, time[batch], reach, inside, outside, keys[0], keys[1])
+            hours = np.abs(reach)
+            around = GaussianDraws(self.layout, cell, time[batch], hours, inside, outside, keys[0], keys[1])
             return around.places()
         low, high = self.layout.window(cell, time[batch] - reach, time[batch] + reach)
+        high = np.maximum(low, high)  # a negative reach is no window
         start, end = self.layout.start[cell], self.layout.start[cell + 1]
         return FocalDraws(start, end, low, high, inside, outside, *keys).places()
 
@@ -202,15 +220,21 @@ class BatchComposer:
         return epoch * self.batches + np.minimum(number, self.batches - 1)
 
     def reach(self, epoch: int, number: Integers) -> NDArray[np.float64]:
-        """Return the half width of each batch's window, or a Gaussian's standard deviation, in hours."""
-        hours = 0.0 if self.plan.window is None else self.plan.window.window_hours
-        found = numbers_at(hours, self.step(epoch, number), self.batches)
-        return found + CLOCK_TOLERANCE
+        """Return the half width of each batch's window, or a Gaussian's standard deviation, in hours.
+
+        It is -1 in batches of a schedule that have no window.
+        """
+        if self.plan.window is None:
+            return np.zeros(number.size)
+        step = self.step(epoch, number)
+        found = numbers_at(self.plan.window.window_hours, step, self.batches) + CLOCK_TOLERANCE
+        outside = numbers_at(self.plan.window.global_fraction, step, self.batches)
+        return np.where(outside == 1, -1.0, found)
 
     def _warn_small_cells(self) -> None:
         """List the cells, and what other groups hold for a leak, that are less than a batch takes."""
         strata, groups = self.layout.size.shape
-        short = self._pools.size < self._pools.visit
+        short = self._pools.size < (self._pools.visit if self.stages is None else self.stages.most())
         drawn = np.array(self.shares.groups, dtype=bool)[np.arange(short.size) % groups]
         texts = []
         for pool in np.flatnonzero(short & drawn):
@@ -241,7 +265,7 @@ def _warn_rounded_away(plan: BatchPlan, parts: PartSizes, names: Mapping[str, st
     outside = parts.own[1] + parts.leaked[1]
     asked = [("leak", plan.leak, sum(parts.leaked))]
     if plan.window is not None:
-        asked.append(("global_fraction", plan.window.global_fraction, outside))
+        asked.append(("global_fraction", plan.outside, outside))
     for name, fraction, count in asked:
         if fraction > 0 and count == 0:
             warnings.warn(

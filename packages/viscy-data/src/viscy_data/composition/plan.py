@@ -34,6 +34,11 @@ def check_fraction(name: str, value: object, *, below_one: bool = False) -> floa
     return number
 
 
+def check_leak(name: str, value: object) -> float:
+    """Return ``value`` as a float in [0, 1)."""
+    return check_fraction(name, value, below_one=True)
+
+
 def check_window(name: str, value: object) -> float:
     """Return ``value`` as a finite number of hours that is not negative."""
     number = _number(name, value)
@@ -130,7 +135,7 @@ class Grouping:
         splits in proportion to anchors. Only groups that can be drawn, none of whose weights is 0,
         count at any level.
     leak
-        Fraction of a batch that comes from other groups, in [0, 1).
+        Fraction of a batch that comes from other groups, in [0, 1). Or a `Schedule`.
 
     Examples
     --------
@@ -143,13 +148,13 @@ class Grouping:
 
     by: By
     weights: Weights | None = field(default=None, kw_only=True)
-    leak: float = field(default=0.0, kw_only=True)
+    leak: float | Schedule = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
         by = check_columns("Grouping.by", self.by)
         _set(self, "by", by)
         _set(self, "weights", check_weights("Grouping.weights", self.weights, by))
-        _set(self, "leak", check_fraction("Grouping.leak", self.leak, below_one=True))
+        _set(self, "leak", check_scheduled("Grouping.leak", self.leak, check_leak))
 
 
 @dataclass(frozen=True)
@@ -161,7 +166,8 @@ class Balance:
     by
         Column, or columns whose combinations that occur are the strata.
     ratio
-        Relative share by stratum; None gives all strata of a group the same. 0 leaves one out.
+        Relative share by stratum; None gives all strata of a group the same. 0 leaves one out. Or a
+        `Schedule` of shares.
 
     Examples
     --------
@@ -170,11 +176,11 @@ class Balance:
     """
 
     by: By
-    ratio: Ratios | None = field(default=None, kw_only=True)
+    ratio: Ratios | Schedule | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         _set(self, "by", check_columns("Balance.by", self.by))
-        _set(self, "ratio", check_ratios("Balance.ratio", self.ratio))
+        _set(self, "ratio", check_scheduled("Balance.ratio", self.ratio, check_ratios))
 
 
 @dataclass(frozen=True)
@@ -189,7 +195,7 @@ class Focus:
         Half width of the focal window, in hours; of a Gaussian its standard deviation. Or a `Schedule`.
     global_fraction
         Fraction of a batch that comes from outside the window (with a Gaussian, from what it left of
-        each cell); 1 means no window at all.
+        each cell); 1 means no window at all. Or a `Schedule`.
     times
         How the focal time is drawn: "distinct", evenly over the distinct times of the batch's group,
         or "anchors", each time in proportion to the group's anchors at that time.
@@ -206,7 +212,7 @@ class Focus:
 
     by: str
     window_hours: float | Schedule = field(default=2.0, kw_only=True)
-    global_fraction: float = field(default=0.3, kw_only=True)
+    global_fraction: float | Schedule = field(default=0.3, kw_only=True)
     times: FocalTimes = field(default="distinct", kw_only=True)
     kernel: Kernel = field(default="box", kw_only=True)
 
@@ -216,7 +222,8 @@ class Focus:
         check_choice("Focus.times", self.times, get_args(FocalTimes))
         check_choice("Focus.kernel", self.kernel, get_args(Kernel))
         _set(self, "window_hours", check_scheduled("Focus.window_hours", self.window_hours, check_window))
-        _set(self, "global_fraction", check_fraction("Focus.global_fraction", self.global_fraction))
+        fraction = check_scheduled("Focus.global_fraction", self.global_fraction, check_fraction)
+        _set(self, "global_fraction", fraction)
 
 
 @dataclass(frozen=True)
@@ -284,8 +291,21 @@ class BatchPlan:
 
     @property
     def leak(self) -> float:
-        """Fraction of a batch that comes from other groups."""
-        return 0.0 if self.grouping is None else self.grouping.leak
+        """Fraction of a batch that comes from other groups, at the most."""
+        leak = 0.0 if self.grouping is None else self.grouping.leak
+        return max(leak.values) if isinstance(leak, Schedule) else leak
+
+    @property
+    def ratio(self) -> Ratios | None:
+        """Shares of strata; of a schedule those at its beginning."""
+        ratio = None if self.balance is None else self.balance.ratio
+        return ratio.values[0] if isinstance(ratio, Schedule) else ratio
+
+    @property
+    def outside(self) -> float:
+        """Fraction of a batch that comes from outside the window, at the least."""
+        outside = 1.0 if self.focus is None else self.focus.global_fraction
+        return min(outside.values) if isinstance(outside, Schedule) else outside
 
     @property
     def window(self) -> Focus | None:

@@ -14,3 +14,4 @@ class Purpose(IntEnum):
     OUTSIDE = 7
     POSITIVE = 8
     SPLIT = 9
+    EPOCH = 10

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from viscy_data.composition.draw import BatchComposer
 from viscy_data.composition.parts import PartSizes
+from viscy_data.composition.stages import Asked
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -93,6 +94,19 @@ def _blocks(batches: int) -> Iterator[Integers]:
         yield np.arange(start, min(start + BLOCK, batches))
 
 
+class _Asked:
+    """Sums of what batches of a plan whose quotas change are asked to hold."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.strata = np.zeros(shape)
+        self.leaked = self.inside = 0
+
+    def add(self, asked: Asked, group: Integers) -> None:
+        np.add.at(self.strata, group, asked.strata)
+        self.leaked += int(asked.leaked.sum())
+        self.inside += int(asked.inside.sum())
+
+
 class _Tally:
     """Running counts over blocks of batches."""
 
@@ -105,6 +119,7 @@ class _Tally:
         self.group_batches = np.zeros(self.groups, dtype=np.int64)
         self.held = np.zeros((self.groups, len(layout.strata.values)), dtype=np.int64)
         self.leaked = self.inside = self.drawn = self.repeats = 0
+        self.asked = _Asked(self.held.shape)
         self.edges = (
             None
             if layout.run_time is None
@@ -122,6 +137,8 @@ class _Tally:
         self.drawn += places.size
         self.leaked += int((cell % self.groups != group[batch]).sum())
         self.group_batches += np.bincount(group, minlength=self.groups)
+        if self.composer.stages is not None:
+            self.asked.add(self.composer.stages.asked(epoch, numbers), group)
         strata = self.held.shape[1]
         pair = group[batch] * strata + cell // self.groups
         self.held += np.bincount(pair, minlength=self.held.size).reshape(self.held.shape)
@@ -160,6 +177,7 @@ class _Tally:
         batches = composer.batches * epochs
         window = composer.plan.window
         has_edges = window is not None and window.kernel == "box"
+        moves = composer.stages is not None
         starts = layout.start[:-1]
         occupied = np.diff(layout.start) > 0
         least, most = (np.zeros(self.cells, dtype=np.int64) for _ in range(2))
@@ -176,14 +194,18 @@ class _Tally:
             strata=layout.strata.values,
             batches_asked=np.array([float(share * batches) for share in composer.shares.groups]),
             batches_held=self.group_batches,
-            stratum_asked=composer.parts.means(),
+            stratum_asked=self.asked.strata / np.maximum(self.group_batches, 1)[:, None]
+            if moves
+            else composer.parts.means(),
             stratum_held=self.held / np.maximum(self.group_batches, 1)[:, None],
-            leak_asked=self._mean(lambda part: sum(part.leaked)),
+            leak_asked=self.asked.leaked / batches if moves else self._mean(lambda part: sum(part.leaked)),
             leak_held=self.leaked / batches,
-            focal_asked=self._mean(lambda part: part.own[0] + part.leaked[0])
-            / self._mean(lambda part: sum(part.own) + sum(part.leaked))
-            if has_edges
-            else None,
+            focal_asked=None
+            if not has_edges
+            else self.asked.inside / self.drawn
+            if moves
+            else self._mean(lambda part: part.own[0] + part.leaked[0])
+            / self._mean(lambda part: sum(part.own) + sum(part.leaked)),
             focal_held=self.inside / self.drawn if has_edges else None,
             repeats=self.repeats,
             visits_least=least.reshape(shape).T,

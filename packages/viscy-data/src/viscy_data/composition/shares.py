@@ -47,11 +47,16 @@ class TableShares:
 
     @classmethod
     def of(
-        cls, plan: BatchPlan, layout: AnchorLayout, names: Mapping[str, str] = PLAN_NAMES
+        cls,
+        plan: BatchPlan,
+        layout: AnchorLayout,
+        names: Mapping[str, str] = PLAN_NAMES,
+        *,
+        quiet: bool = False,
     ) -> "TableShares":
-        """Work out the shares; see the module for what is refused."""
+        """Work out the shares, with warnings unless ``quiet``; see the module for what is refused."""
         size = layout.size
-        ratio = ratios_of(names["ratio"], None if plan.balance is None else plan.balance.ratio, layout.strata)
+        ratio = ratios_of(names["ratio"], plan.ratio, layout.strata)
         own = [
             _normalised([r if n else Fraction(0) for r, n in zip(ratio, column, strict=True)])
             for column in size.T
@@ -65,8 +70,9 @@ class TableShares:
                 f"{names['weights']} and {names['ratio']} together leave no group with an anchor to draw; "
                 "give at least one group and one of its strata a number above 0."
             )
-        _warn_idle([layout.groups.values[g] for g, p in enumerate(own) if p is None], names)
-        _warn_lacking(layout, ratio)
+        if not quiet:
+            _warn_idle([layout.groups.values[g] for g, p in enumerate(own) if p is None], names)
+            _warn_lacking(layout, ratio)
         leaked = _leaked(own, ratio, layout, plan.leak, names) if plan.leak > 0 else None
         return cls(groups, tuple(own), leaked)
 
