@@ -99,7 +99,7 @@ def test_what_is_no_schedule_is_refused(arguments: dict[str, Any], match: str) -
 
 def test_each_value_is_checked_like_the_number_it_stands_for() -> None:
     for value, match in (
-        (-1, r"at 3 epochs=-1 is not a finite"),
+        (-1, r"at 3 epochs=-1\.0 is not a finite"),
         ({"x": 1}, r"at 0 epochs=.* is not a number"),
     ):
         other = {"x": 2} if isinstance(value, dict) else 2.0

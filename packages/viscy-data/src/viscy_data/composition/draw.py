@@ -133,8 +133,8 @@ class BatchComposer:
         visit = np.broadcast_to(np.arange(visits.group.size)[:, None, None], pool.shape)[wanted]
         pool, count = pool[wanted], counts[wanted]
         if self.stages is None:
-            first = self._merged(self.parts.drawn(visits), halves)[wanted]
-            member = self._steady_members(epoch, visits, visit, pool, first, count)
+            first = self._merged(self.parts.drawn(visits), halves)
+            member = self._steady_members(epoch, visits, visit, pool, first[wanted], count)
         else:
             member = self.stages.members(epoch, visits[visit], pool, count)
         slot = np.repeat(pool, count)

@@ -133,7 +133,7 @@ def _checked(points: object) -> tuple[tuple[float, Any], ...]:
     if len({float(position) for position, _ in pairs}) < len(pairs):
         raise InvalidInputError(f"Schedule.points={points!r} holds a position twice.")
     _check_values(pairs)
-    plain = [(float(p), dict(v) if isinstance(v, Mapping) else v) for p, v in pairs]
+    plain = [(float(p), dict(v) if isinstance(v, Mapping) else float(v)) for p, v in pairs]
     return tuple(sorted(plain, key=lambda pair: pair[0]))
 
 
