@@ -185,12 +185,12 @@ class Stages:
         step = epoch * n + np.minimum(number, n - 1)
         size = np.where(visits.is_partial, self._sizes[-1], self._sizes[0])
         keys = self._keys(step, size, visits.is_partial)
-        found, first, back = np.unique(
-            np.array(keys).reshape(-1, 4), axis=0, return_index=True, return_inverse=True
+        found, first, back, times = np.unique(
+            np.array(keys).reshape(-1, 4), axis=0, return_index=True, return_inverse=True, return_counts=True
         )
-        for stage, (key, at) in enumerate(zip(found.tolist(), first.tolist(), strict=True)):
-            counts = self._counts((key[0], key[1], key[2], key[3]), int(step[at]))
-            yield counts, np.flatnonzero(back.ravel() == stage)
+        batches = np.split(np.argsort(back.ravel(), kind="stable"), np.cumsum(times)[:-1])
+        for key, at, which in zip(found.tolist(), first.tolist(), batches, strict=True):
+            yield self._counts((key[0], key[1], key[2], key[3]), int(step[at])), which
 
     def _keys(self, step: Integers, size: Integers, is_partial: NDArray[np.bool_]) -> list[Key]:
         """Return what decides the counts at steps: leaked and global anchors, stage of the ratio, size."""
