@@ -74,6 +74,7 @@ def test_sums_agree(case: Case) -> None:
 def test_what_was_composed_leaves_nothing_but_what_the_table_forbids(case: Case) -> None:
     report = case.sampler().report(3)
     axes = {one.axis for one in deviations(report)}
+    assert report.expectation is not None
     starved = report.expectation.window is not None
     assert axes <= ({"repeats", "coverage"} if report.expectation.short else set()) | (
         {"focus"} if starved else set()
@@ -91,6 +92,7 @@ def test_scarce_windows_hold_what_was_worked_out(leak: float, window: float) -> 
     )
     report = sampler.report(100)
     expected = report.expectation
+    assert expected is not None
     assert expected.window is not None
     assert report.focal_held is not None
     assert expected.window.held < expected.window.asked - 0.02  # else there is nothing to work out

@@ -44,6 +44,15 @@ def test_a_window_is_finite_hours(window: Any) -> None:
         Focus("hours", window_hours=window)
 
 
+@pytest.mark.parametrize("value", ["boxes", "", None, 1, ["box"]])
+@pytest.mark.parametrize(
+    ("name", "allowed"), [("kernel", "'box', 'gaussian'"), ("times", "'distinct', 'anchors'")]
+)
+def test_kernels_and_focal_times_are_of_those_there_are(name: str, allowed: str, value: Any) -> None:
+    with pytest.raises(InvalidInputError, match=rf"Focus\.{name}=.* is none of {allowed}\."):
+        Focus("hours", **{name: value})
+
+
 RATIOS = [
     ({"a": -1.0}, r"\['a'\]=-1\.0 is not a finite number >= 0"),
     ({"a": NAN}, "is not a finite number"),
