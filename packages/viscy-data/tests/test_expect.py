@@ -102,6 +102,20 @@ def test_scarce_windows_hold_what_was_worked_out(leak: float, window: float) -> 
     np.testing.assert_allclose(drawn, expected.by_time.sum(axis=(0, 1)), rtol=0.1, atol=0.5)
 
 
+def test_focal_times_by_anchors_are_expected_by_anchors() -> None:
+    table = pd.DataFrame({"hours_post_infection": np.repeat([0.0, 1.0, 2.0], [400, 100, 20])})
+    focus = Focus("hours_post_infection", window_hours=0.0, global_fraction=0.0)
+    for times, shares in (("distinct", [1 / 3, 1 / 3, 1 / 3]), ("anchors", [10 / 13, 5 / 26, 1 / 26])):
+        plan = BatchPlan(4, focus=replace(focus, times=times))
+        report = FlexibleBatchSampler.from_plan(table, plan).report(40)
+        assert report.expectation is not None
+        assert report.expectation.by_time is not None
+        expected, drawn = report.expectation.by_time[0, 0], report.by_time[0, 0]
+        np.testing.assert_allclose(expected[expected > 0] / 520, shares)
+        chance = 5 * np.sqrt(0.25 / report.batches)
+        np.testing.assert_allclose(drawn / drawn.sum(), expected / 520, atol=chance)
+
+
 def test_held_inside_is_what_a_side_can_give() -> None:
     for size in range(1, 7):
         for window in range(size + 1):
