@@ -17,6 +17,7 @@ from viscy_data.composition import Balance, BatchPlan, Focus, Grouping
 from viscy_data.composition.deviations import deviations
 from viscy_data.composition.expect import Expectation
 from viscy_data.composition.falls import fallen_inside, held_inside
+from viscy_data.composition.plan import FocalTimes
 from viscy_data.errors import InvalidInputError
 from viscy_data.expectation import expect
 from viscy_data.sampler import FlexibleBatchSampler
@@ -105,7 +106,8 @@ def test_scarce_windows_hold_what_was_worked_out(leak: float, window: float) -> 
 def test_focal_times_by_anchors_are_expected_by_anchors() -> None:
     table = pd.DataFrame({"hours_post_infection": np.repeat([0.0, 1.0, 2.0], [400, 100, 20])})
     focus = Focus("hours_post_infection", window_hours=0.0, global_fraction=0.0)
-    for times, shares in (("distinct", [1 / 3, 1 / 3, 1 / 3]), ("anchors", [10 / 13, 5 / 26, 1 / 26])):
+    asked: dict[FocalTimes, list[float]] = {"distinct": [1 / 3] * 3, "anchors": [10 / 13, 5 / 26, 1 / 26]}
+    for times, shares in asked.items():
         plan = BatchPlan(4, focus=replace(focus, times=times))
         report = FlexibleBatchSampler.from_plan(table, plan).report(40)
         assert report.expectation is not None
