@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from itertools import permutations
 from math import sqrt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,10 +17,12 @@ from viscy_data.composition import Balance, BatchPlan, Focus, Grouping
 from viscy_data.composition.deviations import deviations
 from viscy_data.composition.expect import Expectation
 from viscy_data.composition.falls import fallen_inside, held_inside
-from viscy_data.composition.plan import FocalTimes
 from viscy_data.errors import InvalidInputError
 from viscy_data.expectation import expect
 from viscy_data.sampler import FlexibleBatchSampler
+
+if TYPE_CHECKING:
+    from viscy_data.composition.plan import FocalTimes
 
 BATCHES = 250
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from moving_cases import Moving, moving
 from sampling_cases import Case, cases, make_table, quiet_sampler_of
-from test_stages import Moving, moving
 
 from viscy_data.composition import Balance, BatchPlan, Distinct, Focus, Grouping, Schedule
 from viscy_data.composition.deviations import deviations
