@@ -105,7 +105,7 @@ def test_focal_times_are_drawn_anew_by_seed_epoch_and_number() -> None:
     layout = layout_of(table, plan, AXES)
     number, group = np.arange(60), np.zeros(60, dtype=np.int64)
     found = {
-        tuple(BatchComposer(plan, layout, seed=seed, drop_last=True).focal_times(epoch, number, group))
+        tuple(BatchComposer(plan, layout, seed=seed, drop_last=True).clock.times(epoch, number, group))
         for seed in range(3)
         for epoch in range(3)
     }

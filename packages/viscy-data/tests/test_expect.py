@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from itertools import permutations
 from math import sqrt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,9 @@ from viscy_data.composition.falls import fallen_inside, held_inside
 from viscy_data.errors import InvalidInputError
 from viscy_data.expectation import expect
 from viscy_data.sampler import FlexibleBatchSampler
+
+if TYPE_CHECKING:
+    from viscy_data.composition.plan import FocalTimes
 
 BATCHES = 250
 
@@ -74,6 +77,7 @@ def test_sums_agree(case: Case) -> None:
 def test_what_was_composed_leaves_nothing_but_what_the_table_forbids(case: Case) -> None:
     report = case.sampler().report(3)
     axes = {one.axis for one in deviations(report)}
+    assert report.expectation is not None
     starved = report.expectation.window is not None
     assert axes <= ({"repeats", "coverage"} if report.expectation.short else set()) | (
         {"focus"} if starved else set()
@@ -91,6 +95,7 @@ def test_scarce_windows_hold_what_was_worked_out(leak: float, window: float) -> 
     )
     report = sampler.report(100)
     expected = report.expectation
+    assert expected is not None
     assert expected.window is not None
     assert report.focal_held is not None
     assert expected.window.held < expected.window.asked - 0.02  # else there is nothing to work out
@@ -98,6 +103,21 @@ def test_scarce_windows_hold_what_was_worked_out(leak: float, window: float) -> 
     assert expected.by_time is not None
     drawn = report.by_time.sum(axis=(0, 1)) / report.epochs
     np.testing.assert_allclose(drawn, expected.by_time.sum(axis=(0, 1)), rtol=0.1, atol=0.5)
+
+
+def test_focal_times_by_anchors_are_expected_by_anchors() -> None:
+    table = pd.DataFrame({"hours_post_infection": np.repeat([0.0, 1.0, 2.0], [400, 100, 20])})
+    focus = Focus("hours_post_infection", window_hours=0.0, global_fraction=0.0)
+    asked: dict[FocalTimes, list[float]] = {"distinct": [1 / 3] * 3, "anchors": [10 / 13, 5 / 26, 1 / 26]}
+    for times, shares in asked.items():
+        plan = BatchPlan(4, focus=replace(focus, times=times))
+        report = FlexibleBatchSampler.from_plan(table, plan).report(40)
+        assert report.expectation is not None
+        assert report.expectation.by_time is not None
+        expected, drawn = report.expectation.by_time[0, 0], report.by_time[0, 0]
+        np.testing.assert_allclose(expected[expected > 0] / 520, shares)
+        chance = 5 * np.sqrt(0.25 / report.batches)
+        np.testing.assert_allclose(drawn / drawn.sum(), expected / 520, atol=chance)
 
 
 def test_held_inside_is_what_a_side_can_give() -> None:

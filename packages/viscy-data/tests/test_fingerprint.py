@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from sampling_cases import make_table, quiet_sampler
 
-from viscy_data.composition import Balance, BatchPlan, Focus, Grouping
+from viscy_data.composition import Balance, BatchPlan, Focus, Grouping, Schedule
 from viscy_data.composition.fingerprint import plan_text
 
 AXES: dict[str, Any] = {"temporal_enrichment": True, "batch_size": 4}
@@ -58,11 +58,19 @@ def test_a_plan_is_told_apart_by_every_field() -> None:
         BatchPlan(4, grouping=Grouping("a", leak=0.1)),
         BatchPlan(4, grouping=Grouping("a", weights={"x": 1, "y": 2})),
         BatchPlan(4, grouping=Grouping("a", weights={"x": 1, "y": 3})),
+        BatchPlan(4, grouping=Grouping("a", weights={"a": {"x": 1, "y": 3}})),
         BatchPlan(4, balance=Balance("a")),
         BatchPlan(4, balance=Balance("a", ratio={"x": 0.5})),
         BatchPlan(4, focus=Focus("a")),
         BatchPlan(4, focus=Focus("a", window_hours=3)),
         BatchPlan(4, focus=Focus("a", global_fraction=0.4)),
+        BatchPlan(4, focus=Focus("a", global_fraction=Schedule({0: 0.3, 1: 0.4}))),
+        BatchPlan(4, focus=Focus("a", global_fraction=Schedule({0: 0.3, 1: 0.5}))),
+        BatchPlan(4, focus=Focus("a", global_fraction=Schedule({0: 0.3, 1: 0.5}, unit="batches"))),
+        BatchPlan(4, focus=Focus("a", global_fraction=Schedule({0: 0.3, 1: 0.5}, shape="cosine"))),
+        BatchPlan(4, balance=Balance("a", ratio=Schedule({0: {"x": 1, "y": 1}, 1: {"x": 1, "y": 2}}))),
+        BatchPlan(4, focus=Focus("a", times="anchors")),
+        BatchPlan(4, focus=Focus("a", kernel="gaussian")),
     ]
     texts = [plan_text(plan) for plan in plans]
     assert len(set(texts)) == len(texts)
@@ -79,3 +87,7 @@ def test_equal_plans_have_equal_texts(number: Any) -> None:
         focus=Focus("t", window_hours=number),
     )
     assert plan_text(one) == plan_text(other)
+    moving = [
+        plan_text(BatchPlan(4, focus=Focus("t", window_hours=Schedule({0: value})))) for value in (2, number)
+    ]
+    assert moving[0] == moving[1]

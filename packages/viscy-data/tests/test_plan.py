@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from sampling_cases import quiet_sampler_of
 
-from viscy_data.composition import Balance, BatchPlan, Focus, Grouping
+from viscy_data.composition import Balance, BatchPlan, Distinct, Focus, Grouping, Schedule
 from viscy_data.errors import InvalidInputError
 
 NAN, INFINITE = float("nan"), float("inf")
@@ -42,6 +42,15 @@ def test_a_global_fraction_is_a_fraction(fraction: Any) -> None:
 def test_a_window_is_finite_hours(window: Any) -> None:
     with pytest.raises(InvalidInputError, match=r"Focus\.window_hours=.* is not a"):
         Focus("hours", window_hours=window)
+
+
+@pytest.mark.parametrize("value", ["boxes", "", None, 1, ["box"]])
+@pytest.mark.parametrize(
+    ("name", "allowed"), [("kernel", "'box', 'gaussian'"), ("times", "'distinct', 'anchors'")]
+)
+def test_kernels_and_focal_times_are_of_those_there_are(name: str, allowed: str, value: Any) -> None:
+    with pytest.raises(InvalidInputError, match=rf"Focus\.{name}=.* is none of {allowed}\."):
+        Focus("hours", **{name: value})
 
 
 RATIOS = [
@@ -84,6 +93,47 @@ def test_the_clock_is_one_column() -> None:
 def test_axes_are_of_their_kinds(name: str, value: Any) -> None:
     with pytest.raises(InvalidInputError, match=rf"BatchPlan\.{name}=.* is neither None nor a"):
         BatchPlan(8, **{name: value})
+
+
+MOVING = Grouping("experiment", leak=Schedule({0: 0.0, 5: 0.3}))
+BELL = Focus("hours", kernel="gaussian")
+NARROWING = Focus("hours", window_hours=Schedule({0: 8.0, 5: 2.0}))
+UNFIT: list[tuple[dict[str, Any], str]] = [
+    ({"grouping": MOVING, "span": 2}, r"Grouping\.leak follows a Schedule and BatchPlan\.span=2.*set span=1"),
+    (
+        {"balance": Balance("kind", ratio=Schedule({0: {"x": 1}})), "span": 3},
+        r"Balance\.ratio follows a Schedule and BatchPlan\.span=3",
+    ),
+    (
+        {"focus": Focus("hours", global_fraction=Schedule({0: 0.5})), "span": 2},
+        r"Focus\.global_fraction follows a Schedule and BatchPlan\.span=2",
+    ),
+    (
+        {"grouping": MOVING, "distinct": Distinct("lineage", strict=True)},
+        r"Distinct\.strict=True and a Schedule in Grouping\.leak.*strict=False",
+    ),
+    (
+        {"focus": NARROWING, "distinct": Distinct("lineage", strict=True)},
+        r"Distinct\.strict=True and a Schedule in Focus\.window_hours",
+    ),
+    ({"focus": BELL, "span": 2}, r"kernel='gaussian' and BatchPlan\.span=2: .*Use kernel='box'"),
+    ({"focus": BELL, "distinct": Distinct("lineage")}, r"kernel='gaussian' and BatchPlan\.distinct"),
+]
+
+
+@pytest.mark.parametrize(("axes", "match"), UNFIT)
+def test_what_does_not_go_together_is_refused(axes: dict[str, Any], match: str) -> None:
+    with pytest.raises(InvalidInputError, match=match):
+        BatchPlan(8, **axes)
+
+
+def test_what_goes_together_is_not_refused() -> None:
+    apart = Distinct("lineage")
+    assert BatchPlan(8, focus=NARROWING, span=2, distinct=apart).moving_quotas == ()
+    assert BatchPlan(8, grouping=MOVING, distinct=apart).scheduled == ("Grouping.leak",)
+    assert BatchPlan(8, focus=Focus("hours", kernel="gaussian", global_fraction=1.0), span=2).window is None
+    with pytest.raises(InvalidInputError, match=r"Focus\.window_hours follows a Schedule; ask"):
+        _ = BatchPlan(8, focus=NARROWING).reach
 
 
 def test_columns_are_named_once_and_only_by_axes_that_are_on() -> None:

@@ -64,7 +64,7 @@ def test_the_four_parts_have_their_sizes_and_shares(outside: float) -> None:
             batch = sampler.batch(number, epoch=epoch)
             group = reference.check_batch(batch)
             visits = composer.schedule.visits(epoch, np.array([number]))
-            focal = composer.focal_times(epoch, visits.step, visits.group).item()
+            focal = composer.clock.times(epoch, visits.step, visits.group).item()
             assert (np.abs(hours[batch] - focal) > asked.window).sum() == reference.outside_count(24)
             for row in batch:
                 part = "own" if reference.group_of[row] == group else "leaked"

@@ -38,6 +38,7 @@ PUBLIC = [
     "Pairing",
     "Positives",
     "Reading",
+    "Schedule",
     "StoreError",
     "StoreReader",
     "TauRange",

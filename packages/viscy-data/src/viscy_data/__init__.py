@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from viscy_data.composition.gauge import BatchGauge, BatchMeasure
     from viscy_data.composition.plan import Balance, BatchPlan, Distinct, Focus, Grouping
     from viscy_data.composition.report import CompositionReport
+    from viscy_data.composition.schedule import Schedule
     from viscy_data.convert import convert_movies
     from viscy_data.dataset import AnchorDataset, Pairing, Reading
     from viscy_data.errors import (
@@ -76,6 +77,7 @@ __all__ = [
     "Pairing",
     "Positives",
     "Reading",
+    "Schedule",
     "StoreError",
     "StoreReader",
     "TauRange",
@@ -130,6 +132,7 @@ _HOMES = {
         "Grouping",
     ),
     "composition.report": ("CompositionReport",),
+    "composition.schedule": ("Schedule",),
     "convert": ("convert_movies",),
     "dataset": (
         "AnchorDataset",

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from viscy_data.composition.distinct import AnchorValues
 from viscy_data.composition.layout import AnchorLayout, Labels
-from viscy_data.composition.plan import BatchPlan, Distinct, check_columns
+from viscy_data.composition.plan import BatchPlan, Distinct
+from viscy_data.composition.plan_checks import check_columns
 from viscy_data.composition.value_classes import sort_by_values
 from viscy_data.errors import InvalidInputError, suggest
 

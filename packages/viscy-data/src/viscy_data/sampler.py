@@ -25,11 +25,8 @@ from viscy_data.composition.expect import Expectation, expect_composition
 from viscy_data.composition.fingerprint import plan_text, table_fingerprint
 from viscy_data.composition.gauge import BatchGauge
 from viscy_data.composition.marks import Marks
-from viscy_data.composition.plan import (
-    Balance,
-    BatchPlan,
-    Focus,
-    Grouping,
+from viscy_data.composition.plan import Balance, BatchPlan, Focus, Grouping
+from viscy_data.composition.plan_checks import (
     check_flag,
     check_fraction,
     check_integer,
@@ -282,6 +279,17 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         number = check_integer("number", number, 0)
         epoch = check_integer("epoch", self.epoch if epoch is None else epoch, 0)
         return self._batches(epoch, range(number, number + 1))[0]
+
+    def plan_at(self, number: int, *, epoch: int | None = None) -> BatchPlan:
+        """Return the plan of global batch ``number`` of ``epoch``, with a number for every schedule.
+
+        Batches that go together (``BatchPlan.span``) have the plan of their first one, those that round
+        an epoch up for many ranks that of its last one.
+        """
+        number = check_integer("number", number, 0)
+        epoch = check_integer("epoch", self.epoch if epoch is None else epoch, 0)
+        progress = self._composer.schedule.progress(epoch, np.array(number))
+        return self.plan.at(int(progress), self.batches_per_epoch)
 
     def report(
         self,

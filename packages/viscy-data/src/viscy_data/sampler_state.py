@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from viscy_data.composition.plan import check_integer
+from viscy_data.composition.plan_checks import check_integer
 from viscy_data.composition.shard import Shard
 from viscy_data.errors import InvalidInputError
 

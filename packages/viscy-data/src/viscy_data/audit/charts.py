@@ -107,7 +107,7 @@ def _time_panel(
     edges, held = report.times, report.by_time[g]
     if edges is None:
         return []
-    expected = report.expectation.by_time
+    expected = None if report.expectation is None else report.expectation.by_time
     asked = None if expected is None else expected[g] * report.epochs
     top = max(1.0, float(held.max()), 0.0 if asked is None else float(asked.max()))
     x0, y0, wide, tall = at[0] + 34, at[1] + size[1] - 22, size[0] - 44, size[1] - 44

@@ -95,7 +95,7 @@ def _facts(audits: Sequence[Audited]) -> list[tuple[str, str]]:
         ("anchors", f"{report.anchors:,}"),
         ("groups", str(sum(one is not None for one in report.groups) or "-")),
         ("strata", str(strata or "-")),
-        ("batches per epoch", f"{report.expectation.batches_per_epoch:,}"),
+        ("batches per epoch", f"{report.batches // report.epochs:,}"),
         ("batch size", str(report.batch_size)),
     ]
     if report.lineages is not None:

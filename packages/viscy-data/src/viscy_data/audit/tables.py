@@ -57,16 +57,16 @@ def overall_grid(audits: Sequence[Audited]) -> Grid:
 
 def overall_rows(report: CompositionReport) -> dict[str, tuple[str, str]]:
     """Return {what: (asked, held)}; what is not asked stands as "-"."""
-    expected = report.expectation
     rows = {
-        "batches": (f"{expected.batches_per_epoch * report.epochs:,}", f"{report.batches:,}"),
+        "batches": (f"{report.batches_asked.sum():,.0f}", f"{report.batches:,}"),
         "anchors": (f"{report.batch_size}", f"{report.by_time.sum() / report.batches:.1f}"),
         "anchors from other groups": (f"{report.leak_asked:.2f}", f"{report.leak_held:.2f}"),
     }
-    if expected.window is not None:
-        asked = f"{expected.window.asked:.3f}"
-        if abs(expected.window.asked - expected.window.held) >= 5e-4:
-            asked += f" ({expected.window.held:.3f} possible)"
+    if report.focal_asked is not None:
+        asked = f"{report.focal_asked:.3f}"
+        window = None if report.expectation is None else report.expectation.window
+        if window is not None and abs(window.asked - window.held) >= 5e-4:
+            asked += f" ({window.held:.3f} possible)"
         rows["fraction inside the window"] = (asked, f"{report.focal_held:.3f}")
     rows["repeated anchors"] = ("0", f"{report.repeats / report.batches:.2f}")
     if report.lineages is not None:
@@ -129,8 +129,11 @@ def _headings(audited: Audited, several: bool) -> tuple[str, str]:
 
 
 def _visits_asked(report: CompositionReport) -> str:
-    held = report.expectation.sizes > 0
-    least, most = report.expectation.visits_least[held].min(), report.expectation.visits_most[held].max()
+    expected = report.expectation
+    if expected is None:
+        return "-"
+    held = expected.sizes > 0
+    least, most = expected.visits_least[held].min(), expected.visits_most[held].max()
     return f"{least * report.epochs:.2f} to {most * report.epochs:.2f}"
 
 

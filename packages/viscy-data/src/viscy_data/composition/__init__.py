@@ -9,6 +9,7 @@ from viscy_data.composition.draw import BatchComposer
 from viscy_data.composition.layout import AnchorLayout, Labels
 from viscy_data.composition.plan import Balance, BatchPlan, Distinct, Focus, Grouping
 from viscy_data.composition.report import CompositionReport, report_composition
+from viscy_data.composition.schedule import Schedule
 from viscy_data.composition.shard import Shard
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Grouping",
     "IndexBatch",
     "Labels",
+    "Schedule",
     "Shard",
     "report_composition",
 ]

@@ -59,7 +59,7 @@ def _groups(report: CompositionReport) -> Iterator[Deviation]:
     """Check that an epoch holds the floor or the ceiling of each share, and k epochs 1 + log2(k)."""
     allowed = 1 + log2(report.epochs)
     for g, name in enumerate(report.groups):
-        exact = report.expectation.batches[g]
+        exact = report.batches_asked[g] / report.epochs
         least, most = floor(exact + _SLACK), ceil(exact - _SLACK)
         if report.batches_least[g] < least or report.batches_most[g] > most:
             held = range_text(report.batches_least[g], report.batches_most[g])
@@ -72,7 +72,7 @@ def _groups(report: CompositionReport) -> Iterator[Deviation]:
 def _strata(report: CompositionReport) -> Iterator[Deviation]:
     for g, s in np.argwhere(report.stratum_off > 0).tolist():
         where = name_text(report.groups[g], report.strata[s])
-        asked = f"the floor or ceiling of {report.expectation.stratum_means[g, s]:.2f} anchors in each batch"
+        asked = f"the floor or ceiling of {report.stratum_asked[g, s]:.2f} anchors in each batch"
         yield Deviation("balance", where, asked, f"another number in {report.stratum_off[g, s]} batches")
 
 
@@ -93,7 +93,7 @@ def _focus(report: CompositionReport) -> Iterator[Deviation]:
 
 def _why(report: CompositionReport) -> str:
     """Say what the table allows, and where windows are too small."""
-    window = report.expectation.window
+    window = None if report.expectation is None else report.expectation.window
     if window is None:
         return ""
     if not window.scarce.any():
@@ -109,20 +109,20 @@ def _why(report: CompositionReport) -> str:
 def _repeats(report: CompositionReport) -> Iterator[Deviation]:
     if report.repeats:
         held = f"{report.repeats / report.batches:.2f} per batch"
-        names = [f"{one.name}: {one.size} anchors, {one.most} asked" for one in report.expectation.short[:4]]
+        short = () if report.expectation is None else report.expectation.short[:4]
+        names = [f"{one.name}: {one.size} anchors, {one.most} asked" for one in short]
         more = f" ({'; '.join(names)})" if names else ""
         yield Deviation("repeats", "", "no anchor twice in a batch", held + more)
 
 
 def _coverage(report: CompositionReport) -> Iterator[Deviation]:
-    """Check that, without a window, visits in a cell differ by one, and by one for each leak to it."""
-    if report.expectation.window is not None:
+    """Check that visits in a cell differ by no more than passes through it do."""
+    if report.apart is None:
         return
-    leaks = int((report.batches_held > 0).sum()) if report.leak_asked else 0
-    for g, s in np.argwhere(report.visits_most - report.visits_least > 1 + leaks).tolist():
+    for g, s in np.argwhere(report.visits_most - report.visits_least > report.apart).tolist():
         where = name_text(report.groups[g], report.strata[s])
         held = f"{report.visits_least[g, s]} to {report.visits_most[g, s]}"
-        yield Deviation("coverage", where, f"visits of anchors that differ by at most {1 + leaks}", held)
+        yield Deviation("coverage", where, f"visits of anchors that differ by at most {report.apart}", held)
 
 
 def range_text(least: int, most: int) -> str:

@@ -17,6 +17,8 @@ from viscy_data.composition.distinct import AnchorValues, Origins, make_distinct
 from viscy_data.composition.epochs import EpochSchedule, Visits
 from viscy_data.composition.feasibility import Feasibility
 from viscy_data.composition.focal import FocalDraws
+from viscy_data.composition.focal_clock import FocalClock
+from viscy_data.composition.kernel import GaussianDraws
 from viscy_data.composition.layout import AnchorLayout
 from viscy_data.composition.parts import PartCounts
 from viscy_data.composition.plan import BatchPlan
@@ -24,6 +26,7 @@ from viscy_data.composition.pools import CellPools
 from viscy_data.composition.purpose import Purpose
 from viscy_data.composition.requests import Requests
 from viscy_data.composition.shares import PLAN_NAMES, TableShares
+from viscy_data.composition.stages import Stages, envelope
 from viscy_data.errors import InvalidInputError
 
 Integers = NDArray[np.int64]
@@ -66,14 +69,18 @@ class BatchComposer:
                 f"{names['batch_size']}={plan.batch_size} is more than the table's {len(layout)} anchors, so "
                 "that drop_last=True leaves no batch; lower it or set drop_last=False."
             )
-        self.shares = TableShares.of(plan, layout, names)
+        steady = envelope(plan)
+        self.shares = TableShares.of(steady, layout, names)
         size = min(plan.batch_size, len(layout))  # a smaller table is one batch
         full, remainder = divmod(len(layout), size)
         self.sizes = [size] if drop_last or not remainder else [size, remainder]
-        self.parts = PartCounts(plan, self.sizes, self.shares)
+        self.parts = PartCounts(steady, self.sizes, self.shares)
         self.schedule = EpochSchedule(self.shares.groups, full, len(self.sizes) - 1, seed, plan.span)
-        self._pools = CellPools(plan, layout, self.parts, self.schedule, seed)
-        self._feasible = Feasibility(plan, layout, self.shares, self.parts, self.schedule)
+        self.clock = FocalClock(plan, layout, self.schedule, seed)
+        laid_out = (plan, layout, self.parts, self.shares, self.schedule, names)
+        self.stages = Stages(*laid_out) if plan.moving_quotas else None
+        self._pools = CellPools(plan, layout, self.parts, self.schedule, seed, self.stages)
+        self._feasible = Feasibility(steady, layout, self.shares, self.parts, self.schedule)
         self._feasible.warn_rounded_away(names)
         self._feasible.warn_small_cells(self._pools.size, self._pools.visit)
         if plan.distinct is not None and plan.distinct.strict:
@@ -106,11 +113,17 @@ class BatchComposer:
 
     def _drawn(self, epoch: int, number: Integers) -> tuple[Integers, Integers]:
         visits = self.schedule.visits(epoch, number)
-        counts = self.parts.taken(visits)
+        counts = self._taken(epoch, number, visits)
         sizes = counts.sum(axis=(1, 2))
         if self.plan.window is None:
             return self._pools.draw(epoch, visits, counts, np.arange(counts.shape[1])), sizes
         return self._draw_focal(epoch, number, visits, counts), sizes
+
+    def _taken(self, epoch: int, number: Integers, visits: Visits) -> Integers:
+        """Return (batches, leaves, strata) what batches take."""
+        if self.stages is None:
+            return self.parts.taken(visits)
+        return self.stages.taken(epoch, number, visits)
 
     def _made_distinct(
         self, values: AnchorValues, epoch: int, number: Integers, sizes: Integers, place: Integers
@@ -130,20 +143,22 @@ class BatchComposer:
             start, end = self.layout.start[cell], self.layout.start[cell + 1]
             if self.plan.window is None:
                 return Origins(key, start, end, start, end)
-            time = self.focal_times(epoch, visits.step[mine], visits.group[mine])
-            reach = self.plan.reach
-            return Origins(key, start, end, *self.layout.window(cell, time - reach, time + reach))
+            time = self.clock.times(epoch, visits.step[mine], visits.group[mine])
+            reach = self.clock.reach(epoch, number[mine])
+            return Origins(key, start, end, *self.clock.window(cell, time, reach))
 
         return make_distinct(values, step[batch], place, origins)
 
     def _draw_focal(self, epoch: int, number: Integers, visits: Visits, counts: Integers) -> Integers:
         groups = len(self.layout.groups.values)
         strata = counts.shape[2]
-        begin, end = (self.parts.drawn(edge) for edge in self.schedule.step_of(visits))
-        before = self.parts.drawn(visits) - begin
+        before, total = np.zeros_like(counts), counts
+        if self.plan.span > 1:
+            begin, end = (self.parts.drawn(edge) for edge in self.schedule.step_of(visits))
+            before, total = self.parts.drawn(visits) - begin, end - begin
         batch = np.repeat(np.arange(number.size), strata)
         cell = (np.arange(strata) * groups + visits.group[:, None]).ravel()
-        sides = (part[:, :2].transpose(1, 0, 2).reshape(2, -1) for part in (counts, before, end - begin))
+        sides = (part[:, :2].transpose(1, 0, 2).reshape(2, -1) for part in (counts, before, total))
         own = Requests(batch, cell, *sides)
         wanted = own if counts.shape[1] == 2 else own.merged(self._leaked_requests(epoch, number))
         wanted = wanted[np.flatnonzero(wanted.count.any(axis=0))]
@@ -152,9 +167,8 @@ class BatchComposer:
     def _places_around(self, epoch: int, number: Integers, visits: Visits, wanted: Requests) -> Integers:
         """Draw around the focal times of batches; steps that take more than a cell draw by batch."""
         batch, cell = wanted.batch, wanted.cell
-        time = self.focal_times(epoch, visits.step, visits.group)
-        reach = self.plan.reach
-        low, high = self.layout.window(cell, time[batch] - reach, time[batch] + reach)
+        time = self.clock.times(epoch, visits.step, visits.group)[batch]
+        reach = self.clock.reach(epoch, number)[batch]
         start, end = self.layout.start[cell], self.layout.start[cell + 1]
         split = wanted.total.sum(axis=0) > end - start
         total = np.where(split, wanted.count, wanted.total)
@@ -162,6 +176,9 @@ class BatchComposer:
         # a step's number, or a batch's from the other end of the integers
         turn = np.where(split, ~number[batch], visits.step[batch])
         keys = [keyed.words(side, self.seed, epoch, turn, cell) for side in (Purpose.INSIDE, Purpose.OUTSIDE)]
+        if self.plan.window is not None and self.plan.window.kernel == "gaussian":
+            return GaussianDraws(self.layout, cell, time, np.abs(reach), *wanted.count, *keys).places()
+        low, high = self.clock.window(cell, time, reach)
         sides = (total[0], total[1], before, wanted.count, keys[0], keys[1])
         return FocalDraws(start, end, low, high, *sides).places()
 
@@ -172,7 +189,7 @@ class BatchComposer:
         """
         members = number if self.plan.span == 1 else self.schedule.members(number)
         visits = self.schedule.visits(epoch, members)
-        found = self._leaked_cells(epoch, visits, self.parts.taken(visits)[:, 2:])
+        found = self._leaked_cells(epoch, visits, self._taken(epoch, members, visits)[:, 2:])
         if self.plan.span == 1:
             return found
         return found.in_steps(visits.step[found.batch]).of_batches(np.searchsorted(members, number))
@@ -189,11 +206,6 @@ class BatchComposer:
         inside = np.bincount(back, weights=is_inside, minlength=pair.size).astype(np.int64)
         count = np.stack([inside, np.bincount(back, minlength=pair.size) - inside])
         return Requests(pair // cells, pair % cells, count, np.zeros_like(count), count)
-
-    def focal_times(self, epoch: int, step: Integers, group: Integers) -> NDArray[np.float64]:
-        """Return the focal time of each step: even over the distinct times of its group."""
-        bits = keyed.words(self.seed, Purpose.FOCAL_TIME, epoch, step)
-        return self.layout.focal_times(group, lambda count: keyed.below(bits, count))
 
     def cell_name(self, cell: int) -> str:
         """Return a cell's group and stratum for people."""

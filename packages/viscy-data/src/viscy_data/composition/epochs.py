@@ -104,6 +104,15 @@ class EpochSchedule:
         step += cycle * (self._steps + len(self._mixture.base) - 1)
         return Visits(group, full, partial, place >= self.full, rank, cycle, step, whole, short, is_short)
 
+    def progress(self, epoch: int, number: Integers) -> Integers:
+        """Return how many global batches came before each batch's step, since the beginning of training.
+
+        It is what schedules are asked with. Batches beyond the end of an epoch count as its last one.
+        """
+        place = np.minimum(number, self.batches - 1)
+        progress: Integers = epoch * self.batches + place - place % self.span
+        return progress
+
     def before(self, epoch: Integers, group: Integers) -> tuple[Integers, Integers]:
         """Return the steps of either length, whole and short, that groups had before epochs."""
         found = self._mixture.before(epoch)[np.arange(group.size), :, group]

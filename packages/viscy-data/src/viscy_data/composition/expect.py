@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from viscy_data.composition.bounds import ShortCell, short_cells
 from viscy_data.composition.draw import BatchComposer
 from viscy_data.composition.parts import PartSizes
+from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.windows import FocalFlow, focal_flow
+from viscy_data.errors import InvalidInputError
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -99,11 +101,35 @@ class Expectation:
         return plain(self)  # type: ignore[no-any-return]  # a dataclass becomes a dict
 
 
+def why_open(plan: BatchPlan) -> str:
+    """Return why a plan has no closed form, and what to do; an empty text where it has one."""
+    compose = "compose some epochs with FlexibleBatchSampler.report instead"
+    if plan.scheduled:
+        return (
+            f"{' and '.join(plan.scheduled)} follows a Schedule, so that epochs differ: ask for the plan at "
+            f"one time, as FlexibleBatchSampler.plan_at(number, epoch=...) gives it, or {compose}."
+        )
+    if plan.window is not None and plan.window.kernel != "box":
+        return f"Focus.kernel={plan.window.kernel!r} has no closed form; {compose}."
+    if plan.window is not None and plan.span > 1:
+        return f"Focal windows shared by BatchPlan.span={plan.span} batches have no closed form; {compose}."
+    return ""
+
+
 def expect_composition(composer: BatchComposer) -> Expectation:
-    """Work out what the composer's batches will hold; nothing is drawn."""
+    """Work out what the composer's batches will hold; nothing is drawn.
+
+    Raises
+    ------
+    InvalidInputError
+        The plan has no closed form: a number of it follows a schedule, its window is a Gaussian, or
+        the batches of a step share a window.
+    """
+    if reason := why_open(composer.plan):
+        raise InvalidInputError(f"Nothing can be expected of this plan before it is composed. {reason}")
     layout, shares = composer.layout, composer.shares
     batches = np.array([float(share * composer.batches) for share in shares.groups])
-    means = _stratum_means(composer)
+    means = stratum_means(composer)
     flow = None if composer.plan.window is None else focal_flow(composer)
     visits = _visits(composer)
     least, most = _visit_range(composer, flow, visits)
@@ -132,6 +158,12 @@ def mean_count(composer: BatchComposer, count: Callable[[PartSizes], int]) -> fl
     """Return the mean of a count over an epoch's batches, the last of which may be smaller."""
     total = sum(n * count(part) for n, part in _sizes(composer))
     return total / composer.batches
+
+
+def focal_share(composer: BatchComposer) -> float:
+    """Return the mean fraction of a batch that is asked to lie inside the window."""
+    drawn = mean_count(composer, lambda part: sum(part.halves))
+    return mean_count(composer, lambda part: part.own[0] + part.leaked[0]) / drawn
 
 
 def time_edges(composer: BatchComposer) -> Floats | None:
@@ -191,7 +223,8 @@ def _half_means(composer: BatchComposer) -> NDArray[np.object_]:
     return np.array(halves, dtype=object)
 
 
-def _stratum_means(composer: BatchComposer) -> Floats:
+def stratum_means(composer: BatchComposer) -> Floats:
+    """Return (groups, strata) mean anchors per batch of a group; of a plan whose quotas stay."""
     return _half_means(composer).sum(axis=0).astype(np.float64)
 
 
@@ -240,9 +273,8 @@ def _by_time(composer: BatchComposer, flow: FocalFlow | None) -> tuple[Floats | 
 
 def _window(composer: BatchComposer, flow: FocalFlow) -> WindowExpectation:
     drawn = mean_count(composer, lambda part: sum(part.halves))
-    asked = mean_count(composer, lambda part: part.own[0] + part.leaked[0])
     return WindowExpectation(
-        asked=asked / drawn,
+        asked=focal_share(composer),
         held=flow.inside / (drawn * composer.batches),
         least=flow.window_least.T,
         scarce=flow.scarce.T,

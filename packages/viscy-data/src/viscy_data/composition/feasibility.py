@@ -48,7 +48,7 @@ class Feasibility:
         outside = parts.own[1] + parts.leaked[1]
         asked = [("leak", plan.leak, sum(parts.leaked))]
         if plan.window is not None:
-            asked.append(("global_fraction", plan.window.global_fraction, outside))
+            asked.append(("global_fraction", plan.outside, outside))
         for name, fraction, count in asked:
             if fraction > 0 and count == 0:
                 _warn(f"{names[name]}={fraction} of a batch of {plan.batch_size} rounds to no anchor at all.")

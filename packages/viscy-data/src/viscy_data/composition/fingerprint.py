@@ -46,5 +46,9 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "__dataclass_fields__"):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):
-        return {str(key): float(number) for key, number in value.items()}
+        return {
+            str(key): _plain(part) if isinstance(part, dict) else float(part) for key, part in value.items()
+        }
+    if isinstance(value, (tuple, list)):
+        return [_plain(part) for part in value]
     return value.item() if isinstance(value, np.generic) else value

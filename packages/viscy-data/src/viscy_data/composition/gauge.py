@@ -6,6 +6,8 @@ asked for, or else the one that most anchors are of.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from viscy_data.composition.deviations import Deviation, name_text, range_text
 from viscy_data.composition.draw import BatchComposer
 from viscy_data.composition.marks import Marks, Sharing
 from viscy_data.composition.windows import focal_flow
+from viscy_data.errors import InvalidInputError
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -38,7 +41,8 @@ class BatchMeasure:
     spread_hours
         Standard deviation of the anchors' times; None without a clock.
     focal_share
-        Largest fraction of the batch inside the window of any focal time of its group; None without one.
+        Largest fraction of the batch inside the window of any focal time of its group; None without one,
+        and of a Gaussian.
     lineage_pairs
         Pairs of anchors of one lineage; None where the table does not say.
     deviations
@@ -66,17 +70,27 @@ class BatchGauge:
         The plan on its table; nothing is drawn from it.
     marks
         What is known of the anchors besides the columns of the plan, by row.
+
+    Raises
+    ------
+    InvalidInputError
+        A number of the plan follows a schedule: rows do not say which step they are of.
     """
 
     def __init__(self, composer: BatchComposer, marks: Marks) -> None:
+        if composer.plan.scheduled:
+            raise InvalidInputError(
+                f"{' and '.join(composer.plan.scheduled)} follows a Schedule, and rows do not say when they "
+                "were composed. Measure against the plan at one time: "
+                "FlexibleBatchSampler.from_plan(anchors, sampler.plan_at(number, epoch=...)).gauge()."
+            )
         self._composer, self._layout, self._marks = composer, composer.layout, marks
         self._place = np.empty(len(composer.layout), dtype=np.uint32)
         self._place[composer.layout.rows] = np.arange(len(composer.layout), dtype=np.uint32)
         self._bounds = bounds_of(composer)
         self._short = any(True for _ in short_cells(composer))
-        # a group with a window that is too small for its share is not held to it
         window = composer.plan.window
-        self._ample = None if window is None else ~focal_flow(composer).scarce.any(axis=0)
+        self._ample = None if window is None or window.kernel != "box" else _ample(composer)
 
     @property
     def strata(self) -> tuple[Any, ...]:
@@ -194,6 +208,19 @@ class BatchGauge:
         if found.focus.asked is not None and (found.focus.held or 0) < found.focus.asked:
             asked = f"{found.focus.asked} own anchors inside one window"
             yield Deviation("focus", where, asked, f"at most {found.focus.held}")
+
+
+def _ample(composer: BatchComposer) -> NDArray[np.bool_]:
+    """Return (groups,) which are held to their windows: those that every window has enough for.
+
+    Where values must be kept apart, a window may lack some, and none is held to it.
+    """
+    plan, flow = composer.plan, focal_flow(composer)
+    inside = composer.parts.parts[0].own[0]
+    shares = [own or (Fraction(0),) * flow.scarce.shape[0] for own in composer.shares.own]
+    most = np.array([[plan.span * ceil(inside * share) for share in own] for own in shares]).T
+    is_scarce = (plan.span > 1) & (flow.window_least < most)
+    return ~(flow.scarce > 0).any(axis=0) & ~is_scarce.any(axis=0) & (plan.distinct is None)
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,11 @@ class AnchorLayout:
         """(strata, groups) number of anchors in each cell."""
         return np.diff(self.start).reshape(len(self.strata.values), len(self.groups.values))
 
+    @property
+    def pool_size(self) -> Integers:
+        """(own | leaked, strata, groups) anchors of each cell, and of its stratum in all other groups."""
+        return np.stack([self.size, self.size.sum(axis=1, keepdims=True) - self.size])
+
     def __len__(self) -> int:
         return int(self.start[-1])
 
@@ -121,6 +126,23 @@ class AnchorLayout:
         first, last = self._need(self.group_start)[group : group + 2]
         times: NDArray[np.float64] = self._need(self.run_time)[self._need(self.group_run)[first:last]]
         return times
+
+    def anchor_times(self, group: Integers, pick: Callable[[Integers], Integers]) -> NDArray[np.float64]:
+        """Return the time of one anchor of each group; ``pick`` draws a number below each count given."""
+        cell = np.arange(len(self.strata.values))[:, None] * len(self.groups.values) + group
+        end = np.cumsum(self.start[cell + 1] - self.start[cell], axis=0)
+        number = pick(end[-1])
+        stratum = (end <= number).sum(axis=0)
+        last = np.take_along_axis(end, stratum[None], axis=0)[0]
+        return self.time_of(self.start[stratum * len(self.groups.values) + group + 1] - last + number)
+
+    def edges(self, cell: Integers, times: NDArray[np.float64]) -> Integers:
+        """Return (edges, n) first place of each cell with time >= each of ``times`` (edges, n)."""
+        cells = np.broadcast_to(cell, times.shape).ravel()
+        first, last = self._need(self.cell_run)[cells], self._need(self.cell_run)[cells + 1]
+        found = self._search(first, last, times.ravel(), False)
+        places: Integers = self._need(self.run_start)[found].astype(np.int64)
+        return places.reshape(times.shape)
 
     def window(self, cell: Integers, low: NDArray[np.float64], high: NDArray[np.float64]) -> Integers:
         """Return (2, n): the first place of each cell with time >= low, and with time > high."""

@@ -37,7 +37,7 @@ class PartSizes:
     def of(cls, size: int, plan: BatchPlan) -> "PartSizes":
         """Round the fractions of the plan for a batch of ``size``."""
         leaked = min(round(size * plan.leak), size - 1)
-        outside = size if plan.window is None else round(size * plan.window.global_fraction)
+        outside = size if plan.window is None else round(size * plan.outside)
         leaked_outside = round(Fraction(leaked * outside, size))
         own_outside = outside - leaked_outside
         return cls((size - leaked - own_outside, own_outside), (leaked - leaked_outside, leaked_outside))
@@ -79,7 +79,7 @@ class PartCounts:
                 for own, leaked in self._shares
             ]
         )
-        self._leaves_of_half = 1 if plan.window is None else 2
+        self.leaves_of_half = 1 if plan.window is None else 2
         self._mixtures = [
             [mixture_of(part, own, leaked, plan.window is not None) for part in self.parts]
             for own, leaked in number
@@ -105,6 +105,11 @@ class PartCounts:
         return found
 
     @property
+    def leaves(self) -> int:
+        """Parts that a batch has."""
+        return int(self._mixtures[0][0].base.shape[0])
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """(own | leaked, strata, groups) of pools."""
         return 2, self._mixtures[0][0].base.shape[1], len(self._shares)
@@ -117,7 +122,7 @@ class PartCounts:
         for mixtures, which in self._by_pattern(group):
             for mixture, turns in zip(mixtures, (full, partial), strict=False):
                 taken = mixture.before(turns[which])
-                halves = taken.reshape(which.size, -1, self._leaves_of_half, taken.shape[2]).sum(axis=2)
+                halves = taken.reshape(which.size, -1, self.leaves_of_half, taken.shape[2]).sum(axis=2)
                 found[which] += halves[np.arange(which.size), half[which], stratum[which]]
         return found
 

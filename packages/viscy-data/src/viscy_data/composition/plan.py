@@ -9,74 +9,33 @@ A plan knows no table. What can be wrong with a plan alone is refused here; what
 a plan and a table together is refused where the two meet.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from math import isfinite
-from numbers import Integral, Real
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Final, Literal, get_args
 
+from viscy_data.composition.plan_checks import (
+    Ratios,
+    Weights,
+    check_choice,
+    check_columns,
+    check_flag,
+    check_fraction,
+    check_integer,
+    check_leak,
+    check_ratios,
+    check_scheduled,
+    check_weights,
+    check_window,
+)
+from viscy_data.composition.schedule import Schedule
 from viscy_data.errors import InvalidInputError
 
+FocalTimes = Literal["distinct", "anchors"]
+Kernel = Literal["box", "gaussian"]
 By = str | Sequence[str]
-Ratios = Mapping[Any, float]
 
 CLOCK_TOLERANCE: Final = 1e-4
 """Hours by which an anchor may miss the focal window: clock columns may be float32."""
-
-
-def check_fraction(name: str, value: object, *, below_one: bool = False) -> float:
-    """Return ``value`` as a float in [0, 1], or in [0, 1) with ``below_one``."""
-    number = _number(name, value)
-    if not (0 <= number < 1 if below_one else 0 <= number <= 1):
-        allowed = "[0, 1)" if below_one else "[0, 1]"
-        raise InvalidInputError(f"{name}={value!r} is outside {allowed}; give a fraction of the batch.")
-    return number
-
-
-def check_window(name: str, value: object) -> float:
-    """Return ``value`` as a finite number of hours that is not negative."""
-    number = _number(name, value)
-    if not isfinite(number) or number < 0:
-        raise InvalidInputError(f"{name}={value!r} is not a finite number of hours >= 0.")
-    return number
-
-
-def check_ratios(name: str, value: object) -> Ratios | None:
-    """Return a copy of ``value``: finite numbers >= 0, not all of them zero."""
-    if value is None:
-        return None
-    if not isinstance(value, Mapping):
-        raise InvalidInputError(f"{name}={value!r} is not a mapping from a value of the column to a number.")
-    for key in value:
-        number = _number(f"{name}[{key!r}]", value[key])
-        if not isfinite(number) or number < 0:
-            raise InvalidInputError(f"{name}[{key!r}]={number!r} is not a finite number >= 0.")
-    if not any(value.values()):
-        raise InvalidInputError(f"{name}={dict(value)!r} is zero for every value; give at least one above 0.")
-    return {key: _plain_number(value[key]) for key in value}
-
-
-def check_integer(name: str, value: object, least: int) -> int:
-    """Return ``value`` as an int of at least ``least``; a bool is none."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
-        raise InvalidInputError(f"{name}={value!r} is not an integer >= {least}.")
-    return int(value)
-
-
-def check_flag(name: str, value: object) -> bool:
-    """Return ``value`` where it is True or False."""
-    if not isinstance(value, bool):
-        raise InvalidInputError(f"{name}={value!r} is neither True nor False.")
-    return value
-
-
-def check_columns(name: str, value: object) -> tuple[str, ...]:
-    """Return one or several column names as a tuple."""
-    columns = (value,) if isinstance(value, str) or not isinstance(value, Sequence) else tuple(value)
-    names = tuple(dict.fromkeys(column for column in columns if isinstance(column, str)))
-    if not names or len(names) < len(columns):
-        raise InvalidInputError(f"{name}={value!r} is not a column name or several different ones.")
-    return names
 
 
 @dataclass(frozen=True)
@@ -89,24 +48,33 @@ class Grouping:
         Column, or columns whose combinations that occur are the groups.
     weights
         Relative number of batches by group (a tuple of values where ``by`` has several columns);
-        None gives each group batches in proportion to its anchors.
+        None gives each group batches in proportion to its anchors. Or by level: a mapping from
+        columns of ``by`` to weights by value. The first column's values then share the batches in
+        proportion to its weights, each value's part goes on to the values of the second column that
+        occur with it, in proportion to that column's weights, and so on; a column that is not named
+        splits in proportion to anchors. Only groups that can be drawn, none of whose weights is 0,
+        count at any level.
     leak
-        Fraction of a batch that comes from other groups, in [0, 1).
+        Fraction of a batch that comes from other groups, in [0, 1). Or a `Schedule`.
 
     Examples
     --------
     >>> Grouping("experiment", leak=0.1).by
     ('experiment',)
+    >>> by_level = Grouping(["marker", "experiment"], weights={"marker": {"TOMM20": 1, "SEC61B": 1}})
+    >>> by_level.by
+    ('marker', 'experiment')
     """
 
     by: By
-    weights: Ratios | None = field(default=None, kw_only=True)
-    leak: float = field(default=0.0, kw_only=True)
+    weights: Weights | None = field(default=None, kw_only=True)
+    leak: float | Schedule = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
-        _set(self, "by", check_columns("Grouping.by", self.by))
-        _set(self, "weights", check_ratios("Grouping.weights", self.weights))
-        _set(self, "leak", check_fraction("Grouping.leak", self.leak, below_one=True))
+        by = check_columns("Grouping.by", self.by)
+        _set(self, "by", by)
+        _set(self, "weights", check_weights("Grouping.weights", self.weights, by))
+        _set(self, "leak", check_scheduled("Grouping.leak", self.leak, check_leak))
 
 
 @dataclass(frozen=True)
@@ -118,7 +86,8 @@ class Balance:
     by
         Column, or columns whose combinations that occur are the strata.
     ratio
-        Relative share by stratum; None gives all strata of a group the same. 0 leaves one out.
+        Relative share by stratum; None gives all strata of a group the same. 0 leaves one out. Or a
+        `Schedule` of shares.
 
     Examples
     --------
@@ -127,11 +96,11 @@ class Balance:
     """
 
     by: By
-    ratio: Ratios | None = field(default=None, kw_only=True)
+    ratio: Ratios | Schedule | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         _set(self, "by", check_columns("Balance.by", self.by))
-        _set(self, "ratio", check_ratios("Balance.ratio", self.ratio))
+        _set(self, "ratio", check_scheduled("Balance.ratio", self.ratio, check_ratios))
 
 
 @dataclass(frozen=True)
@@ -141,11 +110,20 @@ class Focus:
     Parameters
     ----------
     by
-        Column of the clock, in hours.
+        Column of the clock, in hours: after infection, since the last division, or any other number.
     window_hours
-        Half width of the focal window, in hours.
+        Half width of the focal window, in hours; of a Gaussian its standard deviation. Or a `Schedule`.
     global_fraction
-        Fraction of a batch that comes from outside the window; 1 means no window at all.
+        Fraction of a batch that comes from outside the window (with a Gaussian, from what it left of
+        each cell); 1 means no window at all. Or a `Schedule`.
+    times
+        How the focal time is drawn: "distinct", evenly over the distinct times of the batch's group,
+        or "anchors", each time in proportion to the group's anchors at that time.
+    kernel
+        "box": every anchor of the window alike. "gaussian": the focal anchors of a cell are drawn one
+        after the other without replacement, each with probability proportional to
+        exp(-(t - focal)**2 / (2 * window_hours**2)) among those left, cut at four standard deviations;
+        neither with `Distinct` nor with a ``span`` above 1.
 
     Examples
     --------
@@ -154,14 +132,19 @@ class Focus:
     """
 
     by: str
-    window_hours: float = field(default=2.0, kw_only=True)
-    global_fraction: float = field(default=0.3, kw_only=True)
+    window_hours: float | Schedule = field(default=2.0, kw_only=True)
+    global_fraction: float | Schedule = field(default=0.3, kw_only=True)
+    times: FocalTimes = field(default="distinct", kw_only=True)
+    kernel: Kernel = field(default="box", kw_only=True)
 
     def __post_init__(self) -> None:
         if not isinstance(self.by, str):
             raise InvalidInputError(f"Focus.by={self.by!r} is not a column name.")
-        _set(self, "window_hours", check_window("Focus.window_hours", self.window_hours))
-        _set(self, "global_fraction", check_fraction("Focus.global_fraction", self.global_fraction))
+        check_choice("Focus.times", self.times, get_args(FocalTimes))
+        check_choice("Focus.kernel", self.kernel, get_args(Kernel))
+        _set(self, "window_hours", check_scheduled("Focus.window_hours", self.window_hours, check_window))
+        fraction = check_scheduled("Focus.global_fraction", self.global_fraction, check_fraction)
+        _set(self, "global_fraction", fraction)
 
 
 @dataclass(frozen=True)
@@ -182,7 +165,8 @@ class Distinct:
     clock
         Column of the hours that `min_hours` counts.
     strict
-        Refuse a plan whose own (not leaked) anchors some cell or focal window cannot give.
+        Refuse a plan whose own (not leaked) anchors some cell or focal window cannot give; not with a
+        `Schedule` anywhere in the plan.
 
     Examples
     --------
@@ -227,11 +211,13 @@ class BatchPlan:
         Batches of a *step*: global batches ``span * j`` to ``span * j + span - 1`` share their group
         and focal time and have no anchor in common. For losses that gather negatives over ranks, or
         so that several batches of one group are accumulated; any number of ranks that divides it fits.
+        A window that follows a `Schedule` is the same for all batches of a step; leak, ratio and
+        global fraction are plain numbers where it is above 1.
 
     Raises
     ------
     InvalidInputError
-        A value outside what is allowed (a ValueError).
+        A value outside what is allowed, or two that do not go together (a ValueError).
 
     Examples
     --------
@@ -254,6 +240,43 @@ class BatchPlan:
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):
                 raise InvalidInputError(f"BatchPlan.{name}={value!r} is neither None nor a {kind.__name__}.")
+        self._refuse_unfit()
+
+    def _refuse_unfit(self) -> None:
+        quotas = " and ".join(self.moving_quotas)
+        if quotas and self.span > 1:
+            raise InvalidInputError(
+                f"{quotas} follows a Schedule and BatchPlan.span={self.span}: a step holds as much of "
+                "everything as its batches, which must then stay the same. Give plain numbers, or set span=1."
+            )
+        if self.distinct is not None and self.distinct.strict and self.scheduled:
+            raise InvalidInputError(
+                f"Distinct.strict=True and a Schedule in {' and '.join(self.scheduled)}: strictness counts "
+                "values for one plan, not for one that changes. Set strict=False, or give plain numbers."
+            )
+        if self.window is not None and self.window.kernel == "gaussian":
+            others = [f"BatchPlan.span={self.span}"] if self.span > 1 else []
+            others += ["BatchPlan.distinct"] if self.distinct is not None else []
+            if others:
+                raise InvalidInputError(
+                    f"Focus.kernel='gaussian' and {' and '.join(others)}: a Gaussian is drawn one batch at a "
+                    "time and without redraws. Use kernel='box', or leave the other out."
+                )
+
+    @property
+    def scheduled(self) -> tuple[str, ...]:
+        """The fields that follow a `Schedule`, such as "Focus.window_hours"."""
+        return tuple(
+            f"{type(axis).__name__}.{one.name}"
+            for axis in (self.grouping, self.balance, self.focus)
+            for one in (() if axis is None else fields(axis))
+            if isinstance(getattr(axis, one.name), Schedule)
+        )
+
+    @property
+    def moving_quotas(self) -> tuple[str, ...]:
+        """Those of them that decide how many anchors a batch holds of what: not the window's width."""
+        return tuple(name for name in self.scheduled if name != "Focus.window_hours")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -263,21 +286,60 @@ class BatchPlan:
         names += self.distinct.columns if self.distinct else ()
         return tuple(dict.fromkeys(names))
 
+    def at(self, step: int, batches: int) -> "BatchPlan":
+        """Return the plan as it is after so many batches (epoch * batches + number), without schedules.
+
+        Parameters
+        ----------
+        step
+            Global batches since the beginning; with ``span``, up to the first of those that go together.
+        batches
+            Batches of an epoch.
+        """
+        axes = {}
+        for name in ("grouping", "balance", "focus"):
+            axis = getattr(self, name)
+            moving = {
+                one.name: value.at(float(value.position(step, batches)))
+                for one in (() if axis is None else fields(axis))
+                if isinstance(value := getattr(axis, one.name), Schedule)
+            }
+            axes[name] = replace(axis, **moving) if moving else axis
+        return replace(self, **axes)
+
     @property
     def leak(self) -> float:
-        """Fraction of a batch that comes from other groups."""
-        return 0.0 if self.grouping is None else self.grouping.leak
+        """Fraction of a batch that comes from other groups, at the most."""
+        leak = 0.0 if self.grouping is None else self.grouping.leak
+        return max(leak.values) if isinstance(leak, Schedule) else leak
+
+    @property
+    def ratio(self) -> Ratios | None:
+        """Shares of strata; of a schedule those at its beginning."""
+        ratio = None if self.balance is None else self.balance.ratio
+        return ratio.values[0] if isinstance(ratio, Schedule) else ratio
+
+    @property
+    def outside(self) -> float:
+        """Fraction of a batch that comes from outside the window, at the least."""
+        outside = 1.0 if self.focus is None else self.focus.global_fraction
+        return min(outside.values) if isinstance(outside, Schedule) else outside
 
     @property
     def reach(self) -> float:
         """Hours from the focal time that still count as inside the window; 0 without one."""
-        return 0.0 if self.window is None else self.window.window_hours + CLOCK_TOLERANCE
+        hours = -CLOCK_TOLERANCE if self.window is None else self.window.window_hours
+        if isinstance(hours, Schedule):
+            raise InvalidInputError(
+                "Focus.window_hours follows a Schedule; ask for the window of the plan at one step (`at`)."
+            )
+        return hours + CLOCK_TOLERANCE
 
     @property
     def in_rounds(self) -> bool:
         """Whether cells are drawn so that no batch holds a value twice, without redraws."""
         alone = self.distinct is not None and self.distinct.min_hours is None
-        return alone and self.window is None and self.span == 1
+        return alone and self.window is None and self.span == 1 and not self.moving_quotas
 
     @property
     def window(self) -> Focus | None:
@@ -286,17 +348,6 @@ class BatchPlan:
 
 
 _AXES: Final = {"grouping": Grouping, "balance": Balance, "focus": Focus, "distinct": Distinct}
-
-
-def _number(name: str, value: object) -> float:
-    if not isinstance(value, Real) or isinstance(value, bool):
-        raise InvalidInputError(f"{name}={value!r} is not a number.")
-    return float(value)
-
-
-def _plain_number(value: Real) -> float:
-    """Return a number as an int or a float: NumPy's integers wrap in exact arithmetic."""
-    return int(value) if isinstance(value, Integral) else float(value)
 
 
 def _set(value: object, name: str, content: object) -> None:

@@ -20,6 +20,7 @@ from viscy_data.composition.parts import PartCounts
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.purpose import Purpose
 from viscy_data.composition.rounds import Rounds
+from viscy_data.composition.stages import Stages
 from viscy_data.composition.value_classes import ValueClasses
 
 Integers = NDArray[np.int64]
@@ -34,6 +35,8 @@ class CellPools:
         What batches hold, the table, how much batches take, and when groups are visited.
     seed
         First word of the keys.
+    stages
+        What draws where quotas change over training.
 
     Attributes
     ----------
@@ -42,9 +45,15 @@ class CellPools:
     """
 
     def __init__(
-        self, plan: BatchPlan, layout: AnchorLayout, parts: PartCounts, schedule: EpochSchedule, seed: int
+        self,
+        plan: BatchPlan,
+        layout: AnchorLayout,
+        parts: PartCounts,
+        schedule: EpochSchedule,
+        seed: int,
+        stages: Stages | None = None,
     ) -> None:
-        self._parts, self._schedule, self._seed = parts, schedule, seed
+        self._parts, self._schedule, self._seed, self._stages = parts, schedule, seed, stages
         self._lay(layout)
         means = parts.own_means() if plan.in_rounds else []
         self._rounds = [Rounds(ValueClasses.of(layout, by_cell), seed) for by_cell in means]
@@ -60,7 +69,7 @@ class CellPools:
     def visit(self) -> Integers:
         """(pools,) most that a step takes."""
         visit: Integers = self._endless.visit
-        return visit
+        return visit if self._stages is None else self._stages.most()
 
     def _cells_suffice(self, layout: AnchorLayout, means: list[list[Fraction]]) -> bool:
         """Whether all cells can be drawn in rounds, and no two of them share a value."""
@@ -79,14 +88,12 @@ class CellPools:
         """
         size = layout.size
         start = layout.start[:-1].reshape(size.shape)
-        total = size.sum(axis=1, keepdims=True)
-        members = np.stack([size, total - size])
         self._base = np.stack([start, np.broadcast_to(start[:, :1], size.shape)]).ravel()
         self._gap_at = np.stack([size, start - start[:, :1]]).ravel()
         self._gap = np.stack([np.zeros_like(size), size]).ravel()
         of_batch = self._parts.bounds().reshape(2, 2, -1)
         of_step = self._schedule.per_step(of_batch)
-        self._endless = EndlessPools(members.ravel(), of_batch, of_step, self._seed)
+        self._endless = EndlessPools(layout.pool_size.ravel(), of_batch, of_step, self._seed)
 
     def draw(self, epoch: int, visits: Visits, counts: Integers, halves: Integers) -> Integers:
         """Draw ``counts`` (batches, leaves, strata) from the pools; ``halves``: own or leaked, by leaf."""
@@ -120,15 +127,20 @@ class CellPools:
         return apart
 
     def _places(self, epoch: int, draws: Draws) -> Integers:
-        of_step, of_batch = (
-            DrawHistory(self._schedule, self._parts, epoch, by_step) for by_step in (True, False)
-        )
-        member = self._endless.members(draws, of_step, of_batch)
+        member = self._members(epoch, draws)
         slot = np.repeat(draws.pool, draws.count)
         place: Integers = (
             self._base[slot] + member + np.where(member >= self._gap_at[slot], self._gap[slot], 0)
         )
         return place
+
+    def _members(self, epoch: int, draws: Draws) -> Integers:
+        if self._stages is not None:
+            return self._stages.members(epoch, draws.visits, draws.pool, draws.count)
+        of_step, of_batch = (
+            DrawHistory(self._schedule, self._parts, epoch, by_step) for by_step in (True, False)
+        )
+        return self._endless.members(draws, of_step, of_batch)
 
     def _in_rounds(self, rounds: Rounds, draws: Draws, is_partial: bool) -> Integers:
         cell = draws.pool

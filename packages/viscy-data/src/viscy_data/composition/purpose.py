@@ -17,3 +17,4 @@ class Purpose(IntEnum):
     SPLIT = 9
     ROUND = 10
     LEFT_OUT = 11
+    EPOCH = 12

@@ -8,7 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viscy_data.composition.draw import BatchComposer
-from viscy_data.composition.expect import Expectation, expect_composition, mean_count, plain
+from viscy_data.composition.expect import (
+    Expectation,
+    expect_composition,
+    focal_share,
+    mean_count,
+    plain,
+    stratum_means,
+    why_open,
+)
 from viscy_data.composition.marks import Marks
 from viscy_data.composition.tally import MarkTally, Tally
 
@@ -102,7 +110,7 @@ class CompositionReport:
     groups, strata
         Values of the groups and strata; ``(None,)`` where the axis is off.
     expectation
-        The same in closed form.
+        The same in closed form; None where there is none (see `expect`).
     batches_asked, batches_held
         (groups,) batches of each group: exact share, and count.
     batches_least, batches_most
@@ -118,6 +126,9 @@ class CompositionReport:
         Mean fraction of a batch inside its focal window; None where there is no window.
     repeats
         Anchors that came a second time in one batch.
+    apart
+        Most that the visits of two anchors of a cell may differ by; None where a focal window or
+        `Distinct` decides who comes.
     visits, visits_least, visits_most
         How often anchors came; (groups, strata) fewest and most visits of any anchor of a cell.
     lineages, frames
@@ -136,7 +147,7 @@ class CompositionReport:
     anchors: int
     groups: tuple[Any, ...]
     strata: tuple[Any, ...]
-    expectation: Expectation
+    expectation: Expectation | None
     batches_asked: Floats
     batches_held: Integers
     batches_least: Integers
@@ -150,6 +161,7 @@ class CompositionReport:
     focal_asked: float | None
     focal_held: float | None
     repeats: int
+    apart: int | None
     visits: Visits
     visits_least: Integers
     visits_most: Integers
@@ -201,10 +213,11 @@ def _blocks(batches: int, size: int) -> Iterator[Integers]:
 
 def _report(composer: BatchComposer, tally: Tally) -> CompositionReport:
     epochs = np.array(tally.epoch_batches)
-    expectation = expect_composition(composer)
+    plan, asked = composer.plan, None if composer.stages is None else tally.asked
     group_batches = epochs.sum(axis=0)
     batches = int(group_batches.sum())
-    window = expectation.window
+    has_edges = plan.window is not None and plan.window.kernel == "box"
+    focal_asked = focal_share(composer) if asked is None else asked.inside / tally.drawn
     least, most, reached = _visit_range(composer, tally)
     shape = composer.layout.size.shape
     return CompositionReport(
@@ -214,20 +227,25 @@ def _report(composer: BatchComposer, tally: Tally) -> CompositionReport:
         anchors=len(composer.layout),
         groups=composer.layout.groups.values,
         strata=composer.layout.strata.values,
-        expectation=expectation,
+        expectation=None if why_open(plan) else expect_composition(composer),
         batches_asked=np.array([float(share * batches) for share in composer.shares.groups]),
         batches_held=group_batches,
         batches_least=epochs.min(axis=0),
         batches_most=epochs.max(axis=0),
-        stratum_asked=expectation.stratum_means,
+        stratum_asked=stratum_means(composer)
+        if asked is None
+        else asked.strata / np.maximum(group_batches, 1)[:, None],
         stratum_held=tally.held / np.maximum(group_batches, 1)[:, None],
         stratum_off=tally.stratum_off,
-        leak_asked=mean_count(composer, lambda part: sum(part.leaked)),
+        leak_asked=mean_count(composer, lambda part: sum(part.leaked))
+        if asked is None
+        else asked.leaked / batches,
         leak_held=tally.leaked / batches,
         leak_off=tally.leak_off,
-        focal_asked=None if window is None else window.asked,
-        focal_held=None if window is None else tally.inside / tally.drawn,
+        focal_asked=focal_asked if has_edges else None,
+        focal_held=tally.inside / tally.drawn if has_edges else None,
         repeats=tally.repeats,
+        apart=_apart(composer, len(epochs), groups=int((group_batches > 0).sum())),
         visits=_visits(tally, reached),
         visits_least=least,
         visits_most=most,
@@ -237,6 +255,17 @@ def _report(composer: BatchComposer, tally: Tally) -> CompositionReport:
         by_time=tally.by_time.reshape(*shape, -1).transpose(1, 0, 2),
         first=FirstBatches(tally.first_cells, tally.first_times),
     )
+
+
+def _apart(composer: BatchComposer, epochs: int, *, groups: int) -> int | None:
+    """Return by how many visits passes let two anchors of a cell differ: one, and one for each leak to it.
+
+    Where quotas change, passes begin anew with every epoch.
+    """
+    plan = composer.plan
+    if plan.window is not None or plan.distinct is not None:
+        return None
+    return (1 + (groups if plan.leak else 0)) * (1 if composer.stages is None else epochs)
 
 
 def _visit_range(composer: BatchComposer, tally: Tally) -> tuple[Integers, Integers, Integers]:

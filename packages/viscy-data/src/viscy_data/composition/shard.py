@@ -6,7 +6,7 @@ not depend on R. Unless told otherwise all ranks take equally many: the epoch is
 
 from dataclasses import dataclass
 
-from viscy_data.composition.plan import check_integer
+from viscy_data.composition.plan_checks import check_integer
 from viscy_data.errors import InvalidInputError
 
 

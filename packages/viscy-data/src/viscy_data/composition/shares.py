@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
 
-from viscy_data.composition.layout import AnchorLayout, Labels
-from viscy_data.composition.plan import BatchPlan, Ratios
-from viscy_data.errors import CompositionWarning, InvalidInputError, suggest
+from viscy_data.composition.layout import AnchorLayout
+from viscy_data.composition.plan import BatchPlan
+from viscy_data.composition.weights import column_text, group_weights, ratios_of
+from viscy_data.errors import CompositionWarning, InvalidInputError
 
 Shares = tuple[Fraction, ...]
 
@@ -46,26 +47,32 @@ class TableShares:
 
     @classmethod
     def of(
-        cls, plan: BatchPlan, layout: AnchorLayout, names: Mapping[str, str] = PLAN_NAMES
+        cls,
+        plan: BatchPlan,
+        layout: AnchorLayout,
+        names: Mapping[str, str] = PLAN_NAMES,
+        *,
+        quiet: bool = False,
     ) -> "TableShares":
-        """Work out the shares; see the module for what is refused."""
+        """Work out the shares, with warnings unless ``quiet``; see the module for what is refused."""
         size = layout.size
-        ratio = _ratios(names["ratio"], None if plan.balance is None else plan.balance.ratio, layout.strata)
+        ratio = ratios_of(names["ratio"], plan.ratio, layout.strata)
         own = [
             _normalised([r if n else Fraction(0) for r, n in zip(ratio, column, strict=True)])
             for column in size.T
         ]
-        anchors = [Fraction(int(n)) for n in size.sum(axis=0)]
         weights = None if plan.grouping is None else plan.grouping.weights
-        weight = anchors if weights is None else _ratios(names["weights"], weights, layout.groups)
+        able = [shares is not None for shares in own]
+        weight = group_weights(names["weights"], weights, layout.groups, able, size.sum(axis=0).tolist())
         groups = _normalised([w if p else Fraction(0) for w, p in zip(weight, own, strict=True)])
         if groups is None:
             raise InvalidInputError(
                 f"{names['weights']} and {names['ratio']} together leave no group with an anchor to draw; "
                 "give at least one group and one of its strata a number above 0."
             )
-        _warn_idle([layout.groups.values[g] for g, p in enumerate(own) if p is None], names)
-        _warn_lacking(layout, ratio)
+        if not quiet:
+            _warn_idle([layout.groups.values[g] for g, p in enumerate(own) if p is None], names)
+            _warn_lacking(layout, ratio)
         leaked = _leaked(own, ratio, layout, plan.leak, names) if plan.leak > 0 else None
         return cls(groups, tuple(own), leaked)
 
@@ -96,30 +103,9 @@ def _leaked(
     return tuple(found)
 
 
-def _ratios(name: str, given: Ratios | None, labels: Labels) -> Shares:
-    """Return the given number of each value, or 1 for all; refuse unknown and missing names together."""
-    if given is None:
-        return (Fraction(1),) * len(labels.values)
-    known = set(labels.values)
-    unknown = [value for value in given if value not in known]
-    missing = [value for value in labels.values if value not in given]
-    if unknown or missing:
-        texts = [str(value) for value in labels.values]
-        parts = [f"{value!r} is not in the table.{suggest(str(value), texts)}" for value in unknown]
-        parts += [f"{value!r} is missing (0 leaves it out)." for value in missing]
-        raise InvalidInputError(
-            f"{name}={dict(given)!r} must name each value of {_column(labels)} once. " + " ".join(parts)
-        )
-    return tuple(Fraction(given[value]) for value in labels.values)
-
-
 def _normalised(values: Sequence[Fraction]) -> Shares | None:
     total = sum(values)
     return tuple(value / total for value in values) if total else None
-
-
-def _column(labels: Labels) -> str:
-    return " x ".join(repr(name) for name in labels.names)
 
 
 def _warn_idle(idle: Sequence[Any], names: Mapping[str, str]) -> None:
@@ -144,7 +130,8 @@ def _warn_lacking(layout: AnchorLayout, ratio: Shares) -> None:
     if texts:
         shown = "; ".join(texts[:12]) + (f"; and {len(texts) - 12} more" if len(texts) > 12 else "")
         warnings.warn(
-            f"Some groups lack values of {_column(layout.strata)}; the others share their places: {shown}.",
+            f"Some groups lack values of {column_text(layout.strata)}; the others share their places: "
+            f"{shown}.",
             CompositionWarning,
             stacklevel=2,
         )

@@ -10,6 +10,7 @@ from viscy_data.composition.bounds import bounds_of
 from viscy_data.composition.draw import BatchComposer
 from viscy_data.composition.expect import edges_of, time_edges
 from viscy_data.composition.marks import Marks, Sharing
+from viscy_data.composition.stages import Asked
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -66,8 +67,22 @@ class MarkTally:
         self.by_distinct = more
 
 
+class AskedTally:
+    """Sums of what batches of a plan whose quotas change are asked to hold."""
+
+    def __init__(self, groups: int, strata: int) -> None:
+        self.strata = np.zeros((groups, strata))
+        self.leaked = self.inside = 0
+
+    def add(self, asked: Asked, group: Integers) -> None:
+        """Add what batches of groups (batches,) are asked to hold."""
+        np.add.at(self.strata, group, asked.strata)
+        self.leaked += int(asked.leaked.sum())
+        self.inside += int(asked.inside.sum())
+
+
 class Tally:
-    """Running counts of what batches hold."""
+    """Running counts of what batches hold; ``asked`` counts only where quotas change over training."""
 
     def __init__(self, composer: BatchComposer, marks: Marks) -> None:
         layout = composer.layout
@@ -79,6 +94,7 @@ class Tally:
         self.held = np.zeros((self.groups, self.strata), dtype=np.int64)
         self.stratum_off = np.zeros_like(self.held)
         self.leaked = self.leak_off = self.inside = self.drawn = self.repeats = 0
+        self.asked = AskedTally(self.groups, self.strata)
         self._bounds = bounds_of(composer)
         self._asked_leak = np.array([sum(part.leaked) for part in composer.parts.parts])
         self.lineages = None if marks.lineage is None else MarkTally(marks.lineage)
@@ -97,8 +113,12 @@ class Tally:
         block = Block.of(self.composer, epoch, numbers)
         self.drawn += block.places.size
         self.epoch_batches[-1] += np.bincount(block.group, minlength=self.groups)
-        self._add_strata(block)
-        self._add_leak(block)
+        stages = self.composer.stages
+        asked = None if stages is None else stages.asked(epoch, numbers)
+        if asked is not None:
+            self.asked.add(asked, block.group)
+        self._add_strata(block, asked)
+        self._add_leak(block, asked)
         self._add_visits(block)
         rows = self.layout.rows[block.places]
         for tally in (self.lineages, self.frames):
@@ -106,19 +126,23 @@ class Tally:
                 tally.add(block, rows)
         self._add_times(epoch, numbers, block, rows)
 
-    def _add_strata(self, block: Block) -> None:
+    def _add_strata(self, block: Block, asked: Asked | None) -> None:
         key = block.batch * self.strata + block.cell // self.groups
         counts = np.bincount(key, minlength=block.sizes.size * self.strata).reshape(-1, self.strata)
         np.add.at(self.held, block.group, counts)
         kind = block.is_partial.astype(np.int64)
-        least, most = (bound[kind, block.group] for bound in self._bounds)
+        if asked is None:
+            least, most = (bound[kind, block.group] for bound in self._bounds)
+        else:
+            least, most = asked.bounds
         np.add.at(self.stratum_off, block.group, (counts < least) | (counts > most))
 
-    def _add_leak(self, block: Block) -> None:
+    def _add_leak(self, block: Block, asked: Asked | None) -> None:
         away = block.cell % self.groups != block.group[block.batch]
         counts = np.bincount(block.batch[away], minlength=block.sizes.size)
         self.leaked += int(counts.sum())
-        self.leak_off += int((counts != self._asked_leak[block.is_partial.astype(np.int64)]).sum())
+        wanted = self._asked_leak[block.is_partial.astype(np.int64)] if asked is None else asked.leaked
+        self.leak_off += int((counts != wanted).sum())
 
     def _add_visits(self, block: Block) -> None:
         if self.visits.size < 4 * block.places.size:
@@ -137,8 +161,9 @@ class Tally:
         time = self.layout.time_of(block.places) if self.hours is None else self.hours[rows]
         if window is not None:
             step = self.composer.schedule.visits(epoch, numbers).step
-            focal = self.composer.focal_times(epoch, step, block.group)[block.batch]
-            self.inside += int((np.abs(time - focal) <= self.composer.plan.reach).sum())
+            focal = self.composer.clock.times(epoch, step, block.group)[block.batch]
+            reach = self.composer.clock.reach(epoch, numbers)[block.batch]
+            self.inside += int((np.abs(time - focal) <= reach).sum())
         known = np.isfinite(time)
         bin_ = np.searchsorted(self.edges, time, side="right") - 1
         bins = self.by_time.shape[1]

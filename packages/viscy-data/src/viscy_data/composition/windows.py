@@ -2,8 +2,9 @@
 
 A batch asks a cell for so many anchors inside the window of its focal time and so many outside
 (`PartCounts`); a side that holds fewer gives what it has (`FocalDraws`). Whole-number tables take
-turns with known weights and focal times are even over the distinct times of the batch's group, so
-the mean over both is a finite sum. How leaked anchors fall on the cells of other groups: `falls`.
+turns with known weights and focal times are even over the distinct times of the batch's group, or over
+its anchors, so the mean over both is a finite sum. How leaked anchors fall on the cells of other
+groups: `falls`.
 """
 
 from collections.abc import Iterator
@@ -90,9 +91,22 @@ class _Sums:
         count = int(first[group + 1] - first[group]) if first is not None else 0
         number = np.arange(count) if count <= MOST_TIMES else np.arange(MOST_TIMES) * count // MOST_TIMES
         time = self.layout.focal_times(np.full(number.size, group), lambda _: number)
-        self._add_times(group, kind, batches / number.size, time)
+        chance = self._chances(group, time)
+        self._add_times(group, kind, batches, chance, time)
 
-    def _add_times(self, group: int, kind: int, weight: float, time: Floats) -> None:
+    def _chances(self, group: int, time: Floats) -> Floats:
+        """Return (times,) how likely each focal time is."""
+        window = self.composer.plan.window
+        anchors = np.ones(time.size)
+        if window is not None and window.times == "anchors":
+            strata, groups = self.layout.size.shape
+            each, cell = np.tile(time, strata), np.repeat(np.arange(strata) * groups + group, time.size)
+            low, high = self.layout.window(cell, each, each)
+            anchors = (high - low).reshape(strata, -1).sum(axis=0).astype(np.float64)
+        return anchors / anchors.sum()
+
+    def _add_times(self, group: int, kind: int, batches: float, chance: Floats, time: Floats) -> None:
+        weight = batches * chance
         for stratum, own, leaked in self._asked(group, kind):
             cell = stratum * self.layout.size.shape[1] + group
             size, low, high = self._window(np.array([cell]), time)
@@ -103,7 +117,7 @@ class _Sums:
                 held = held + probability * held_inside(*asked, size, window)
                 wanted += probability * (inside + outside)
                 if kind == 0:
-                    self.scarce[stratum, group] += probability * (window < inside).mean()
+                    self.scarce[stratum, group] += probability * float((chance * (window < inside)).sum())
             self._count(np.array([cell]), (low, high), weight, held, np.array(wanted))
             self.window_least[stratum, group] = min(self.window_least[stratum, group], window.min())
             if leaked:
@@ -113,7 +127,7 @@ class _Sums:
         self,
         group: int,
         stratum: int,
-        weight: float,
+        weight: Floats,
         time: Floats,
         leaked: list[tuple[float, float, float]],
     ) -> None:
@@ -152,12 +166,12 @@ class _Sums:
         return size, low.reshape(cell.size, -1), high.reshape(cell.size, -1)
 
     def _count(
-        self, cell: Integers, window: tuple[Integers, Integers], weight: float, held: Floats, wanted: Floats
+        self, cell: Integers, window: tuple[Integers, Integers], weight: Floats, held: Floats, wanted: Floats
     ) -> None:
         """Add draws from cells (cells,) at focal times; ``held`` (cells, times) of them are inside."""
         low, high = window
         start, end = (self.layout.start[at][:, None] for at in (cell, cell + 1))
-        self.inside += float(weight * held.sum())
+        self.inside += float((weight * held).sum())
         inside = weight * held / np.maximum(high - low, 1)
         outside = weight * (wanted - held) / np.maximum(end - start - (high - low), 1)
         for place, change in (

@@ -1,0 +1,116 @@
+"""What values of a plan may be: each check returns a plain copy of its value, or refuses it by name."""
+
+from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
+from numbers import Integral, Real
+from typing import Any
+
+from viscy_data.composition.schedule import Schedule
+from viscy_data.errors import InvalidInputError, suggest
+
+Ratios = Mapping[Any, float]
+Weights = Ratios | Mapping[str, Ratios]
+
+
+def check_fraction(name: str, value: object, *, below_one: bool = False) -> float:
+    """Return ``value`` as a float in [0, 1], or in [0, 1) with ``below_one``."""
+    number = _number(name, value)
+    if not (0 <= number < 1 if below_one else 0 <= number <= 1):
+        allowed = "[0, 1)" if below_one else "[0, 1]"
+        raise InvalidInputError(f"{name}={value!r} is outside {allowed}; give a fraction of the batch.")
+    return number
+
+
+def check_leak(name: str, value: object) -> float:
+    """Return ``value`` as a float in [0, 1)."""
+    return check_fraction(name, value, below_one=True)
+
+
+def check_window(name: str, value: object) -> float:
+    """Return ``value`` as a finite number of hours that is not negative."""
+    number = _number(name, value)
+    if not isfinite(number) or number < 0:
+        raise InvalidInputError(f"{name}={value!r} is not a finite number of hours >= 0.")
+    return number
+
+
+def check_ratios(name: str, value: object) -> Ratios | None:
+    """Return a copy of ``value``: finite numbers >= 0, not all of them zero."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise InvalidInputError(f"{name}={value!r} is not a mapping from a value of the column to a number.")
+    for key in value:
+        number = _number(f"{name}[{key!r}]", value[key])
+        if not isfinite(number) or number < 0:
+            raise InvalidInputError(f"{name}[{key!r}]={number!r} is not a finite number >= 0.")
+    if not any(value.values()):
+        raise InvalidInputError(f"{name}={dict(value)!r} is zero for every value; give at least one above 0.")
+    return {key: _plain_number(value[key]) for key in value}
+
+
+def check_weights(name: str, value: object, columns: Sequence[str]) -> Weights | None:
+    """Return a copy of weights by group, or of a mapping from some of ``columns`` to weights by value."""
+    if not isinstance(value, Mapping) or not any(isinstance(part, Mapping) for part in value.values()):
+        return check_ratios(name, value)
+    unknown = [level for level in value if level not in columns]
+    if unknown:
+        hints = "".join(suggest(str(level), columns) for level in unknown)
+        raise InvalidInputError(f"{name} names {unknown}, but the levels are {list(columns)}.{hints}")
+    found = {level: check_ratios(f"{name}[{level!r}]", part) for level, part in value.items()}
+    absent = [level for level, part in found.items() if part is None]
+    if absent:
+        raise InvalidInputError(f"{name} gives None for {absent}; leave a level out to split it by anchors.")
+    return {level: part for level, part in found.items() if part is not None}
+
+
+def check_integer(name: str, value: object, least: int) -> int:
+    """Return ``value`` as an int of at least ``least``; a bool is none."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+        raise InvalidInputError(f"{name}={value!r} is not an integer >= {least}.")
+    return int(value)
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Return ``value`` where it is True or False."""
+    if not isinstance(value, bool):
+        raise InvalidInputError(f"{name}={value!r} is neither True nor False.")
+    return value
+
+
+def check_choice(name: str, value: object, allowed: Sequence[str]) -> str:
+    """Return ``value`` where it is one of the texts ``allowed``."""
+    if not isinstance(value, str) or value not in allowed:
+        raise InvalidInputError(
+            f"{name}={value!r} is none of {', '.join(map(repr, allowed))}.{suggest(str(value), allowed)}"
+        )
+    return value
+
+
+def check_scheduled[T](name: str, value: object, check: Callable[[str, object], T]) -> T | Schedule:
+    """Return a checked value, or a schedule each of whose values ``check`` takes."""
+    if not isinstance(value, Schedule):
+        return check(name, value)
+    for position, one in zip(value.positions, value.values[:-1], strict=True):
+        check(f"{name} at {position:g} {value.unit}", one)
+    return value
+
+
+def check_columns(name: str, value: object) -> tuple[str, ...]:
+    """Return one or several column names as a tuple."""
+    columns = (value,) if isinstance(value, str) or not isinstance(value, Sequence) else tuple(value)
+    names = tuple(dict.fromkeys(column for column in columns if isinstance(column, str)))
+    if not names or len(names) < len(columns):
+        raise InvalidInputError(f"{name}={value!r} is not a column name or several different ones.")
+    return names
+
+
+def _number(name: str, value: object) -> float:
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise InvalidInputError(f"{name}={value!r} is not a number.")
+    return float(value)
+
+
+def _plain_number(value: Real) -> float:
+    """Return a number as an int or a float: NumPy's integers wrap in exact arithmetic."""
+    return int(value) if isinstance(value, Integral) else float(value)
