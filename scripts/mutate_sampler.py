@@ -124,7 +124,7 @@ MUTANTS = [
     Mutant("rounds while quotas move", C + "plan.py", "self.span == 1 and not self.moving_quotas", "self.span == 1", "test_sampler_schedule_axes.py::test_values_stay_apart_while_quotas_move"),
     Mutant("a report holds all batches to one plan", C + "tally.py", "asked = None if stages is None else stages.asked(epoch, numbers)", "asked = None", "test_sampler_schedule_axes.py::test_a_report_holds_each_batch_to_its_own_step"),
     Mutant("passes of epochs count as one", C + "report.py", "(1 if composer.stages is None else epochs)", "1", "test_sampler_schedule_axes.py::test_passes_that_begin_anew_leave_anchors_apart_by_one_an_epoch"),
-    Mutant("a gauge holds a step to one batch's window", C + "gauge.py", "is_scarce = (plan.span > 1) & ", "is_scarce = (plan.span > 99) & ", "test_sampler_schedule_axes.py::test_a_gauge_does_not_hold_batches_to_windows_that_cannot_be_kept"),
+    Mutant("a gauge holds a step to one batch's window", C + "gauge.py", "is_scarce = (plan.span > 1) & ", "is_scarce = (plan.span > 99) & ", "test_sampler_schedule_axes.py::test_a_window_that_a_step_empties_is_asked_of_no_batch"),
     Mutant("focal times by anchors expected evenly", C + "windows.py", 'window.times == "anchors"', "False", "test_expect.py::test_focal_times_by_anchors_are_expected_by_anchors"),
     Mutant("what is short under a schedule goes unsaid", C + "stages.py", "found = np.maximum(found, self._counts(key, step).bounds()[1][0].ravel())", "break", "test_stages.py::test_a_construction_warns_once_of_what_the_schedule_will_meet"),
 ]  # fmt: skip

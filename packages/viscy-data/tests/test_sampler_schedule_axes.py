@@ -163,3 +163,13 @@ def test_a_gauge_does_not_hold_batches_to_windows_that_cannot_be_kept(case: Case
         found = gauge.measure(sampler.batch(number))
         assert {one.axis for one in found.deviations} <= {"repeats"}
         assert (found.focal_share is None) == (other == "gaussian" or plan.window is None)
+
+
+def test_a_window_that_a_step_empties_is_asked_of_no_batch() -> None:
+    """Six anchors of a time are enough for a batch of four, not for three of them."""
+    table = pd.DataFrame({HOURS: np.repeat(np.arange(10.0), 6)})
+    focus = Focus(HOURS, window_hours=0.0, global_fraction=0.0)
+    sampler = FlexibleBatchSampler.from_plan(table, BatchPlan(4, focus=focus, span=3))
+    found = [sampler.gauge().measure(sampler.batch(number)) for number in range(6)]
+    assert [one.focal_share for one in found[:2]] == [1.0, 0.5]
+    assert all(one.deviations == () for one in found)
