@@ -59,7 +59,7 @@ MUTANTS = [
     Mutant("who is a visit behind comes last", C + "tight.py", "np.where(behind < 0, behind + 2 * size[owner], behind), in_pass", "np.where(behind < 0, behind + 2 * size[owner], behind), -in_pass", "test_sampler_steps.py"),
     Mutant("batches of a step at times of their own", C + "draw.py", "time = self.clock.times(epoch, visits.step, visits.group)[batch]", "time = self.clock.times(epoch, number, visits.group)[batch]", "test_sampler_steps.py"),
     Mutant("batches of a step draw the same slots", C + "draw.py", "before = np.where(split, 0, wanted.before)", "before = wanted.before * 0", "test_sampler_steps.py"),
-    Mutant("leaks of a step unknown to each other", C + "draw.py", "members = number if self.plan.span == 1 else self.schedule.members(number)\n        visits", "members = number\n        visits", "test_sampler_steps.py"),
+    Mutant("leaks of a step unknown to each other", C + "draw.py", "members = self.schedule.members(number)\n        visits", "members = number\n        visits", "test_sampler_steps.py"),
     Mutant("conflicts stay", C + "distinct.py", "        place[waiting[admitted]] = redrawn[admitted]\n", "", "test_sampler_distinct.py"),
     Mutant("conflicts redrawn from the other side", C + "distinct.py", "inside = (place[waiting] >= origin.low)", "inside = (place[waiting] < origin.low)", "test_sampler_distinct.py"),
     Mutant("nothing but random redraws", C + "distinct.py", "        if free.size:\n", "        if False:\n", "test_sampler_distinct.py"),

@@ -160,7 +160,9 @@ class BatchComposer:
         cell = (np.arange(strata) * groups + visits.group[:, None]).ravel()
         sides = (part[:, :2].transpose(1, 0, 2).reshape(2, -1) for part in (counts, before, total))
         own = Requests(batch, cell, *sides)
-        wanted = own if counts.shape[1] == 2 else own.merged(self._leaked_requests(epoch, number))
+        wanted = (
+            own if counts.shape[1] == 2 else own.merged(self._leaked_requests(epoch, number, visits, counts))
+        )
         wanted = wanted[np.flatnonzero(wanted.count.any(axis=0))]
         return self._places_around(epoch, number, visits, wanted)
 
@@ -182,16 +184,16 @@ class BatchComposer:
         sides = (total[0], total[1], before, wanted.count, keys[0], keys[1])
         return FocalDraws(start, end, low, high, *sides).places()
 
-    def _leaked_requests(self, epoch: int, number: Integers) -> Requests:
+    def _leaked_requests(self, epoch: int, number: Integers, visits: Visits, counts: Integers) -> Requests:
         """Draw the cells that leaked anchors come from, in proportion to whole cells; by (batch, cell).
 
         Which cells a step's other batches leak from must be known too: cost O(leaked anchors of a step).
         """
-        members = number if self.plan.span == 1 else self.schedule.members(number)
+        if self.plan.span == 1:
+            return self._leaked_cells(epoch, visits, counts[:, 2:])
+        members = self.schedule.members(number)
         visits = self.schedule.visits(epoch, members)
         found = self._leaked_cells(epoch, visits, self._taken(epoch, members, visits)[:, 2:])
-        if self.plan.span == 1:
-            return found
         return found.in_steps(visits.step[found.batch]).of_batches(np.searchsorted(members, number))
 
     def _leaked_cells(self, epoch: int, visits: Visits, counts: Integers) -> Requests:

@@ -29,6 +29,7 @@ _TINY_ROUNDS: Final = 12
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1: Final = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2: Final = np.uint64(0x94D049BB133111EB)
+_SHIFT_1, _SHIFT_2, _SHIFT_3 = np.uint64(30), np.uint64(27), np.uint64(31)
 _START: Final = np.uint64(0x243F6A8885A308D3)
 _FOLD_1: Final = np.uint32(0x85EBCA6B)
 _FOLD_2: Final = np.uint32(0xC2B2AE35)
@@ -147,10 +148,14 @@ def _walked(
 
 
 def _mix_in(state: Words, word: Words) -> Words:
-    state = (state ^ word) + _GOLDEN
-    state = (state ^ (state >> np.uint64(30))) * _MIX_1
-    state = (state ^ (state >> np.uint64(27))) * _MIX_2
-    return state ^ (state >> np.uint64(31))
+    state = state ^ word
+    state += _GOLDEN
+    state ^= state >> _SHIFT_1
+    state *= _MIX_1
+    state ^= state >> _SHIFT_2
+    state *= _MIX_2
+    state ^= state >> _SHIFT_3
+    return state
 
 
 def _halves(key: Words) -> tuple[Half, Half]:
