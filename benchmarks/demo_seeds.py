@@ -1,8 +1,9 @@
 """Run the demo for several seeds and print its figures with their spread.
 
-    uv run python benchmarks/demo_seeds.py --seeds 3 4 5 --out /tmp/seeds
+    uv run python benchmarks/demo_seeds.py --seeds 6 7 8 --out /tmp/seeds
 
-The settings were chosen on seeds 0, 1 and 2; seeds 3, 4 and 5 are for reporting. A seed changes all:
+The settings were chosen on seeds 0, 1 and 2, after seeds 3, 4 and 5 had been seen with an earlier design; seeds
+from 6 on are for reporting. A seed changes all:
 synthetic data, first weights, batches and augmentation.
 """
 
@@ -26,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[3, 4, 5])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[6, 7, 8])
     parser.add_argument("--out", type=Path, required=True, help="folder; one demo below it for each seed")
     parser.add_argument("--minutes", type=float, default=FULL_MINUTES)
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="other demo settings")
