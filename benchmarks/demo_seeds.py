@@ -2,9 +2,9 @@
 
     uv run python benchmarks/demo_seeds.py --seeds 6 7 8 --out /tmp/seeds
 
-The settings were chosen on seeds 0, 1 and 2, after seeds 3, 4 and 5 had been seen with an earlier design; seeds
-from 6 on are for reporting. A seed changes all:
-synthetic data, first weights, batches and augmentation.
+The settings were chosen on seeds 0, 1 and 2, after seeds 3, 4 and 5 had been seen with an earlier design;
+seeds from 6 on are for reporting. A seed changes all: synthetic data, first weights, batches and
+augmentation.
 """
 
 import argparse
