@@ -42,7 +42,7 @@ MUTANTS = [
     Mutant("strata unbalanced", C + "shares.py", "[r if n else Fraction(0) for r, n in zip(ratio, column, strict=True)]", "[Fraction(int(n)) for r, n in zip(ratio, column, strict=True)]", "test_shares.py"),
     Mutant("window a tolerance short", C + "plan.py", "CLOCK_TOLERANCE: Final = 1e-4", "CLOCK_TOLERANCE: Final = -1e-4", "test_sampler_axes.py::test_the_window_includes_its_edges_within_a_tenth_of_a_millihour"),
     Mutant("window a frame too wide", C + "focal_clock.py", "progress, batches) + CLOCK_TOLERANCE", "progress, batches) + 0.5", "test_sampler_axes.py::test_the_window_includes_its_edges_within_a_tenth_of_a_millihour"),
-    Mutant("no rule of swaps", C + "focal.py", "inside = np.clip(inside, rest - (size - window), np.minimum(rest, window))", "inside = np.clip(inside, 0, rest)", "test_focal.py"),
+    Mutant("no rule of swaps", C + "focal.py", "inside = np.minimum(np.maximum(inside, rest - (size - window)), np.minimum(rest, window))", "inside = np.minimum(inside, rest)", "test_focal.py"),
     Mutant("global side from anywhere", C + "focal.py", "domain = np.where(is_inside, window[request], (size - window)[request])", "domain = np.where(is_inside, window[request], size[request])", "test_focal.py"),
     Mutant("a small cell filled with one anchor", C + "focal.py", "(number - rest[request]) % size[request]", "0", "test_focal.py"),
     Mutant("focal times by anchors, not by distinct times", C + "layout.py", "parts.append(runs[np.unique(run_time[runs], return_index=True)[1]])", "parts.append(runs)", "test_layout.py"),

@@ -163,8 +163,7 @@ class BatchComposer:
         wanted = (
             own if counts.shape[1] == 2 else own.merged(self._leaked_requests(epoch, number, visits, counts))
         )
-        wanted = wanted[np.flatnonzero(wanted.count.any(axis=0))]
-        return self._places_around(epoch, number, visits, wanted)
+        return self._places_around(epoch, number, visits, wanted.wanted())
 
     def _places_around(self, epoch: int, number: Integers, visits: Visits, wanted: Requests) -> Integers:
         """Draw around the focal times of batches; steps that take more than a cell draw by batch."""
@@ -177,7 +176,8 @@ class BatchComposer:
         before = np.where(split, 0, wanted.before)
         # a step's number, or a batch's from the other end of the integers
         turn = np.where(split, ~number[batch], visits.step[batch])
-        keys = [keyed.words(side, self.seed, epoch, turn, cell) for side in (Purpose.INSIDE, Purpose.OUTSIDE)]
+        inside = keyed.words(Purpose.FOCAL_DRAW, self.seed, epoch, turn, cell)
+        keys = [inside, keyed.words(inside)]
         if self.plan.window is not None and self.plan.window.kernel == "gaussian":
             return GaussianDraws(self.layout, cell, time, np.abs(reach), *wanted.count, *keys).places()
         low, high = self.clock.window(cell, time, reach)
@@ -204,10 +204,14 @@ class BatchComposer:
         nth = np.arange(request.size) - (np.cumsum(total[batch, stratum]) - total[batch, stratum])[request]
         is_inside = nth < counts[:, 0][batch, stratum][request]
         cells = len(self.layout.start) - 1
-        pair, back = np.unique(batch[request] * cells + self.layout.cell_of(place), return_inverse=True)
-        inside = np.bincount(back, weights=is_inside, minlength=pair.size).astype(np.int64)
-        count = np.stack([inside, np.bincount(back, minlength=pair.size) - inside])
-        return Requests(pair // cells, pair % cells, count, np.zeros_like(count), count)
+        pair = batch[request] * cells + self.layout.cell_of(place)
+        order = np.argsort(pair, kind="stable")
+        pair = pair[order]
+        first = np.flatnonzero(np.append(True, pair[1:] != pair[:-1])[: pair.size])
+        inside = np.add.reduceat(is_inside[order], first, dtype=np.int64)
+        count = np.stack([inside, np.diff(np.append(first, pair.size)) - inside])
+        found, cell = np.divmod(pair[first], cells)
+        return Requests(found, cell, count, np.zeros_like(count), count)
 
     def cell_name(self, cell: int) -> str:
         """Return a cell's group and stratum for people."""

@@ -114,11 +114,13 @@ class EndlessPools:
     def _large(self, draws: Draws, request: Integers, number: Integers) -> Integers:
         size = self.size[draws.pool]
         done, first = np.divmod(draws.first, size)
-        keys = [self._pass_key(draws.pool, done + ahead) for ahead in (0, 1)]
         n, place = size[request], first[request] + number
         ahead = place >= n
-        place = np.where(ahead, place - n, place)
-        members = keyed.permute(place, n, np.where(ahead, keys[1][request], keys[0][request]))
+        key = self._pass_key(draws.pool, done)[request]
+        if ahead.any():
+            place = np.where(ahead, place - n, place)
+            key = np.where(ahead, self._pass_key(draws.pool, done + 1)[request], key)
+        members = keyed.permute(place, n, key)
         in_head = np.flatnonzero(place < 2 * self.visit[draws.pool][request])
         if in_head.size:
             pool, turn = draws.pool[request[in_head]], (done[request] + ahead)[in_head]

@@ -55,7 +55,7 @@ class FocalDraws:
         wanted = self.inside + self.outside
         whole, rest = np.divmod(wanted, np.maximum(size, 1))
         inside = np.maximum(self.inside - whole * window, 0)
-        inside = np.clip(inside, rest - (size - window), np.minimum(rest, window))
+        inside = np.minimum(np.maximum(inside, rest - (size - window)), np.minimum(rest, window))
 
         count = self.count.sum(axis=0)
         request = np.repeat(np.arange(count.size), count)

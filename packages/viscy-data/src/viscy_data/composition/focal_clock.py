@@ -45,8 +45,8 @@ class FocalClock:
 
         All batches of a step have that of its first one. It is -1 in batches that have no window.
         """
-        if self.plan.window is None:
-            return np.full(number.shape, -1.0)
+        if self.plan.window is None or not self.plan.window.moves:
+            return np.full(number.shape, -1.0 if self.plan.window is None else self.plan.reach)
         progress, batches = self.schedule.progress(epoch, number), self.schedule.batches
         hours = numbers_at(self.plan.window.window_hours, progress, batches) + CLOCK_TOLERANCE
         outside = numbers_at(self.plan.window.global_fraction, progress, batches)

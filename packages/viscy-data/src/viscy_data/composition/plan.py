@@ -146,6 +146,11 @@ class Focus:
         fraction = check_scheduled("Focus.global_fraction", self.global_fraction, check_fraction)
         _set(self, "global_fraction", fraction)
 
+    @property
+    def moves(self) -> bool:
+        """Whether the window, or what comes from inside it, follows a schedule."""
+        return any(isinstance(value, Schedule) for value in (self.window_hours, self.global_fraction))
+
 
 @dataclass(frozen=True)
 class Distinct:

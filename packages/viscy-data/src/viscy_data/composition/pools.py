@@ -101,7 +101,7 @@ class CellPools:
         pool = (halves[:, None] * strata + np.arange(strata)) * groups + visits.group[:, None, None]
         first = self._merged(self._parts.drawn(visits), halves)
         wanted = counts > 0
-        visit = np.broadcast_to(np.arange(visits.group.size)[:, None, None], pool.shape)[wanted]
+        visit = np.nonzero(wanted)[0]
         pool, visits = pool[wanted], visits[visit]
         draws = Draws(pool, first[wanted], counts[wanted], visits, self._apart(epoch, visits, pool))
         if not self._rounds:

@@ -11,8 +11,7 @@ class Purpose(IntEnum):
     PASS = 3
     BEYOND = 4
     CONFLICT = 5
-    INSIDE = 6
-    OUTSIDE = 7
+    FOCAL_DRAW = 6
     POSITIVE = 8
     SPLIT = 9
     ROUND = 10

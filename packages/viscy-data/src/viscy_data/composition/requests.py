@@ -31,14 +31,18 @@ class Requests:
         return Requests(*(getattr(self, name)[..., which] for name in self.__dataclass_fields__))
 
     def merged(self, other: "Requests") -> "Requests":
-        """Return both, by batch, each batch's own before those of ``other``."""
-        both = Requests(
+        """Return both, those of ``other`` last."""
+        return Requests(
             *(
                 np.concatenate([getattr(self, name), getattr(other, name)], axis=-1)
                 for name in self.__dataclass_fields__
             )
         )
-        return both[np.argsort(both.batch, kind="stable")]
+
+    def wanted(self) -> "Requests":
+        """Return the requests that want anything, by batch."""
+        some = np.flatnonzero(self.count.any(axis=0))
+        return self[some[np.argsort(self.batch[some], kind="stable")]]
 
     def in_steps(self, step: Integers) -> "Requests":
         """Return the requests with what their steps want together; they hold all of the steps' batches.
