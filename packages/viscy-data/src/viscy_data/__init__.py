@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from viscy_data.anchors import build_anchors
     from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata, write_anchors
+    from viscy_data.composition.axes import Balance, Distinct, Focus, Grouping, Weighting
     from viscy_data.composition.batch import IndexBatch
     from viscy_data.composition.deviations import Deviation, deviations
     from viscy_data.composition.expect import Expectation
     from viscy_data.composition.gauge import BatchGauge, BatchMeasure
-    from viscy_data.composition.plan import Balance, BatchPlan, Distinct, Focus, Grouping
+    from viscy_data.composition.plan import BatchPlan
     from viscy_data.composition.report import CompositionReport
     from viscy_data.composition.schedule import Schedule
     from viscy_data.convert import convert_movies
@@ -83,6 +84,7 @@ __all__ = [
     "TauRange",
     "TracksError",
     "ViscyDataError",
+    "Weighting",
     "anchor_loader",
     "build_anchors",
     "build_index",
@@ -124,13 +126,14 @@ _HOMES = {
         "BatchGauge",
         "BatchMeasure",
     ),
-    "composition.plan": (
+    "composition.axes": (
         "Balance",
-        "BatchPlan",
         "Distinct",
         "Focus",
         "Grouping",
+        "Weighting",
     ),
+    "composition.plan": ("BatchPlan",),
     "composition.report": ("CompositionReport",),
     "composition.schedule": ("Schedule",),
     "convert": ("convert_movies",),

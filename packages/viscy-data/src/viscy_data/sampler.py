@@ -19,13 +19,14 @@ from torch.utils.data import Sampler
 
 from viscy_data import columns
 from viscy_data.batch_iterator import BatchIterator, refuse_second_split
+from viscy_data.composition.axes import Balance, Focus, Grouping
 from viscy_data.composition.batch import IndexBatch
 from viscy_data.composition.draw import BatchComposer
 from viscy_data.composition.expect import Expectation, expect_composition
 from viscy_data.composition.fingerprint import plan_text, table_fingerprint
 from viscy_data.composition.gauge import BatchGauge
 from viscy_data.composition.marks import Marks
-from viscy_data.composition.plan import Balance, BatchPlan, Focus, Grouping
+from viscy_data.composition.plan import AXES, BatchPlan
 from viscy_data.composition.plan_checks import (
     check_flag,
     check_fraction,
@@ -173,7 +174,7 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         if not isinstance(plan, BatchPlan):
             raise InvalidInputError(f"plan={plan!r} is not a BatchPlan.")
         sampler = cls.__new__(cls)
-        axes = {name: f"plan.{name}" for name in ("grouping", "balance", "focus", "distinct")}
+        axes = {name: f"plan.{name}" for name in AXES}
         sampler._set_up(anchors, plan, axes, PLAN_NAMES, seed, drop_last)
         sampler._share(num_replicas, rank, even_batches)
         return sampler

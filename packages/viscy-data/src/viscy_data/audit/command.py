@@ -8,7 +8,8 @@ import pandas as pd
 from viscy_data.anchors_file import read_anchors, read_metadata
 from viscy_data.audit.audited import Audited
 from viscy_data.columns import CONDITION, EXPERIMENT, HOURS
-from viscy_data.composition.plan import Balance, BatchPlan, Focus, Grouping
+from viscy_data.composition.axes import Balance, Focus, Grouping
+from viscy_data.composition.plan import BatchPlan
 from viscy_data.positives import Positives
 from viscy_data.progress import progress_bar
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viscy_data.composition import keyed
+from viscy_data.composition.race import Sides, throw
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -117,7 +118,11 @@ class _Held:
 
 
 def make_distinct(
-    values: AnchorValues, unit: Integers, place: Integers, origins: Callable[[Integers], Origins]
+    values: AnchorValues,
+    unit: Integers,
+    place: Integers,
+    origins: Callable[[Integers], Origins],
+    weight_sum: Integers | None = None,
 ) -> Integers:
     """Redraw the conflicts of units.
 
@@ -129,6 +134,8 @@ def make_distinct(
         (slots,) unit of each anchor drawn and its place in the layout.
     origins
         Tells where the anchors of some slots came from.
+    weight_sum
+        (N + 1,) weights of the anchors before each place, where redraws go by weight.
 
     Returns
     -------
@@ -141,7 +148,7 @@ def make_distinct(
     place, origin = place.copy(), origins(waiting)
     inside = (place[waiting] >= origin.low) & (place[waiting] < origin.high)
     for turn in range(REDRAWS):
-        redrawn = _redrawn(origin, inside, turn)
+        redrawn = _redrawn(origin, inside, turn, weight_sum)
         admitted = held.admit(unit[waiting], redrawn)
         place[waiting[admitted]] = redrawn[admitted]
         waiting, origin, inside = waiting[~admitted], origin[~admitted], inside[~admitted]
@@ -153,16 +160,23 @@ def make_distinct(
     return place
 
 
-def _redrawn(origin: Origins, inside: NDArray[np.bool_], turn: int) -> Integers:
+def _redrawn(origin: Origins, inside: NDArray[np.bool_], turn: int, weight_sum: Integers | None) -> Integers:
     """Draw an anchor from each slot's own side of the window."""
+    key = keyed.words(origin.key, turn)
+    if weight_sum is not None:
+        return throw(weight_sum, _sides(origin, inside), key)
     window = origin.high - origin.low
-    size = np.where(inside, window, origin.end - origin.start - window)
-    drawn = keyed.below(keyed.words(origin.key, turn), size)
+    drawn = keyed.below(key, np.where(inside, window, origin.end - origin.start - window))
     outside = origin.start + drawn
     place: Integers = np.where(
         inside, origin.low + drawn, np.where(outside < origin.low, outside, outside + window)
     )
     return place
+
+
+def _sides(origin: Origins, inside: NDArray[np.bool_]) -> Sides:
+    start, end = np.where(inside, origin.low, origin.start), np.where(inside, origin.high, origin.end)
+    return Sides(start, end, origin.low, np.where(inside, origin.low, origin.high), origin.key)
 
 
 def _searched(origin: Origins, inside: bool, unit: int, held: _Held) -> int | None:

@@ -82,6 +82,8 @@ class BatchComposer:
         self._pools = CellPools(plan, layout, self.parts, self.schedule, seed, self.stages)
         self._feasible = Feasibility(steady, layout, self.shares, self.parts, self.schedule)
         self._feasible.warn_rounded_away(names)
+        if self._pools.lines is not None and plan.window is None and self.stages is None:
+            self._feasible.refuse_heavy(self._pools.lines)
         self._feasible.warn_small_cells(self._pools.size, self._pools.visit)
         if plan.distinct is not None and plan.distinct.strict:
             self._feasible.refuse_few_values(plan.distinct)
@@ -115,9 +117,11 @@ class BatchComposer:
         visits = self.schedule.visits(epoch, number)
         counts = self._taken(epoch, number, visits)
         sizes = counts.sum(axis=(1, 2))
-        if self.plan.window is None:
-            return self._pools.draw(epoch, visits, counts, np.arange(counts.shape[1])), sizes
-        return self._draw_focal(epoch, number, visits, counts), sizes
+        if self.plan.window is not None:
+            return self._draw_focal(epoch, number, visits, counts), sizes
+        if self.plan.weighting is not None and (self.stages is not None or counts.shape[1] > 1):
+            return self._draw_weighted(epoch, number, visits, counts), sizes
+        return self._pools.draw(epoch, visits, counts, np.arange(counts.shape[1])), sizes
 
     def _taken(self, epoch: int, number: Integers, visits: Visits) -> Integers:
         """Return (batches, leaves, strata) what batches take."""
@@ -147,29 +151,35 @@ class BatchComposer:
             reach = self.clock.reach(epoch, number[mine])
             return Origins(key, start, end, *self.clock.window(cell, time, reach))
 
-        return make_distinct(values, step[batch], place, origins)
+        return make_distinct(values, step[batch], place, origins, self.layout.weight_sum)
+
+    def _draw_weighted(self, epoch: int, number: Integers, visits: Visits, counts: Integers) -> Integers:
+        """Draw by weight from whole cells, where batches leak or quotas change."""
+        if self.stages is not None:
+            return self._draw_focal(epoch, number, visits, counts)
+        own = self._pools.draw(epoch, visits, counts[:, :1], np.array([0]))
+        leaked = self._leaked_requests(epoch, number, visits, counts).wanted()
+        places = self._places_around(epoch, number, visits, leaked)
+        batches = np.repeat(np.arange(number.size), counts[:, 0].sum(axis=1))
+        order = np.concatenate([batches, np.repeat(leaked.batch, leaked.count.sum(axis=0))])
+        return np.concatenate([own, places])[np.argsort(order, kind="stable")]
 
     def _draw_focal(self, epoch: int, number: Integers, visits: Visits, counts: Integers) -> Integers:
-        groups = len(self.layout.groups.values)
-        strata = counts.shape[2]
+        half, strata = self.parts.leaves_of_half, counts.shape[2]
         before, total = np.zeros_like(counts), counts
         if self.plan.span > 1:
             begin, end = (self.parts.drawn(edge) for edge in self.schedule.step_of(visits))
             before, total = self.parts.drawn(visits) - begin, end - begin
         batch = np.repeat(np.arange(number.size), strata)
-        cell = (np.arange(strata) * groups + visits.group[:, None]).ravel()
-        sides = (part[:, :2].transpose(1, 0, 2).reshape(2, -1) for part in (counts, before, total))
-        own = Requests(batch, cell, *sides)
-        wanted = (
-            own if counts.shape[1] == 2 else own.merged(self._leaked_requests(epoch, number, visits, counts))
-        )
-        return self._places_around(epoch, number, visits, wanted.wanted())
+        cell = (np.arange(strata) * len(self.layout.groups.values) + visits.group[:, None]).ravel()
+        own = Requests(batch, cell, *(_sides(part[:, :half]) for part in (counts, before, total)))
+        if counts.shape[1] > half:
+            own = own.merged(self._leaked_requests(epoch, number, visits, counts))
+        return self._places_around(epoch, number, visits, own.wanted())
 
     def _places_around(self, epoch: int, number: Integers, visits: Visits, wanted: Requests) -> Integers:
         """Draw around the focal times of batches; steps that take more than a cell draw by batch."""
         batch, cell = wanted.batch, wanted.cell
-        time = self.clock.times(epoch, visits.step, visits.group)[batch]
-        reach = self.clock.reach(epoch, number)[batch]
         start, end = self.layout.start[cell], self.layout.start[cell + 1]
         split = wanted.total.sum(axis=0) > end - start
         total = np.where(split, wanted.count, wanted.total)
@@ -178,22 +188,27 @@ class BatchComposer:
         turn = np.where(split, ~number[batch], visits.step[batch])
         inside = keyed.words(Purpose.FOCAL_DRAW, self.seed, epoch, turn, cell)
         keys = [inside, keyed.words(inside)]
-        if self.plan.window is not None and self.plan.window.kernel == "gaussian":
-            return GaussianDraws(self.layout, cell, time, np.abs(reach), *wanted.count, *keys).places()
-        low, high = self.clock.window(cell, time, reach)
+        low, high = start, end
+        if self.plan.window is not None:
+            time = self.clock.times(epoch, visits.step, visits.group)[batch]
+            reach = self.clock.reach(epoch, number)[batch]
+            if self.plan.window.kernel == "gaussian":
+                return GaussianDraws(self.layout, cell, time, np.abs(reach), *wanted.count, *keys).places()
+            low, high = self.clock.window(cell, time, reach)
         sides = (total[0], total[1], before, wanted.count, keys[0], keys[1])
-        return FocalDraws(start, end, low, high, *sides).places()
+        return FocalDraws(start, end, low, high, *sides, self.layout.weight_sum).places()
 
     def _leaked_requests(self, epoch: int, number: Integers, visits: Visits, counts: Integers) -> Requests:
         """Draw the cells that leaked anchors come from, in proportion to whole cells; by (batch, cell).
 
         Which cells a step's other batches leak from must be known too: cost O(leaked anchors of a step).
         """
+        half = self.parts.leaves_of_half
         if self.plan.span == 1:
-            return self._leaked_cells(epoch, visits, counts[:, 2:])
+            return self._leaked_cells(epoch, visits, counts[:, half:])
         members = self.schedule.members(number)
         visits = self.schedule.visits(epoch, members)
-        found = self._leaked_cells(epoch, visits, self._taken(epoch, members, visits)[:, 2:])
+        found = self._leaked_cells(epoch, visits, self._taken(epoch, members, visits)[:, half:])
         return found.in_steps(visits.step[found.batch]).of_batches(np.searchsorted(members, number))
 
     def _leaked_cells(self, epoch: int, visits: Visits, counts: Integers) -> Requests:
@@ -216,3 +231,9 @@ class BatchComposer:
     def cell_name(self, cell: int) -> str:
         """Return a cell's group and stratum for people."""
         return self._feasible.cell_name(cell)
+
+
+def _sides(counts: Integers) -> Integers:
+    """Turn (batches, leaves, strata) into (2, batches x strata); without a window all count as inside."""
+    sides = counts.transpose(1, 0, 2).reshape(counts.shape[1], -1)
+    return sides if len(sides) == 2 else np.concatenate([sides, np.zeros_like(sides)])

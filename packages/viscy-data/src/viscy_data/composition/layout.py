@@ -69,6 +69,10 @@ class AnchorLayout:
         begin.
     values
         What no two anchors of a batch may share, by place; None where they may share all.
+    weight_sum
+        (N + 1,) weights of the anchors before each place, in whole numbers; None where all count alike.
+    weight_unit
+        What one of these numbers is in the weights of the table.
     """
 
     groups: Labels
@@ -81,6 +85,8 @@ class AnchorLayout:
     group_run: Rows | None = None
     group_start: Integers | None = None
     values: AnchorValues | None = None
+    weight_sum: Integers | None = None
+    weight_unit: float = 1.0
 
     @classmethod
     def build(cls, count: int, groups: Labels, strata: Labels, times: NDArray[Any] | None) -> Self:
@@ -165,6 +171,10 @@ class AnchorLayout:
         """Return the values of anchors."""
         return self._need(self.values)
 
+    def need_weights(self) -> Integers:
+        """Return the weights summed up."""
+        return self._need(self.weight_sum)
+
     def _search(self, first: Integers, last: Integers, value: NDArray[np.float64], after: bool) -> Integers:
         """Binary search in many ranges of `run_time` at once: the first run >= value, or > value."""
         times = self._need(self.run_time)
@@ -185,7 +195,7 @@ class AnchorLayout:
     def _need[T](array: T | None) -> T:
         if array is None:
             raise InvalidInputError(
-                "This layout was built without times or values; build it with the columns of the plan."
+                "This layout lacks times, values or weights; build it with the columns of the plan."
             )
         return array
 
