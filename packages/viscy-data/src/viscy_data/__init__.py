@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from viscy_data.anchors import build_anchors
     from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata, write_anchors
-    from viscy_data.composition.axes import Balance, Distinct, Focus, Grouping, Weighting
+    from viscy_data.composition.axes import Balance, Distinct, Focus, Grouping, Locality, Weighting
     from viscy_data.composition.batch import IndexBatch
     from viscy_data.composition.deviations import Deviation, deviations
     from viscy_data.composition.expect import Expectation
@@ -75,6 +75,7 @@ __all__ = [
     "IndexSummary",
     "Intensity",
     "InvalidInputError",
+    "Locality",
     "Pairing",
     "Positives",
     "Reading",
@@ -131,6 +132,7 @@ _HOMES = {
         "Distinct",
         "Focus",
         "Grouping",
+        "Locality",
         "Weighting",
     ),
     "composition.plan": ("BatchPlan",),

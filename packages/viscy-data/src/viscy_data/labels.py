@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from viscy_data.composition.axes import Distinct
 from viscy_data.composition.distinct import AnchorValues
+from viscy_data.composition.framed import sort_by_frames
 from viscy_data.composition.layout import AnchorLayout, Labels
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.plan_checks import check_columns
@@ -34,7 +35,7 @@ def layout_of(anchors: pd.DataFrame, plan: BatchPlan, axes: Mapping[str, str]) -
     plan
         Says which columns are needed.
     axes
-        What messages call the axes "grouping", "balance", "focus", "distinct" and "weighting".
+        What messages call the axes "grouping", "balance", "focus", "distinct", "weighting" and "locality".
 
     Raises
     ------
@@ -57,6 +58,8 @@ def layout_of(anchors: pd.DataFrame, plan: BatchPlan, axes: Mapping[str, str]) -
         by[axes["distinct"]] = plan.distinct.columns
     if plan.weighting is not None:
         by[axes["weighting"]] = (plan.weighting.by,)
+    if plan.locality is not None:
+        by[axes["locality"]] = plan.locality.columns
     _check_columns(anchors, by)
     count = len(anchors)
     groups = _labels(anchors, plan.grouping.by if plan.grouping else ())
@@ -65,6 +68,8 @@ def layout_of(anchors: pd.DataFrame, plan: BatchPlan, axes: Mapping[str, str]) -
     layout = AnchorLayout.build(count, groups, strata, times)
     if plan.weighting is not None:
         layout = weigh(layout, _weights(anchors, plan.weighting.by))
+    if plan.locality is not None:
+        layout = sort_by_frames(layout, _label_codes(anchors, plan.locality.columns))
     if plan.distinct is not None:
         layout = replace(layout, values=_values(anchors, plan.distinct, layout))
     return sort_by_values(layout) if plan.in_rounds else layout

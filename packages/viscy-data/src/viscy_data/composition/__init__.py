@@ -4,7 +4,7 @@ Batch b of epoch e is a function of (table, plan, seed, e, b). `BatchPlan` says 
 hold, `AnchorLayout` is the table sorted once, `BatchComposer` turns batch numbers into rows.
 """
 
-from viscy_data.composition.axes import Balance, Distinct, Focus, Grouping, Weighting
+from viscy_data.composition.axes import Balance, Distinct, Focus, Grouping, Locality, Weighting
 from viscy_data.composition.batch import IndexBatch
 from viscy_data.composition.draw import BatchComposer
 from viscy_data.composition.layout import AnchorLayout, Labels
@@ -24,6 +24,7 @@ __all__ = [
     "Grouping",
     "IndexBatch",
     "Labels",
+    "Locality",
     "Schedule",
     "Shard",
     "Weighting",

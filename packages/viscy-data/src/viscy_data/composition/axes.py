@@ -4,12 +4,14 @@
 a batch (`Balance`). *focal window*: the anchors near one time of the batch's group (`Focus`). *leak*:
 the anchors of a batch that come from other groups. *value*: what no two anchors of a batch share
 (`Distinct`). *weight*: how often an anchor comes beside others of its group and stratum (`Weighting`).
+*frame*: where the anchors of a batch are read from (`Locality`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from viscy_data.columns import EXPERIMENT, FOV, T
 from viscy_data.composition.plan_checks import (
     Ratios,
     Weights,
@@ -17,6 +19,7 @@ from viscy_data.composition.plan_checks import (
     check_columns,
     check_flag,
     check_fraction,
+    check_integer,
     check_leak,
     check_ratios,
     check_scheduled,
@@ -223,6 +226,65 @@ class Weighting:
     def __post_init__(self) -> None:
         if not isinstance(self.by, str):
             raise InvalidInputError(f"Weighting.by={self.by!r} is not a column name.")
+
+
+@dataclass(frozen=True)
+class Locality:
+    """The anchors of a batch come from few frames, so that few images are read for it.
+
+    A *frame* is one time point of one field of view; with ``fovs`` a whole field of view counts as one.
+    Give one of the two numbers. Frames come as often as the anchors that they hold say; group, balance
+    and leak hold as before, and the focal share is taken from frames inside the window.
+
+    Parameters
+    ----------
+    frames
+        Most frames of a batch.
+    fovs
+        Most fields of view of a batch; not with `Focus`, which asks for times.
+    hold
+        Successive batches of a group in which a frame stays; they take turns to go, so that about
+        1 / ``hold`` of the frames is new in each batch. Groups then come in runs of so many batches.
+        Not with `Focus`, whose focal times change.
+    by
+        Columns that tell fields of view apart.
+    time
+        Column of the time point.
+
+    Examples
+    --------
+    >>> Locality(frames=8).columns
+    ('experiment', 'fov', 't')
+    """
+
+    frames: int | None = field(default=None, kw_only=True)
+    fovs: int | None = field(default=None, kw_only=True)
+    hold: int = field(default=1, kw_only=True)
+    by: By = field(default=(EXPERIMENT, FOV), kw_only=True)
+    time: str = field(default=T, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if (self.frames is None) == (self.fovs is None):
+            raise InvalidInputError(
+                f"Locality.frames={self.frames!r}, Locality.fovs={self.fovs!r}: give one of the two."
+            )
+        for name in ("frames", "fovs"):
+            if getattr(self, name) is not None:
+                set_field(self, name, check_integer(f"Locality.{name}", getattr(self, name), 1))
+        set_field(self, "hold", check_integer("Locality.hold", self.hold, 1))
+        set_field(self, "by", check_columns("Locality.by", self.by))
+        if not isinstance(self.time, str):
+            raise InvalidInputError(f"Locality.time={self.time!r} is not a column name.")
+
+    @property
+    def most(self) -> int:
+        """Most frames, or fields of view, of a batch."""
+        return self.frames or self.fovs or 0
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that tell frames, or fields of view, apart."""
+        return tuple(self.by) if self.frames is None else (*self.by, self.time)
 
 
 def set_field(value: object, name: str, content: object) -> None:

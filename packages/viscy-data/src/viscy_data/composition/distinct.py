@@ -123,6 +123,7 @@ def make_distinct(
     place: Integers,
     origins: Callable[[Integers], Origins],
     weight_sum: Integers | None = None,
+    others: Callable[[int], Integers] | None = None,
 ) -> Integers:
     """Redraw the conflicts of units.
 
@@ -136,6 +137,8 @@ def make_distinct(
         Tells where the anchors of some slots came from.
     weight_sum
         (N + 1,) weights of the anchors before each place, where redraws go by weight.
+    others
+        Tells which places may stand in for a slot's anchor when its origin has none left.
 
     Returns
     -------
@@ -154,6 +157,8 @@ def make_distinct(
         waiting, origin, inside = waiting[~admitted], origin[~admitted], inside[~admitted]
     for nth, slot in enumerate(waiting.tolist()):
         found = _searched(origin[np.arange(waiting.size) == nth], bool(inside[nth]), int(unit[slot]), held)
+        if found is None and others is not None:
+            found = _free(others(slot), int(unit[slot]), held, keyed.words(origin.key[nth], REDRAWS + 1))
         if found is not None:
             place[slot] = found
             held.add(unit[slot : slot + 1], place[slot : slot + 1])
@@ -184,7 +189,13 @@ def _searched(origin: Origins, inside: bool, unit: int, held: _Held) -> int | No
     start, end, low, high = (edge.item() for edge in (origin.start, origin.end, origin.low, origin.high))
     window, around = np.arange(low, high), np.concatenate([np.arange(start, low), np.arange(high, end)])
     for side in (window, around) if inside else (around, window):
-        free = side[~held.clashes(np.full(side.size, unit), side)]
-        if free.size:
-            return int(free[keyed.below(keyed.words(origin.key, REDRAWS), free.size).item()])
+        found = _free(side, unit, held, keyed.words(origin.key, REDRAWS))
+        if found is not None:
+            return found
     return None
+
+
+def _free(places: Integers, unit: int, held: _Held, bits: keyed.Words) -> int | None:
+    """Return one of the places that do not clash, drawn evenly; None where all do."""
+    free = places[~held.clashes(np.full(places.size, unit), places)]
+    return int(free[keyed.below(bits, free.size).item()]) if free.size else None

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viscy_data.composition import keyed
+from viscy_data.composition.budget import frame_budget
 from viscy_data.composition.distinct import AnchorValues, Origins, make_distinct
 from viscy_data.composition.epochs import EpochSchedule, Visits
 from viscy_data.composition.feasibility import Feasibility
@@ -20,6 +21,7 @@ from viscy_data.composition.focal import FocalDraws
 from viscy_data.composition.focal_clock import FocalClock
 from viscy_data.composition.kernel import GaussianDraws
 from viscy_data.composition.layout import AnchorLayout
+from viscy_data.composition.local import LocalDraws, Windows
 from viscy_data.composition.parts import PartCounts
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.pools import CellPools
@@ -75,11 +77,13 @@ class BatchComposer:
         full, remainder = divmod(len(layout), size)
         self.sizes = [size] if drop_last or not remainder else [size, remainder]
         self.parts = PartCounts(steady, self.sizes, self.shares)
-        self.schedule = EpochSchedule(self.shares.groups, full, len(self.sizes) - 1, seed, plan.span)
+        hold = 1 if plan.locality is None else plan.locality.hold
+        self.schedule = EpochSchedule(self.shares.groups, full, len(self.sizes) - 1, seed, plan.span, hold)
         self.clock = FocalClock(plan, layout, self.schedule, seed)
         laid_out = (plan, layout, self.parts, self.shares, self.schedule, names)
         self.stages = Stages(*laid_out) if plan.moving_quotas else None
         self._pools = CellPools(plan, layout, self.parts, self.schedule, seed, self.stages)
+        self._local = self._localised(plan)
         self._feasible = Feasibility(steady, layout, self.shares, self.parts, self.schedule)
         self._feasible.warn_rounded_away(names)
         if self._pools.lines is not None and plan.window is None and self.stages is None:
@@ -87,6 +91,14 @@ class BatchComposer:
         self._feasible.warn_small_cells(self._pools.size, self._pools.visit)
         if plan.distinct is not None and plan.distinct.strict:
             self._feasible.refuse_few_values(plan.distinct)
+
+    def _localised(self, plan: BatchPlan) -> LocalDraws | None:
+        locality = plan.locality
+        if locality is None:
+            return None
+        name = "Locality.fovs" if locality.frames is None else "Locality.frames"
+        frames = frame_budget(self.layout, self.parts, self.shares, locality.most, name)
+        return LocalDraws(self.layout, frames, self.parts.leaves_of_half, locality.hold, self.seed)
 
     @property
     def batches(self) -> int:
@@ -117,11 +129,25 @@ class BatchComposer:
         visits = self.schedule.visits(epoch, number)
         counts = self._taken(epoch, number, visits)
         sizes = counts.sum(axis=(1, 2))
+        if self._local is not None:
+            return self._local.draw(
+                epoch, number, visits, counts, self._windows(epoch, number, visits)
+            ), sizes
         if self.plan.window is not None:
             return self._draw_focal(epoch, number, visits, counts), sizes
         if self.plan.weighting is not None and (self.stages is not None or counts.shape[1] > 1):
             return self._draw_weighted(epoch, number, visits, counts), sizes
         return self._pools.draw(epoch, visits, counts, np.arange(counts.shape[1])), sizes
+
+    def _windows(self, epoch: int, number: Integers, visits: Visits) -> Windows:
+        """Return what tells the window of a batch in a cell."""
+
+        def windows(batch: Integers, cell: Integers) -> tuple[Integers, Integers]:
+            time = self.clock.times(epoch, visits.step[batch], visits.group[batch])
+            low, high = self.clock.window(cell, time, self.clock.reach(epoch, number[batch]))
+            return low, high
+
+        return windows
 
     def _taken(self, epoch: int, number: Integers, visits: Visits) -> Integers:
         """Return (batches, leaves, strata) what batches take."""
@@ -145,13 +171,22 @@ class BatchComposer:
             nth = slot - (np.cumsum(sizes) - sizes)[mine]
             key = keyed.words(self.seed, Purpose.CONFLICT, epoch, number[mine], nth)
             start, end = self.layout.start[cell], self.layout.start[cell + 1]
+            if self._local is not None:
+                start, end = self.layout.need_frames().bounds(place[slot])
+                return Origins(key, start, end, start, end)
             if self.plan.window is None:
                 return Origins(key, start, end, start, end)
             time = self.clock.times(epoch, visits.step[mine], visits.group[mine])
             reach = self.clock.reach(epoch, number[mine])
             return Origins(key, start, end, *self.clock.window(cell, time, reach))
 
-        return make_distinct(values, step[batch], place, origins, self.layout.weight_sum)
+        def others(slot: int) -> Integers:
+            mine = place[batch == batch[slot]]
+            mine = mine[self.layout.cell_of(mine) == self.layout.cell_of(place[[slot]])]
+            return self.layout.need_frames().members(mine)
+
+        more = None if self._local is None else others
+        return make_distinct(values, step[batch], place, origins, self.layout.weight_sum, more)
 
     def _draw_weighted(self, epoch: int, number: Integers, visits: Visits, counts: Integers) -> Integers:
         """Draw by weight from whole cells, where batches leak or quotas change."""

@@ -39,6 +39,8 @@ def table_fingerprint(layout: AnchorLayout) -> str:
         digest.update(layout.values.code.astype("<u4", copy=False).data)
         if layout.values.hours is not None:
             digest.update(layout.values.hours.astype("<f4").tobytes())
+    if layout.frames is not None:
+        digest.update(layout.frames.start.astype("<i8", copy=False).data)
     if layout.weight_sum is not None:
         digest.update(layout.weight_sum.astype("<i8", copy=False).data)
     return digest.hexdigest()

@@ -7,7 +7,7 @@ what can be wrong with a plan and a table together is refused where the two meet
 from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
-from viscy_data.composition.axes import Balance, Distinct, Focus, Grouping, Weighting, set_field
+from viscy_data.composition.axes import Balance, Distinct, Focus, Grouping, Locality, Weighting, set_field
 from viscy_data.composition.plan_checks import Ratios, check_columns, check_integer
 from viscy_data.composition.schedule import Schedule
 from viscy_data.errors import InvalidInputError
@@ -22,6 +22,7 @@ AXES: Final = {
     "focus": Focus,
     "distinct": Distinct,
     "weighting": Weighting,
+    "locality": Locality,
 }
 """The fields of a plan that are axes."""
 
@@ -34,7 +35,7 @@ class BatchPlan:
     ----------
     batch_size
         Anchors in a batch.
-    grouping, balance, focus, distinct, weighting
+    grouping, balance, focus, distinct, weighting, locality
         The axes; None switches one off.
     span
         Batches of a *step*: global batches ``span * j`` to ``span * j + span - 1`` share their group
@@ -61,6 +62,7 @@ class BatchPlan:
     focus: Focus | None = field(default=None, kw_only=True)
     distinct: Distinct | None = field(default=None, kw_only=True)
     weighting: Weighting | None = field(default=None, kw_only=True)
+    locality: Locality | None = field(default=None, kw_only=True)
     span: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -73,6 +75,8 @@ class BatchPlan:
         self._refuse_unfit()
 
     def _refuse_unfit(self) -> None:
+        if self.locality is not None:
+            self._refuse_beside_locality(self.locality)
         quotas = " and ".join(self.moving_quotas)
         if quotas and self.span > 1:
             raise InvalidInputError(
@@ -93,6 +97,25 @@ class BatchPlan:
                     f"Focus.kernel='gaussian' and {' and '.join(others)}: a Gaussian is drawn one batch at a "
                     "time, without redraws and by its own weights. Use kernel='box', or leave the other out."
                 )
+
+    def _refuse_beside_locality(self, locality: Locality) -> None:
+        window = self.window
+        beside = [
+            ("BatchPlan.weighting", self.weighting is not None),
+            (f"BatchPlan.span={self.span}", self.span > 1),
+            (" and ".join(self.moving_quotas) + " that follows a Schedule", bool(self.moving_quotas)),
+            ("Focus.kernel='gaussian'", window is not None and window.kernel == "gaussian"),
+        ]
+        if window is not None:
+            beside += [
+                (f"Locality.hold={locality.hold} and BatchPlan.focus", locality.hold > 1),
+                (f"Locality.fovs={locality.fovs} and BatchPlan.focus", locality.fovs is not None),
+            ]
+        if others := [name for name, is_on in beside if is_on]:
+            raise InvalidInputError(
+                f"BatchPlan.locality does not go with {', '.join(others)}: leave one of them out (with a "
+                "focus, give Locality.frames and hold=1)."
+            )
 
     @property
     def scheduled(self) -> tuple[str, ...]:
@@ -116,6 +139,7 @@ class BatchPlan:
         names = [name for axis in axes if axis is not None for name in check_columns("by", axis.by)]
         names += self.distinct.columns if self.distinct else ()
         names += (self.weighting.by,) if self.weighting else ()
+        names += self.locality.columns if self.locality else ()
         return tuple(dict.fromkeys(names))
 
     def at(self, step: int, batches: int) -> "BatchPlan":
@@ -171,7 +195,7 @@ class BatchPlan:
     def in_rounds(self) -> bool:
         """Whether cells are drawn so that no batch holds a value twice, without redraws."""
         alone = self.distinct is not None and self.distinct.min_hours is None
-        plain = self.window is None and self.weighting is None and self.span == 1
+        plain = self.window is None and self.weighting is None and self.locality is None and self.span == 1
         return alone and plain and not self.moving_quotas
 
     @property

@@ -18,3 +18,4 @@ class Purpose(IntEnum):
     LEFT_OUT = 11
     EPOCH = 12
     LINE = 13
+    FRAME = 14
