@@ -134,7 +134,7 @@ def test_a_frame_stays_for_as_many_batches_as_asked(hold: int) -> None:
     new = [len(after - before) for before, after in pairwise(held)]
     assert max(new) <= -(-6 // hold)
     assert np.mean(new) == pytest.approx(6 / hold, rel=0.05)
-    longest: Counter[tuple[object, ...]] = Counter()
+    longest: Counter[int] = Counter()
     for frame in set.union(*held):
         stays = "".join("1" if frame in one else "0" for one in held[hold:-hold]).split("0")
         longest.update(len(stay) for stay in stays if stay)

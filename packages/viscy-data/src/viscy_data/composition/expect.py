@@ -114,6 +114,8 @@ def why_open(plan: BatchPlan) -> str:
         return f"Focus.kernel={plan.window.kernel!r} has no closed form; {compose}."
     if plan.weighting is not None and (plan.window is not None or plan.leak):
         return f"Draws by weight around a focal time or from other groups have no closed form; {compose}."
+    if plan.window is not None and plan.locality is not None:
+        return f"What few frames hold of a focal window has no closed form; {compose}."
     if plan.window is not None and plan.span > 1:
         return f"Focal windows shared by BatchPlan.span={plan.span} batches have no closed form; {compose}."
     return ""

@@ -138,6 +138,9 @@ class CompositionReport:
         How often anchors came; (groups, strata) fewest and most visits of any anchor of a cell.
     lineages, frames
         Of the anchors of each batch; None where the table does not say.
+    variety
+        Mean entropy, in bits, of the fields of view ("fov"), tracks ("track") and time points ("time") of a
+        batch, as far as the table tells them.
     times
         (bins + 1,) edges in hours, or None.
     by_time
@@ -173,6 +176,7 @@ class CompositionReport:
     visits_most: Integers
     lineages: Lineages | None
     frames: Frames | None
+    variety: dict[str, float]
     times: Floats | None
     by_time: Integers
     first: FirstBatches
@@ -258,6 +262,7 @@ def _report(composer: BatchComposer, tally: Tally) -> CompositionReport:
         visits_most=most,
         lineages=None if tally.lineages is None else _lineages(tally.lineages, tally.drawn),
         frames=None if tally.frames is None else _frames(tally.frames, batches),
+        variety={name: one.entropy / batches for name, one in tally.variety.items()},
         times=tally.edges,
         by_time=tally.by_time.reshape(*shape, -1).transpose(1, 0, 2),
         first=FirstBatches(tally.first_cells, tally.first_times),
@@ -271,6 +276,8 @@ def _apart(composer: BatchComposer, epochs: int, *, groups: int) -> int | None:
     """
     plan = composer.plan
     if plan.window is not None or plan.distinct is not None or plan.weighting is not None:
+        return None
+    if plan.locality is not None:
         return None
     return (1 + (groups if plan.leak else 0)) * (1 if composer.stages is None else epochs)
 
