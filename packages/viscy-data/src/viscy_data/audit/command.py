@@ -7,9 +7,8 @@ import pandas as pd
 
 from viscy_data.anchors_file import read_anchors, read_metadata
 from viscy_data.audit.audited import Audited
-from viscy_data.columns import CONDITION, EXPERIMENT, HOURS
-from viscy_data.composition.axes import Balance, Focus, Grouping
 from viscy_data.composition.plan import BatchPlan
+from viscy_data.flat import flat_plan
 from viscy_data.positives import Positives
 from viscy_data.progress import progress_bar
 
@@ -55,10 +54,12 @@ def asked_plan(
     global_fraction: float,
 ) -> BatchPlan:
     """Return the plan that the options of the command stand for."""
-    focus = Focus(HOURS, window_hours=window_hours, global_fraction=global_fraction)
-    return BatchPlan(
+    return flat_plan(
         batch_size,
-        grouping=Grouping(EXPERIMENT, leak=leaky) if experiment_aware else None,
-        balance=Balance(CONDITION) if condition_balanced else None,
-        focus=focus if temporal_enrichment else None,
+        experiment_aware=experiment_aware,
+        leaky=leaky,
+        condition_balanced=condition_balanced,
+        temporal_enrichment=temporal_enrichment,
+        temporal_window_hours=window_hours,
+        temporal_global_fraction=global_fraction,
     )
