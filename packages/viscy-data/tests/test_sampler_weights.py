@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from sampling_cases import Case, cases, cells_of, make_table, quiet_sampler_of
 
 from viscy_data import (
@@ -22,6 +23,8 @@ from viscy_data import (
     Weighting,
     deviations,
 )
+from viscy_data.composition import keyed
+from viscy_data.composition.distinct import AnchorValues, Origins, make_distinct
 from viscy_data.sampler import FlexibleBatchSampler
 
 CELLS = {("a", "x"): 90, ("a", "y"): 200, ("b", "x"): 400, ("b", "y"): 150}
@@ -137,6 +140,21 @@ def test_distinct_values_hold_and_redraws_go_by_weight() -> None:
     drawn = [batch for _ in range(4) for batch in sampler]
     assert all(np.unique(lineage[batch]).size == len(batch) for batch in drawn)
     assert np.mean(heavy[np.concatenate(drawn)]) > 2.5 * np.mean(heavy)
+
+
+def test_what_is_redrawn_is_redrawn_by_weight() -> None:
+    """Two hundred batches hold anchor 0 twice; among the nine others one has nearly all of the weight."""
+    units = np.repeat(np.arange(200), 2)
+    values = AnchorValues(np.arange(10, dtype=np.uint32), None, 0.0)
+    weight_sum = np.concatenate([[0], np.cumsum([1, 1, 1, 1, 1, 1000, 1, 1, 1, 1])])
+
+    def origins(slot: NDArray[np.int64]) -> Origins:
+        none, all_ = np.zeros_like(slot), np.full_like(slot, 10)
+        return Origins(keyed.words(1, slot), none, all_, none, all_)
+
+    place = make_distinct(values, units, np.zeros(400, dtype=np.int64), origins, weight_sum)
+    assert (place[::2] == 0).all()
+    assert (place[1::2] == 5).mean() > 0.95
 
 
 def test_equal_weights_change_nothing() -> None:

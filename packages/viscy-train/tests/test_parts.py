@@ -145,9 +145,7 @@ def test_a_plan_adds_what_flat_options_have_no_name_for() -> None:
     assert all(len(set(lineage[batch])) == 4 for batch in part)
     wrong = replace(SMALL, plan={"distnct": {}})
     with pytest.raises(InvalidInputError, match="distnct"):
-        sample_part(
-            "training", valid, np.ones(len(valid), dtype=np.bool_), replace(SMALL, plan={"distnct": {}}), 0
-        )
+        sample_part("training", valid, everything, wrong, 0)
 
 
 def test_options_are_the_sampler_s_flat_arguments() -> None:
