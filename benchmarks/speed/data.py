@@ -38,11 +38,13 @@ class Data:
 
     @cached_property
     def full_table(self) -> pd.DataFrame:
-        """The table with lineages of 40 anchors on average, and one anchor in twenty ten times as heavy."""
+        """The table with lineages of 40 anchors, frames of 50, and one anchor in twenty as heavy as ten."""
         rng = np.random.default_rng(1)
         lineage = rng.integers(0, max(len(self) // 40, 1), len(self), dtype=np.int32)
         weight = np.where(rng.random(len(self), dtype=np.float32) < 0.05, np.float32(10), np.float32(1))
-        return self.table.assign(lineage_id=lineage, weight=weight)
+        fov = rng.integers(0, max(len(self) // 2400, 1), len(self), dtype=np.int32)
+        time = (self.hours * 2).astype(np.int16)
+        return self.table.assign(lineage_id=lineage, weight=weight, fov=fov, t=time)
 
     @property
     def group_weights(self) -> list[float]:

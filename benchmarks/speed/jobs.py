@@ -36,6 +36,7 @@ LEAK = "one group, balanced, leak"
 FOCUS = "one group, balanced, focus"
 ALL = "all axes"
 HEAVY = "one group, balanced, anchors weighed"
+FRAMES = "one group, balanced, 16 frames"
 DISTINCT = "all axes, lineages distinct"
 EVERY = "all axes, distinct, weighed"
 
@@ -50,6 +51,7 @@ ASKED = {
     FOCUS: "and 70 % around one focal time",
     ALL: "one group, balanced, leak and focus together",
     HEAVY: "one anchor in twenty comes ten times as often as others of its cell",
+    FRAMES: "and at most sixteen frames in a batch",
     DISTINCT: "all axes, and no two anchors of one lineage in a batch",
     EVERY: "that, and anchors weighed",
 }
@@ -82,6 +84,7 @@ ENTRIES = (
     Entry(FOCUS, "ours", OURS, "ours", "OneGroupBalancedFocus"),
     Entry(ALL, "ours", OURS, "ours", "AllAxes"),
     Entry(HEAVY, "ours", OURS, "ours", "OneGroupBalancedWeighted"),
+    Entry(FRAMES, "ours", OURS, "ours", "OneGroupBalancedFewFrames"),
     Entry(DISTINCT, "ours", OURS, "ours", "AllAxesDistinct"),
     Entry(EVERY, "ours", OURS, "ours", "AllAxesDistinctWeighted"),
 )

@@ -7,7 +7,16 @@ from typing import ClassVar
 
 from speed.contender import Batches, Contender
 from speed.data import BATCH, Data
-from viscy_data import Balance, BatchPlan, Distinct, FlexibleBatchSampler, Focus, Grouping, Weighting
+from viscy_data import (
+    Balance,
+    BatchPlan,
+    Distinct,
+    FlexibleBatchSampler,
+    Focus,
+    Grouping,
+    Locality,
+    Weighting,
+)
 
 
 class Ours(Contender):
@@ -17,6 +26,7 @@ class Ours(Contender):
     focus: ClassVar[Focus | None] = None
     distinct: ClassVar[Distinct | None] = None
     weighting: ClassVar[Weighting | None] = None
+    locality: ClassVar[Locality | None] = None
 
     def __init__(self, data: Data) -> None:
         plan = BatchPlan(
@@ -26,8 +36,9 @@ class Ours(Contender):
             focus=self.focus,
             distinct=self.distinct,
             weighting=self.weighting,
+            locality=self.locality,
         )
-        table = data.table if self.distinct is None and self.weighting is None else data.full_table
+        table = data.full_table if self.distinct or self.weighting or self.locality else data.table
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # small tables: cells smaller than their share of a batch
             self.sampler = FlexibleBatchSampler.from_plan(table, plan)
@@ -93,6 +104,10 @@ class AllAxes(OneGroupBalancedLeak):
 
 class OneGroupBalancedWeighted(OneGroupBalanced):
     weighting = Weighting("weight")
+
+
+class OneGroupBalancedFewFrames(OneGroupBalanced):
+    locality = Locality(frames=16)
 
 
 class AllAxesDistinct(AllAxes):
