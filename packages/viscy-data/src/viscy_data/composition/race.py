@@ -65,29 +65,27 @@ def winners(weight_sum: Integers, sides: Sides, wanted: Integers) -> Integers:
         (sides,) anchors to draw, at most as many as the side holds.
     """
     some = np.flatnonzero(wanted)
-    few = sides.size[some] <= FEW * wanted[some]
-    found = [_by_clock(weight_sum, sides, wanted, some[few])]
-    waiting, points = some[~few], 16
-    while waiting.size:
-        ready = waiting[2 * wanted[waiting] <= points]
-        late = ready[points > sides.size[ready]]
-        found.append(_by_clock(weight_sum, sides, wanted, late))
-        tried = np.setdiff1d(ready, late)
-        side, place, settled = _by_points(weight_sum, sides[tried], wanted[tried], points)
+    points = wanted + wanted // 4 + 4
+    found = []
+    while some.size:
+        few = (sides.size[some] <= FEW * wanted[some]) | (points[some] > FEW * sides.size[some])
+        found.append(_by_clock(weight_sum, sides, wanted, some[few]))
+        tried = some[~few]
+        side, place, settled = _by_points(weight_sum, sides[tried], wanted[tried], points[tried])
         found.append((tried[side], place))
-        waiting = np.setdiff1d(waiting, np.concatenate([late, tried[settled]]))
-        points *= 2
-    side, place = (np.concatenate(part) for part in zip(*found, strict=True))
+        some = tried[~settled]
+        points = points * 2
+    side, place = (np.concatenate(part) for part in zip(*found, strict=True)) if found else (wanted[:0],) * 2
     drawn: Integers = place[np.argsort(side, kind="stable")]
     return drawn
 
 
 def _by_points(
-    weight_sum: Integers, sides: Sides, wanted: Integers, points: int
+    weight_sum: Integers, sides: Sides, wanted: Integers, points: Integers
 ) -> tuple[Integers, Integers, NDArray[np.bool_]]:
     """Return (side, place) of the winners where so many points suffice, and (sides,) where they do."""
-    side = np.repeat(np.arange(wanted.size), points)
-    place = throw(weight_sum, sides[side], keyed.words(sides.key[:, None], np.arange(points)).ravel())
+    side, number = slots(points)
+    place = throw(weight_sum, sides[side], keyed.words(sides.key[side], number))
     first = np.sort(np.unique(side * weight_sum.size + place, return_index=True)[1])
     side, place = side[first], place[first]
     count = np.bincount(side, minlength=wanted.size)
