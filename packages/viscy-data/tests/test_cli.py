@@ -116,6 +116,23 @@ def test_audit_is_strict_where_asked(anchors: Path) -> None:
     assert "the table allows 0." in strict.stderr
 
 
+def test_optimize_says_cost_and_gain_then_writes(synthetic: Path, anchors: Path, tmp_path: Path) -> None:
+    store, out = synthetic / "synthetic_1" / "plate.zarr", tmp_path / "fast.zarr"
+    result = run("optimize", store, "-o", out, "--index", anchors, "--seconds=0.1")
+    for word in ("cost: about 0.00 GB", "gain: ", "patches of 1 x 64 x 64", f"Wrote {out}"):
+        assert word in result.output
+    assert run("optimize", store, "-o", out, "--patch=1,64,64", code=2).stderr.startswith("Error: out=")
+    other = tmp_path / "other.zarr"
+    for options, message in (
+        ((), "give one of --patch"),
+        (("--patch=1,64,64", "--index", anchors), "give one of --patch"),
+        (("--patch=64,64",), "three numbers, such as 5,160,160"),
+        (("--index", synthetic / "experiments.yaml"), "not a Parquet file"),
+    ):
+        assert message in run("optimize", store, "-o", other, *options, code=2).stderr
+    assert list(tmp_path.iterdir()) == [out]
+
+
 def test_convert_says_what_is_not_stated(tmp_path: Path) -> None:
     result = run("convert", write_movie(tmp_path / "one"), "-o", tmp_path / "out")
     line = next(line for line in result.output.splitlines() if "one" in line)
@@ -152,7 +169,7 @@ def test_markup_in_a_message_is_printed_as_it_is(tmp_path: Path) -> None:
     assert "[red]x" in result.stderr
 
 
-@pytest.mark.parametrize("command", ["convert", "synthesize", "index", "audit"])
+@pytest.mark.parametrize("command", ["convert", "synthesize", "index", "audit", "optimize"])
 def test_help_teaches_by_example(command: str) -> None:
     text = run(command, "--help").output
     assert re.search(rf"viscy-data {command} \S", text)
