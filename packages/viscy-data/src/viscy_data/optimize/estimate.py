@@ -2,8 +2,8 @@
 
 The frames are rewritten in a temporary folder on the disk of the output, and random patches of them are
 read from the original and from the copy with the reader that training uses. A call reads one patch of each
-frame, as a batch drawn from a whole plate does; where a batch has many patches of one frame, an original in
-large chunks does better than is said here. All files are in the page cache by then, so what is compared is
+frame, or a few, as a batch of the plan does: the more patches share a frame, the better an original in
+large chunks does. All files are in the page cache by then, so what is compared is
 decoding; from a slow disk the original, of which more is read, loses more.
 """
 
@@ -51,7 +51,7 @@ class Estimate:
     seconds
         That writing it will take.
     before, after
-        Patches/s read from the original and from the copy, each patch from another frame.
+        Patches/s read from the original and from the copy.
     free_bytes
         On the disk of the output, and what an interrupted run left there.
     """
@@ -80,7 +80,7 @@ class Estimate:
             )
 
 
-def estimate(job: Job, *, seconds: float = 4.0, progress: bool = True) -> Estimate:
+def estimate(job: Job, *, seconds: float = 4.0, per_frame: int = 1, progress: bool = True) -> Estimate:
     """Measure what rewriting costs and brings on at most eight frames.
 
     Parameters
@@ -89,6 +89,8 @@ def estimate(job: Job, *, seconds: float = 4.0, progress: bool = True) -> Estima
         What is to be done.
     seconds
         To read for, after the frames were rewritten.
+    per_frame
+        Patches of a frame in a batch.
     progress
         Show a progress bar.
 
@@ -105,7 +107,7 @@ def estimate(job: Job, *, seconds: float = 4.0, progress: bool = True) -> Estima
     ):
         advance(len(frames))
         rounds = []
-        for speeds in islice(compare(job, copy, frames, seconds / ROUNDS), ROUNDS):
+        for speeds in islice(compare(job, copy, frames * per_frame, seconds / ROUNDS), ROUNDS):
             rounds.append(speeds)
             advance(1)
     before, after = zip(*rounds, strict=True)
@@ -166,6 +168,8 @@ def compare(
 ) -> Iterator[tuple[float, float]]:
     """Yield patches/s of the original and of the copy, on the same places, each time for some seconds.
 
+    A call reads a patch of each of ``frames``, which may come more than once.
+
     Raises
     ------
     StoreError
@@ -208,7 +212,8 @@ def _speed(reader: StoreReader, calls: list[list[Crop]], experiment: str, copy: 
     named = [[_of(crop, experiment, copy) for crop in crops] for crops in calls]
     began = perf_counter()
     for crops in named:
-        reader.read(crops)
+        for pixels in reader.read(crops):
+            pixels.astype(np.float32)  # as a batch holds them
     return sum(map(len, named)) / (perf_counter() - began)
 
 

@@ -12,7 +12,7 @@ import tensorstore as ts
 from viscy_data.anchors_file import read_metadata
 from viscy_data.checks import is_whole
 from viscy_data.errors import InvalidInputError, StoreError
-from viscy_data.experiments import Experiment, FovInfo
+from viscy_data.experiments import Experiment, Experiments, FovInfo
 from viscy_data.optimize.layout import Box, Compression, Layout
 from viscy_data.optimize.metadata import first_level, read_attributes
 from viscy_data.patches import PatchShape
@@ -203,8 +203,12 @@ def open_array(folder: Path, *, missing_chunks: MissingChunks = "error", cache_b
         raise StoreError(f"cannot open array={str(folder)!r}: {str(error).split(' [', 1)[0]}.") from error
 
 
-def patch_of_index(index: str | Path, store: str | Path, z_window: int) -> tuple[int, int, int]:
+def patch_of_index(
+    index: str | Path, store: str | Path, z_window: int, experiments: Experiments | None = None
+) -> tuple[int, int, int]:
     """Return what is read of a store for the patches of an anchors table: slices, rows and columns.
+
+    ``experiments`` says where stores are; None: where they were when the table was built.
 
     Raises
     ------
@@ -213,14 +217,14 @@ def patch_of_index(index: str | Path, store: str | Path, z_window: int) -> tuple
     """
     metadata = read_metadata(index)
     wanted = Path(store).resolve()
-    for experiment in metadata.experiments.experiments:
+    known = (experiments or metadata.experiments).experiments
+    for experiment in known:
         if experiment.data_path.resolve() == wanted:
             shape = PatchShape(metadata.patch_size, z_window, metadata.common_pixel_size_um)
             crops = np.array([shape.crop_of(experiment, info) for info in describe(experiment)])
             depth, rows, columns = crops.max(axis=0).tolist()
             return depth, rows, columns
-    known = [str(experiment.data_path) for experiment in metadata.experiments.experiments]
+    paths = ", ".join(str(experiment.data_path) for experiment in known)
     raise InvalidInputError(
-        f"index={str(index)!r} is not of store={str(store)!r} but of {', '.join(known)}. "
-        "Give the patch instead."
+        f"index={str(index)!r} is not of store={str(store)!r} but of {paths}. Give the patch instead."
     )
