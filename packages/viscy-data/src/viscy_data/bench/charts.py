@@ -4,7 +4,7 @@ from viscy_data.audit.svg import INK, LINE, box, colour, lighter, line, picture,
 from viscy_data.bench.result import OPTIMIZED, Bench
 from viscy_data.bench.settings import PRESENT
 
-WIDTH, LEFT, RIGHT, TALL = 760.0, 190.0, 130.0, 30.0
+WIDTH, LEFT, RIGHT, TALL = 760.0, 200.0, 130.0, 30.0
 
 
 def rates_chart(result: Bench) -> str:

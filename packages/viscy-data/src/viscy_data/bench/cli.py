@@ -38,6 +38,10 @@ def bench(  # noqa: PLR0913 - what is measured, how long, and where it goes
     frames: Annotated[int, typer.Option(min=1, help="Frames a batch, where few are tried.")] = 8,
     hold: Annotated[int, typer.Option(min=1, help="Batches that a frame stays for, where it does.")] = 4,
     cache_mb: Annotated[int, typer.Option(min=1, help="Cache of decoded chunks, where it is tried.")] = 1024,
+    workers: Annotated[
+        list[int] | None,
+        typer.Option(min=0, help="Processes that read; may be given again. 0: none.", show_default="2, 4"),
+    ] = None,
     optimize: Annotated[bool, typer.Option(help="Also rewrite a few frames in a temporary folder.")] = True,
     missing_chunks: Annotated[
         Literal["error", "fill"],
@@ -67,7 +71,14 @@ def bench(  # noqa: PLR0913 - what is measured, how long, and where it goes
     from viscy_data.bench.tables import advice_lines, notes, settings_grid
 
     case = _case(experiments, index, z_window, missing_chunks, (plan, batch_size))
-    tried = usual_settings(frames=frames, hold=hold, cache_bytes=cache_mb << 20, look_ahead=2)
+    tried = usual_settings(
+        frames=frames,
+        hold=hold,
+        cache_bytes=cache_mb << 20,
+        look_ahead=2,
+        workers=workers or (2, 4),
+        pixels=case.pixel_bytes(),
+    )
     printed = json_path == Path("-")
     result = run(case, tried, seconds=seconds, step=step, optimized=optimize, progress=not printed)
     if html is not None:

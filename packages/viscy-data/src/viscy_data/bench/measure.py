@@ -5,11 +5,12 @@ sleeps as it does while a GPU works. Only what is read ahead gains from it.
 """
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from math import prod
 from pathlib import Path
 from time import perf_counter, sleep
 from typing import Final
@@ -23,10 +24,12 @@ from viscy_data.composition.batch import IndexBatch
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.dataset import AnchorDataset, Batch, Pairing, Reading
 from viscy_data.expectation import collect_notes
-from viscy_data.experiments import Experiments
+from viscy_data.experiments import Experiments, FovInfo
 from viscy_data.loader import anchor_loader
+from viscy_data.optimize.job import open_array
+from viscy_data.optimize.metadata import first_level, read_attributes
 from viscy_data.sampler import FlexibleBatchSampler
-from viscy_data.store import MissingChunks
+from viscy_data.store import MissingChunks, describe
 
 _PREFETCH: Final = 2
 
@@ -53,6 +56,21 @@ class Case:
     z_window: int = 1
     missing_chunks: MissingChunks = "error"
     seed: int = 0
+
+    def pixel_bytes(self) -> int:
+        """Return the size of all decoded pixels that the experiments' channels have.
+
+        Raises
+        ------
+        StoreError
+            Where a store cannot be read.
+        """
+        total = 0
+        for experiment in self.experiments.experiments:
+            found = [info for info in describe(experiment) if info.fov not in experiment.exclude_fovs]
+            frames = sum(prod(info.shape) // info.shape[1] for info in found) * len(experiment.channels)
+            total += frames * _itemsize(experiment.data_path, found)
+        return total
 
     def dataset(self, setting: Setting) -> AnchorDataset:
         """Open the stores as a setting reads them."""
@@ -106,13 +124,18 @@ class Stream:
         What is read, and how.
     epoch
         Batches begin there: other batches than those of other streams.
+
+    Attributes
+    ----------
+    batches
+        The stream itself.
     """
 
     def __init__(self, case: Case, setting: Setting, epoch: int) -> None:
         self._setting = setting
         self._dataset = case.dataset(setting)
         self._frames = frame_numbers(self._dataset.anchors)
-        self._iterator = _read(self._dataset, self._rows(case, epoch), setting)
+        self.batches = _read(self._dataset, self._rows(case, epoch), setting)
         self._warm = False
 
     @property
@@ -144,7 +167,7 @@ class Stream:
         wait, patches, batches, frames = 0.0, 0, 0, 0
         while batches < least or wait + batches * step < seconds:
             began = perf_counter()
-            batch = next(self._iterator)
+            batch = next(self.batches)
             wait += perf_counter() - began
             rows = np.concatenate([batch["rows"].numpy(), batch["positive_rows"].numpy()])
             batches, patches = batches + 1, patches + len(rows)
@@ -154,7 +177,7 @@ class Stream:
 
     def close(self) -> None:
         """End the workers."""
-        self._iterator.close()
+        self.batches.close()
 
 
 @contextmanager
@@ -165,6 +188,12 @@ def stream(case: Case, setting: Setting, epoch: int) -> Iterator[Stream]:
         yield opened
     finally:
         opened.close()
+
+
+def _itemsize(store: Path, found: Sequence[FovInfo]) -> int:
+    """Return the bytes of a pixel of a store's first field of view."""
+    group = store / found[0].fov if found[0].well else store
+    return int(open_array(group / first_level(read_attributes(group))).dtype.numpy_dtype.itemsize)
 
 
 def _read(

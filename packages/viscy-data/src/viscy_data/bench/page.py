@@ -75,7 +75,10 @@ def _rates(result: Bench) -> str:
         "lighter bar is expected from a sample of frames, not measured with whole batches."
     )
     told = "".join(f'<p class="lead">{escape(one)}</p>' for one in notes(result))
-    return _section("Patches per second", f'<p class="lead">{lead}</p>{rates_chart(result)}{told}')
+    return _section(
+        "Patches per second",
+        f'<p class="lead">{lead}</p>{rates_chart(result)}<div style="margin-top: 18px">{told}</div>',
+    )
 
 
 def _plan(plan: BatchPlan) -> str:

@@ -1,6 +1,6 @@
 """One way of reading, and the ways that a bench tries."""
 
-import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -36,9 +36,21 @@ class Setting:
     workers: int = 0
 
 
-def usual_settings(*, frames: int, hold: int, cache_bytes: int, look_ahead: int) -> list[Setting]:
-    """Return the changes that a bench tries beside the present way, which is not among them."""
-    cache = f"{cache_bytes / 1e6:,.0f} MB"
+def usual_settings(
+    *, frames: int, hold: int, cache_bytes: int, look_ahead: int, workers: Sequence[int], pixels: int
+) -> list[Setting]:
+    """Return the changes that a bench tries beside the present way, which is not among them.
+
+    Parameters
+    ----------
+    frames, hold
+        Of a batch with few frames.
+    cache_bytes, look_ahead, workers
+        Where these are tried; 0 workers is the present way.
+    pixels
+        Bytes of all decoded pixels, against which the cache is small or large.
+    """
+    cache = f"{cache_bytes / (1 << 30):.3g} GiB"
     few = f"{frames} frames a batch"
     shared = "BatchPlan(locality=Locality(frames=" + str(frames)
     tau = "Pairing(tau_per='frame')"
@@ -50,14 +62,19 @@ def usual_settings(*, frames: int, hold: int, cache_bytes: int, look_ahead: int)
         ),
         Setting(few, f"{shared})), {tau}. {variety}", frames=frames, tau_per="frame"),
         Setting(
-            f"{few}, each for {hold}, cache",
+            f"{frames} frames, held for {hold}, cache",
             f"{shared}, hold={hold})), {tau}, {kept}. {variety}",
             frames=frames,
             hold=hold,
             tau_per="frame",
             cache_bytes=cache_bytes,
         ),
-        Setting(f"cache of {cache}", f"{kept}: memory, in each process", cache_bytes=cache_bytes),
+        Setting(
+            f"cache of {cache}",
+            f"{kept}: memory, in each process. All pixels are {pixels / 1e9:.3g} GB; a cache that is smaller "
+            "than what batches roam over helps little",
+            cache_bytes=cache_bytes,
+        ),
         Setting(
             f"look ahead by {look_ahead}",
             f"look_ahead={look_ahead}: the next batches are read while one is used",
@@ -65,11 +82,11 @@ def usual_settings(*, frames: int, hold: int, cache_bytes: int, look_ahead: int)
         ),
         *(
             Setting(
-                f"{workers} workers",
-                f"num_workers={workers}: memory for each, and seconds to start",
-                workers=workers,
+                f"{count} workers",
+                f"num_workers={count}: memory for each, and seconds to start",
+                workers=count,
             )
-            for workers in (2, 4)
-            if workers <= max(2, os.cpu_count() or 1)
+            for count in workers
+            if count
         ),
     ]

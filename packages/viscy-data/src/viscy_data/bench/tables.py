@@ -1,11 +1,17 @@
 """What a bench found, as texts: for the terminal, and for the page."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from viscy_data.audit.tables import Grid
 from viscy_data.bench.measure import Rate
 from viscy_data.bench.result import OPTIMIZED, Bench
 from viscy_data.bench.settings import PRESENT
+
+_FEW: Final = (
+    "Few frames were measured on batches of the plan whose anchors outside the chosen frames were exchanged "
+    "for others inside, whatever their condition and time."
+)
 
 
 def settings_grid(result: Bench) -> Grid:
@@ -48,10 +54,10 @@ def notes(result: Bench) -> list[str]:
     rates = [one.per_second for one in result.present]
     noise = (
         f"The present way was measured {len(rates)} times between the others, at {min(rates):,.0f} to "
-        f"{max(rates):,.0f} patches/s, {result.noise:.0%} from one time to the next; gains below that are not "
-        "told from noise."
+        f"{max(rates):,.0f} patches/s, {result.noise:.0%} from one time to the next; gains below that are "
+        "not told from noise."
     )
-    lines = [noise]
+    lines = [noise, _FEW]
     if result.from_disk is not None:
         lines.append(
             f"Of the bytes that this process read, {result.from_disk:.0%} came from the disk, the rest from "
