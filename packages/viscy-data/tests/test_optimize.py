@@ -136,6 +136,20 @@ def test_large_frames_become_several_shards(
         assert np.array_equal(zarr.open_array(tmp_path / "out.zarr" / name / "0", mode="r")[:], pixels)
 
 
+def test_chunks_that_span_frames_are_read(tmp_path: Path, make_pixels: MakePixels) -> None:
+    from iohub.ngff import open_ome_zarr
+
+    pixels = make_pixels((5, 2, 1, 40, 48))
+    options: dict[str, Any] = {"layout": "fov", "mode": "w-", "channel_names": ["a", "b"], "version": "0.5"}
+    with open_ome_zarr(tmp_path / "p.zarr", **options) as position:
+        position.create_image("0", pixels, chunks=(3, 2, 1, 20, 20))
+    rewrite(plan_job(tmp_path / "p.zarr", tmp_path / "out.zarr", patch=(1, 16, 16)), progress=False)
+    copy = zarr.open_array(tmp_path / "out.zarr" / "0", mode="r")
+    assert copy.shards is not None
+    assert copy.shards[0] == 1
+    assert np.array_equal(copy[:], pixels)
+
+
 def test_chunks_of_zeros_are_written(tmp_path: Path, write_store: WriteStore) -> None:
     store = write_store(tmp_path / "p.zarr", {"A/1/0": np.zeros(SHAPE, np.uint8)}, CHANNELS)
     refused = plan_job(store, tmp_path / "out.zarr", patch=PATCH)

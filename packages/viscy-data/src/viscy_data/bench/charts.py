@@ -1,40 +1,60 @@
 """The picture of a bench: a bar for every setting."""
 
+from typing import NamedTuple
+
 from viscy_data.audit.svg import INK, LINE, box, colour, lighter, line, picture, text, ticks
 from viscy_data.bench.result import OPTIMIZED, Bench
 from viscy_data.bench.settings import PRESENT
+
+
+class Bar(NamedTuple):
+    """A setting's name, patches/s, gain and colour, and the present way's patches/s beside it."""
+
+    name: str
+    value: float
+    gain: str
+    fill: str
+    beside: float | None = None
+
 
 WIDTH, LEFT, RIGHT, TALL = 760.0, 200.0, 130.0, 30.0
 
 
 def rates_chart(result: Bench) -> str:
-    """Draw patches/s as bars; the band is where the present way's rates lie, lighter is expected."""
-    present = [one.per_second for one in result.present]
-    bars = [(PRESENT, result.per_second, "", INK)]
+    """Draw patches/s as bars; a mark is the present way beside each, a lighter bar is expected."""
+    bars = [Bar(PRESENT, result.per_second, "", INK)]
     bars += [
-        (one.setting.name, one.rate.per_second, f"x {one.gain:.2f}", _fill(one.gain, result))
+        Bar(one.setting.name, one.rate.per_second, _times(one.gain), _fill(one.gain, result), one.beside)
         for one in result.tried
     ]
     if result.copied is not None:
-        copied = result.copied
-        shade = lighter(_fill(copied.gain, result), 0.45)
-        bars.append((OPTIMIZED, result.expected, f"x {copied.gain:.2f} expected", shade))
-    scale = (WIDTH - LEFT - RIGHT) / max(value for _, value, _, _ in bars)
+        gain = result.copied.gain
+        shade = lighter(_fill(gain, result), 0.45)
+        bars.append(Bar(OPTIMIZED, result.expected, f"{_times(gain)} expected", shade, result.per_second))
+    scale = (WIDTH - LEFT - RIGHT) / max(one.value for one in bars)
     floor = TALL * len(bars) + 6
-    low, high = LEFT + min(present) * scale, LEFT + max(present) * scale
-    parts = [box(low, 0, max(2.0, high - low), floor, LINE)]
-    for place, (name, value, gain, fill) in enumerate(bars):
-        y = 4 + place * TALL
-        parts += [
-            text(LEFT - 10, y + 16, name, anchor="end", fill=INK),
-            box(LEFT, y + 3, value * scale, TALL - 11, fill),
-            text(LEFT + value * scale + 7, y + 16, f"{value:,.0f}  {gain}", fill=INK),
-        ]
-    parts.append(line([(LEFT, 0), (LEFT, floor)], LINE, width=1))
+    parts = [line([(LEFT, 0), (LEFT, floor)], LINE, width=1)]
+    for place, bar in enumerate(bars):
+        parts += _drawn(bar, 4 + place * TALL, scale)
     for value in ticks(0, (WIDTH - LEFT - RIGHT) / scale, 5):
         parts.append(text(LEFT + value * scale, floor + 14, f"{value:,.0f}", anchor="middle"))
     parts.append(text(WIDTH, floor + 14, "patches/s", anchor="end"))
     return picture(WIDTH, floor + 20, parts, "Patches per second under each setting")
+
+
+def _drawn(bar: Bar, y: float, scale: float) -> list[str]:
+    mark = [] if bar.beside is None else [box(LEFT + bar.beside * scale - 1, y, 2, TALL - 5, INK)]
+    end = LEFT + max(bar.value, bar.beside or 0.0) * scale
+    return [
+        text(LEFT - 10, y + 16, bar.name, anchor="end", fill=INK),
+        box(LEFT, y + 3, bar.value * scale, TALL - 11, bar.fill),
+        *mark,
+        text(end + 7, y + 16, f"{bar.value:,.0f}{bar.gain and ',  '}{bar.gain}", fill=INK),
+    ]
+
+
+def _times(gain: float) -> str:
+    return f"\u00d7 {gain:.2f}"
 
 
 def _fill(gain: float, result: Bench) -> str:

@@ -1,6 +1,7 @@
 """The command ``viscy-data bench``."""
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -40,7 +41,11 @@ def bench(  # noqa: PLR0913 - what is measured, how long, and where it goes
     cache_mb: Annotated[int, typer.Option(min=1, help="Cache of decoded chunks, where it is tried.")] = 1024,
     workers: Annotated[
         list[int] | None,
-        typer.Option(min=0, help="Processes that read; may be given again. 0: none.", show_default="2, 4"),
+        typer.Option(
+            min=0,
+            help="Processes that read; may be given again. 0: none.",
+            show_default="2 and 4, up to the cores",
+        ),
     ] = None,
     optimize: Annotated[bool, typer.Option(help="Also rewrite a few frames in a temporary folder.")] = True,
     missing_chunks: Annotated[
@@ -76,7 +81,7 @@ def bench(  # noqa: PLR0913 - what is measured, how long, and where it goes
         hold=hold,
         cache_bytes=cache_mb << 20,
         look_ahead=2,
-        workers=workers or (2, 4),
+        workers=workers or [count for count in (2, 4) if count <= max(2, os.cpu_count() or 1)],
         pixels=case.pixel_bytes(),
     )
     printed = json_path == Path("-")

@@ -62,8 +62,8 @@ def _facts(result: Bench) -> list[tuple[str, str]]:
         ("wait for a batch", f"{wait:.3f} s"),
         ("frames in a batch", f"{frames:.0f}"),
         ("batch", f"{subject.batch_size} pairs"),
-        ("patch, Z Y X", " x ".join(map(str, subject.patch))),
-        ("chunk, T C Z Y X", " x ".join(map(str, subject.chunk))),
+        ("patch, Z Y X", "\u00d7".join(map(str, subject.patch))),
+        ("chunk, T C Z Y X", "\u00d7\u200b".join(map(str, subject.chunk))),
         ("anchors", f"{subject.anchors:,}"),
         ("experiments", str(len(subject.experiments))),
     ]
@@ -71,8 +71,8 @@ def _facts(result: Bench) -> list[tuple[str, str]]:
 
 def _rates(result: Bench) -> str:
     lead = (
-        "Green bars help by more than the noise; the grey band is where the present way's rates lie. A "
-        "lighter bar is expected from a sample of frames, not measured with whole batches."
+        "Green bars help by more than the noise. The dark mark is the present way, measured just before and "
+        "after. A lighter bar is expected from a sample of frames, not measured with whole batches."
     )
     told = "".join(f'<p class="lead">{escape(one)}</p>' for one in notes(result))
     return _section(

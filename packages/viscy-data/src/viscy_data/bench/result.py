@@ -21,13 +21,18 @@ class Tried:
     ----------
     setting, rate
         What was changed, and how fast batches came.
-    gain
-        That rate over the mean of the present way's just before and after.
+    beside
+        Patches/s of the present way, the mean of just before and just after.
     """
 
     setting: Setting
     rate: Rate
-    gain: float
+    beside: float
+
+    @property
+    def gain(self) -> float:
+        """How much faster than the present way beside it."""
+        return self.rate.per_second / self.beside
 
 
 @dataclass(frozen=True)
@@ -160,8 +165,8 @@ OPTIMIZED: Final = "optimised stores"
 
 
 def compared(setting: Setting, rate: Rate, beside: Sequence[Rate]) -> Tried:
-    """Return a change with its gain over the present way's rates measured beside it."""
-    return Tried(setting, rate, rate.per_second / mean(one.per_second for one in beside))
+    """Return a change beside the present way's rates just before and after it."""
+    return Tried(setting, rate, mean(one.per_second for one in beside))
 
 
 def _how(copied: Copied) -> str:
