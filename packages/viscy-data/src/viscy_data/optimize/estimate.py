@@ -1,10 +1,10 @@
 """What a copy will cost and bring, measured on a few frames before the work begins.
 
 The frames are rewritten in a temporary folder on the disk of the output, and random patches of them are
-read from the original and from the copy with the reader that training uses. A call reads one patch of each
-frame, or a few, as a batch of the plan does: the more patches share a frame, the better an original in
-large chunks does. All files are in the page cache by then, so what is compared is
-decoding; from a slow disk the original, of which more is read, loses more.
+read from the original and from the copy with the reader that training uses, and normalised. A call reads
+one patch of each frame, or a few, as a batch of the plan does: the more patches share a frame, the better
+an original in large chunks does. All files are in the page cache by then, so what is compared is decoding;
+from a slow disk the original, of which more is read, loses more.
 """
 
 import shutil
@@ -12,9 +12,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import chain, count, islice
 from math import prod
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 from typing import Final
 
@@ -32,6 +33,7 @@ from viscy_data.progress import progress_bar
 from viscy_data.store import StoreReader
 
 FRAMES: Final = 8
+_BATCH: Final = 128
 _SAMPLE_BYTES: Final = 256 << 20
 ROUNDS: Final = 5
 
@@ -118,8 +120,8 @@ def estimate(job: Job, *, seconds: float = 4.0, per_frame: int = 1, progress: bo
         job.decoded_bytes,
         int(written.bytes * share),
         written.seconds * share,
-        max(before),
-        max(after),
+        median(before),
+        median(after),
         free,
     )
 
@@ -180,14 +182,16 @@ def compare(
         experiments=tuple(_experiment(job, number, path) for number, path in enumerate(stores))
     )
     reader = StoreReader(experiments, missing_chunks=job.missing_chunks)
-    calls = 1
+    _check_equal(reader, _crops(job, frames, np.random.default_rng(0)), copy)
+    calls = [1, 1]
     for seed in count():
-        crops = [_crops(job, frames, np.random.default_rng([seed, call])) for call in range(calls)]
-        speeds = [_speed(reader, crops, str(number), copy) for number in range(2)]
-        if seed == 0:
-            _check_equal(reader, crops[0], copy)
-        # the first round opened the stores; a round shall take its part of the time
-        calls = int(np.clip(seconds / 2 * min(speeds) / len(frames), 1, 64))
+        speeds = []
+        for number in range(2):
+            rngs = [np.random.default_rng([seed, call]) for call in range(calls[number])]
+            crops = [[_of(one, str(number), copy) for one in _crops(job, frames, rng)] for rng in rngs]
+            speeds.append(_speed(reader, crops, job))
+            # as long for one as for the other: the mood of the machine is averaged over equal spans
+            calls[number] = int(np.clip(seconds / 2 * speeds[-1] / len(frames), 1, 512))
         yield speeds[0], speeds[1]
 
 
@@ -208,13 +212,19 @@ def _crops(job: Job, frames: list[tuple[Image, int]], rng: np.random.Generator) 
     return crops
 
 
-def _speed(reader: StoreReader, calls: list[list[Crop]], experiment: str, copy: Path) -> float:
-    named = [[_of(crop, experiment, copy) for crop in crops] for crops in calls]
+def _speed(reader: StoreReader, calls: list[list[Crop]], job: Job) -> float:
+    """Return patches/s, made what a batch holds: float32, normalised, in memory of its own."""
+    shape = (_BATCH, job.images[0].layout.shape[1], *job.patch)
     began = perf_counter()
-    for crops in named:
-        for pixels in reader.read(crops):
-            pixels.astype(np.float32)  # as a batch holds them
-    return sum(map(len, named)) / (perf_counter() - began)
+    batch = np.empty(shape, dtype=np.float32)
+    for number, pixels in enumerate(chain.from_iterable(map(reader.read, calls))):
+        place = number % _BATCH
+        if number and place == 0:
+            batch = np.empty(shape, dtype=np.float32)
+        batch[place] = pixels
+        batch[place] -= 1.0
+        batch[place] /= 2.0
+    return sum(map(len, calls)) / (perf_counter() - began)
 
 
 def _of(crop: Crop, experiment: str, copy: Path) -> Crop:
