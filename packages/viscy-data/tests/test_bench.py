@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from viscy_data.bench import run
 from viscy_data.bench.charts import rates_chart
 from viscy_data.bench.few_frames import few_frames, frame_numbers, plan_batches
 from viscy_data.bench.measure import Case, Rate, stream
@@ -27,6 +28,7 @@ from viscy_data.bench.tables import advice_lines, settings_grid
 from viscy_data.columns import EXPERIMENT, FOV, T
 from viscy_data.composition.batch import IndexBatch
 from viscy_data.composition.plan import BatchPlan, Grouping
+from viscy_data.errors import StoreError
 from viscy_data.experiments import Experiments
 from viscy_data.index import build_index
 from viscy_data.optimize.estimate import Estimate
@@ -155,6 +157,17 @@ def test_a_bench_measures_all_and_touches_nothing(
     after = {path: sha256(path.read_bytes()).digest() for path in folder.rglob("*") if path.is_file()}
     assert after == before
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sample_that_cannot_be_taken_costs_no_figure(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise StoreError("no room")
+
+    monkeypatch.setattr(run, "estimate", fail)
+    result = bench(case, [], seconds=0.0, progress=False)
+    assert result.copied is None
+    assert result.refused == {"optimised stores": "no room"}
+    assert result.per_second > 0
 
 
 def test_all_pixels_are_counted(case: Case) -> None:

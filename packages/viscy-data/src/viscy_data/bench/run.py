@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from viscy_data.bench.measure import Case, Rate, Stream, stream
-from viscy_data.bench.result import Bench, Copied, Subject, Tried, compared
+from viscy_data.bench.result import OPTIMIZED, Bench, Copied, Subject, Tried, compared
 from viscy_data.bench.settings import PRESENT, Setting
 from viscy_data.columns import EXPERIMENT
-from viscy_data.errors import InvalidInputError
+from viscy_data.errors import InvalidInputError, StoreError
 from viscy_data.optimize.estimate import estimate
 from viscy_data.optimize.job import open_array, patch_of_index, plan_job
 from viscy_data.progress import progress_bar
@@ -57,11 +57,14 @@ def bench(
         progress_bar("bench", steps, unit="measurements", shown=progress) as advance,
         stream(case, Setting(PRESENT), 0) as present,
     ):
-        rates, tried, refused = _try_all(case, settings, present, _Clock(seconds, step, advance))
         subject = _subject(case, present)
+        rates, tried, refused = _try_all(case, settings, present, _Clock(seconds, step, advance))
         copied = None
         if optimized:
-            copied = _copied(case, subject, _store(case, present), rates, seconds)
+            try:
+                copied = _copied(case, subject, _store(case, present), rates, seconds)
+            except StoreError as error:  # what was measured so far is worth showing
+                refused[OPTIMIZED] = str(error)
             advance(1)
     return Bench(subject, tuple(rates), tuple(tried), refused, copied, seconds, step, _from_disk(began))
 
