@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from viscy_data.audit.svg import INK, LINE, box, colour, lighter, line, picture, text, ticks
-from viscy_data.bench.result import OPTIMIZED, Bench
+from viscy_data.bench.result import OPTIMIZED, Bench, rate_text
 from viscy_data.bench.settings import PRESENT
 
 
@@ -17,7 +17,7 @@ class Bar(NamedTuple):
     beside: float | None = None
 
 
-WIDTH, LEFT, RIGHT, TALL = 760.0, 200.0, 130.0, 30.0
+WIDTH, LEFT, RIGHT, TALL = 760.0, 200.0, 160.0, 30.0
 
 
 def rates_chart(result: Bench) -> str:
@@ -49,7 +49,7 @@ def _drawn(bar: Bar, y: float, scale: float) -> list[str]:
         text(LEFT - 10, y + 16, bar.name, anchor="end", fill=INK),
         box(LEFT, y + 3, bar.value * scale, TALL - 11, bar.fill),
         *mark,
-        text(end + 7, y + 16, f"{bar.value:,.0f}{bar.gain and ',  '}{bar.gain}", fill=INK),
+        text(end + 7, y + 16, f"{rate_text(bar.value)}{bar.gain and ',  '}{bar.gain}", fill=INK),
     ]
 
 

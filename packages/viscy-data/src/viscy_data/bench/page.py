@@ -9,7 +9,7 @@ import yaml
 
 from viscy_data.audit.page import html_table
 from viscy_data.bench.charts import rates_chart
-from viscy_data.bench.result import Bench
+from viscy_data.bench.result import Bench, rate_text
 from viscy_data.bench.tables import notes, settings_grid
 from viscy_data.composition.expect import plain
 from viscy_data.composition.plan import BatchPlan
@@ -46,7 +46,8 @@ def _verdict(result: Bench) -> str:
     if not advice:
         return f'<div class="verdict">Nothing that was tried helps by more than the noise.{refused}</div>'
     items = "".join(
-        f"<li><strong>{escape(one.name)}: &times; {one.gain:.1f}</strong>, {one.per_second:,.0f} patches/s"
+        f"<li><strong>{escape(one.name)}: &times; {one.gain:.1f}</strong>, "
+        f"{rate_text(one.per_second)} patches/s"
         f'<br><span class="note">{escape(one.text)}.</span></li>'
         for one in advice
     )
@@ -58,7 +59,7 @@ def _facts(result: Bench) -> list[tuple[str, str]]:
     frames = sum(one.frames for one in result.present) / len(result.present)
     wait = sum(one.wait_per_batch for one in result.present) / len(result.present)
     return [
-        ("patches/s now", f"{result.per_second:,.0f}"),
+        ("patches/s now", rate_text(result.per_second)),
         ("wait for a batch", f"{wait:.3f} s"),
         ("frames in a batch", f"{frames:.0f}"),
         ("batch", f"{subject.batch_size} pairs"),

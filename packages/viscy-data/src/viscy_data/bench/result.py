@@ -164,6 +164,17 @@ class Bench:
 OPTIMIZED: Final = "optimised stores"
 
 
+def rate_text(per_second: float) -> str:
+    """Return patches/s with three figures that count.
+
+    Examples
+    --------
+    >>> rate_text(9.234), rate_text(1234.5)
+    ('9.23', '1,234')
+    """
+    return f"{per_second:,.0f}" if per_second >= 100 else f"{per_second:.3g}"
+
+
 def compared(setting: Setting, rate: Rate, beside: Sequence[Rate]) -> Tried:
     """Return a change beside the present way's rates just before and after it."""
     return Tried(setting, rate, mean(one.per_second for one in beside))
@@ -173,8 +184,8 @@ def _how(copied: Copied) -> str:
     cost = copied.estimate
     return (
         f"viscy-data optimize {copied.store} -o ...: about {cost.bytes / 1e9:.2f} GB of disk and "
-        f"{cost.seconds / 60:.1f} min for this store. Reading alone: {cost.before:,.0f} patches/s from "
-        f"the store, {cost.after:,.0f} from a copy of {cost.frames} of its frames"
+        f"{cost.seconds / 60:.1f} min for this store. Reading alone: {rate_text(cost.before)} patches/s from "
+        f"the store, {rate_text(cost.after)} from a copy of {cost.frames} of its frames"
     )
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from viscy_data.audit.tables import Grid
 from viscy_data.bench.measure import Rate
-from viscy_data.bench.result import OPTIMIZED, Bench
+from viscy_data.bench.result import OPTIMIZED, Bench, rate_text
 from viscy_data.bench.settings import PRESENT
 
 _FEW: Final = (
@@ -17,16 +17,16 @@ _FEW: Final = (
 def settings_grid(result: Bench) -> Grid:
     """One row per setting, the present one first."""
     present = result.present
-    rows = [(PRESENT, f"{result.per_second:,.0f}", "", *_waits(present))]
+    rows = [(PRESENT, rate_text(result.per_second), "", *_waits(present))]
     rows += [
-        (one.setting.name, f"{one.rate.per_second:,.0f}", f"x {one.gain:.2f}", *_waits([one.rate]))
+        (one.setting.name, rate_text(one.rate.per_second), f"x {one.gain:.2f}", *_waits([one.rate]))
         for one in result.tried
     ]
     if result.copied is not None:
         copied = result.copied
         wait = 2 * result.subject.batch_size / result.expected
         rows.append(
-            (OPTIMIZED, f"{result.expected:,.0f}", f"x {copied.gain:.2f}", f"{wait:.3f} s", "as it is")
+            (OPTIMIZED, rate_text(result.expected), f"x {copied.gain:.2f}", f"{wait:.3f} s", "as it is")
         )
     title = f"{result.seconds:g} s each, batches of {result.subject.batch_size} pairs"
     return Grid(title, ("setting", "patches/s", "gain", "wait for a batch", "frames in a batch"), tuple(rows))
@@ -41,7 +41,7 @@ def _waits(rates: Sequence[Rate]) -> tuple[str, str]:
 def advice_lines(result: Bench) -> list[str]:
     """Say what helps, the most helpful first; and what could not be tried."""
     found = [
-        f"{place}. {one.name}: x {one.gain:.1f}, {one.per_second:,.0f} patches/s. {one.text}."
+        f"{place}. {one.name}: x {one.gain:.1f}, {rate_text(one.per_second)} patches/s. {one.text}."
         for place, one in enumerate(result.advice(), start=1)
     ]
     if not found:
@@ -53,9 +53,9 @@ def notes(result: Bench) -> list[str]:
     """Say how sure the figures are."""
     rates = [one.per_second for one in result.present]
     noise = (
-        f"The present way was measured {len(rates)} times between the others, at {min(rates):,.0f} to "
-        f"{max(rates):,.0f} patches/s, {result.noise:.0%} from one time to the next; gains below that are "
-        "not told from noise."
+        f"The present way was measured {len(rates)} times between the others, at {rate_text(min(rates))} to "
+        f"{rate_text(max(rates))} patches/s, {result.noise:.0%} from one time to the next; "
+        "gains below that are not told from noise."
     )
     lines = [noise, _FEW]
     if result.from_disk is not None:
