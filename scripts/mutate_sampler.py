@@ -127,6 +127,20 @@ MUTANTS = [
     Mutant("a gauge holds a step to one batch's window", C + "gauge.py", "is_scarce = (plan.span > 1) & ", "is_scarce = (plan.span > 99) & ", "test_sampler_schedule_axes.py::test_a_window_that_a_step_empties_is_asked_of_no_batch"),
     Mutant("focal times by anchors expected evenly", C + "windows.py", 'window.times == "anchors"', "False", "test_expect.py::test_focal_times_by_anchors_are_expected_by_anchors"),
     Mutant("what is short under a schedule goes unsaid", C + "stages.py", "found = np.maximum(found, self._counts(key, step).bounds()[1][0].ravel())", "break", "test_stages.py::test_a_construction_warns_once_of_what_the_schedule_will_meet"),
+    Mutant("blocks of a line not independent", C + "systematic.py", "own = _Sequence(keyed.words(common.key, self.block))", "own = common", "test_systematic.py"),
+    Mutant("edges of blocks go their own way", C + "systematic.py", "np.where(is_inner, inner, place)", "inner", "test_systematic.py"),
+    Mutant("times in zones not left out", C + "systematic.py", "own.at(self.time - met)", "own.at(self.time)", "test_systematic.py"),
+    Mutant("no block more where visits vary", C + "systematic.py", "most + ~steady", "most", "test_systematic.py test_sampler_weights.py"),
+    Mutant("heavy anchors let through", C + "systematic.py", "* (1 + _ROUNDING)", "* 2", "test_systematic.py test_sampler_weights.py"),
+    Mutant("a race without weights", C + "race.py", "clock = -np.log(luck) / (weight_sum[place + 1] - weight_sum[place])", "clock = -np.log(luck)", "test_race.py"),
+    Mutant("points fall into the gap", C + "race.py", "at += np.where(at >= gap, after - gap, 0)", "at += 0 * after", "test_race.py"),
+    Mutant("redraws forget weights", C + "distinct.py", "redrawn = _redrawn(origin, inside, turn, weight_sum)", "redrawn = _redrawn(origin, inside, turn, None)", "test_sampler_weights.py"),
+    Mutant("a frame is never held", C + "local.py", "(visit + place * self.hold // frames) // self.hold", "visit", "test_sampler_locality.py"),
+    Mutant("all frames change at once", C + "local.py", "(visit + place * self.hold // frames) // self.hold", "visit // self.hold", "test_sampler_locality.py"),
+    Mutant("frames of the window are any frames", C + "local.py", "is_empty = np.where(is_outside, high - low == end - start, high == low)", "is_empty = low == low", "test_sampler_locality.py"),
+    Mutant("short requests stay short", C + "local.py", "chosen = self._with_largest(wanted, chosen, short > 0, windows)", "pass", "test_sampler_locality.py"),
+    Mutant("frames shared unevenly", C + "local.py", "left[some] // (frames[some] - nth)", "left[some]", "test_sampler_locality.py"),
+    Mutant("groups of held frames not in runs", C + "epochs.py", "begin = np.flatnonzero(nth % run == 0)", "begin = np.arange(group.size)", "test_sampler_locality.py"),
 ]  # fmt: skip
 
 

@@ -36,6 +36,14 @@ class Data:
             copy=False,
         )
 
+    @cached_property
+    def full_table(self) -> pd.DataFrame:
+        """The table with lineages of 40 anchors on average, and one anchor in twenty ten times as heavy."""
+        rng = np.random.default_rng(1)
+        lineage = rng.integers(0, max(len(self) // 40, 1), len(self), dtype=np.int32)
+        weight = np.where(rng.random(len(self), dtype=np.float32) < 0.05, np.float32(10), np.float32(1))
+        return self.table.assign(lineage_id=lineage, weight=weight)
+
     @property
     def group_weights(self) -> list[float]:
         """The mix asked for: group i weighs i + 1."""

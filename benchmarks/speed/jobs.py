@@ -35,6 +35,9 @@ MIX = "sources mixed by weight"
 LEAK = "one group, balanced, leak"
 FOCUS = "one group, balanced, focus"
 ALL = "all axes"
+HEAVY = "one group, balanced, anchors weighed"
+DISTINCT = "all axes, lineages distinct"
+EVERY = "all axes, distinct, weighed"
 
 ASKED = {
     SHUFFLE: "an epoch is every anchor once",
@@ -46,6 +49,9 @@ ASKED = {
     LEAK: "and 10 % from other experiments",
     FOCUS: "and 70 % around one focal time",
     ALL: "one group, balanced, leak and focus together",
+    HEAVY: "one anchor in twenty comes ten times as often as others of its cell",
+    DISTINCT: "all axes, and no two anchors of one lineage in a batch",
+    EVERY: "that, and anchors weighed",
 }
 
 METRIC_LEARNING, NODES, GRAIN, MOSAIC = "pytorch-metric-learning", "torchdata", "grain", "mosaicml-streaming"
@@ -75,4 +81,7 @@ ENTRIES = (
     Entry(LEAK, "ours", OURS, "ours", "OneGroupBalancedLeak"),
     Entry(FOCUS, "ours", OURS, "ours", "OneGroupBalancedFocus"),
     Entry(ALL, "ours", OURS, "ours", "AllAxes"),
+    Entry(HEAVY, "ours", OURS, "ours", "OneGroupBalancedWeighted"),
+    Entry(DISTINCT, "ours", OURS, "ours", "AllAxesDistinct"),
+    Entry(EVERY, "ours", OURS, "ours", "AllAxesDistinctWeighted"),
 )

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from speed.contender import Batches, Contender
 from speed.data import BATCH, Data
-from viscy_data import Balance, BatchPlan, FlexibleBatchSampler, Focus, Grouping
+from viscy_data import Balance, BatchPlan, Distinct, FlexibleBatchSampler, Focus, Grouping, Weighting
 
 
 class Ours(Contender):
@@ -15,12 +15,22 @@ class Ours(Contender):
 
     grouping: ClassVar[Grouping | None] = None
     focus: ClassVar[Focus | None] = None
+    distinct: ClassVar[Distinct | None] = None
+    weighting: ClassVar[Weighting | None] = None
 
     def __init__(self, data: Data) -> None:
-        plan = BatchPlan(BATCH, grouping=self.grouping, balance=self.balance(data), focus=self.focus)
+        plan = BatchPlan(
+            BATCH,
+            grouping=self.grouping,
+            balance=self.balance(data),
+            focus=self.focus,
+            distinct=self.distinct,
+            weighting=self.weighting,
+        )
+        table = data.table if self.distinct is None and self.weighting is None else data.full_table
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # small tables: cells smaller than their share of a batch
-            self.sampler = FlexibleBatchSampler.from_plan(data.table, plan)
+            self.sampler = FlexibleBatchSampler.from_plan(table, plan)
 
     def balance(self, data: Data) -> Balance | None:  # noqa: ARG002 - a plan may weigh by the table's values
         return None
@@ -79,3 +89,15 @@ class OneGroupBalancedFocus(OneGroupBalanced):
 
 class AllAxes(OneGroupBalancedLeak):
     focus = Focus("hours_post_infection")
+
+
+class OneGroupBalancedWeighted(OneGroupBalanced):
+    weighting = Weighting("weight")
+
+
+class AllAxesDistinct(AllAxes):
+    distinct = Distinct("lineage_id")
+
+
+class AllAxesDistinctWeighted(AllAxesDistinct):
+    weighting = Weighting("weight")

@@ -22,7 +22,7 @@ from viscy_data.expectation import expect
 from viscy_data.sampler import FlexibleBatchSampler
 
 if TYPE_CHECKING:
-    from viscy_data.composition.plan import FocalTimes
+    from viscy_data.composition.axes import FocalTimes
 
 BATCHES = 250
 

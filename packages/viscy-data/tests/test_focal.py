@@ -28,7 +28,7 @@ def draws_of(asked: list[Request], seed: int = 0) -> FocalDraws:
     start, end, low, high, inside, outside = np.array(asked).T
     keys = [keyed.words(seed, purpose, np.arange(len(asked))) for purpose in (1, 2)]
     count = np.stack([inside, outside])
-    return FocalDraws(start, end, low, high, inside, outside, np.zeros_like(count), count, *keys)
+    return FocalDraws(start, end, low, high, inside, outside, np.zeros_like(count), count, keys[0], keys[1])
 
 
 @given(asked=st.lists(requests(), min_size=1, max_size=12), seed=st.integers(0, 99))

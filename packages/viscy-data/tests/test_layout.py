@@ -87,7 +87,9 @@ def test_a_layout_without_times_says_so() -> None:
     layout = AnchorLayout.build(5, labels, labels, None)
     assert layout.rows.tolist() == [0, 1, 2, 3, 4]
     assert len(layout) == 5
-    with pytest.raises(InvalidInputError, match="built without times or values; build it with the columns"):
+    with pytest.raises(
+        InvalidInputError, match="lacks times, values, weights or frames; build it with the columns"
+    ):
         layout.time_of(np.array([0]))
 
 

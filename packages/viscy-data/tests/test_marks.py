@@ -1,7 +1,9 @@
 """Lineages and frames of batches against counting by hand."""
 
+from collections import Counter
 from collections.abc import Callable
 from itertools import combinations
+from math import log2
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,11 @@ def marked(table: pd.DataFrame, seed: int, kind: str) -> pd.DataFrame:
     )
 
 
+def entropy_of(marks: list[Any]) -> float:
+    shares = [count / len(marks) for count in Counter(marks).values()]
+    return -sum(share * log2(share) for share in shares)
+
+
 @settings(max_examples=25)
 @given(case=cases(), seed=st.integers(0, 99), kind=st.sampled_from(sorted(KINDS)))
 def test_lineages_frames_and_visits_are_those_of_the_batches(case: Case, seed: int, kind: str) -> None:
@@ -52,6 +59,11 @@ def test_lineages_frames_and_visits_are_those_of_the_batches(case: Case, seed: i
     assert report.frames.mean == pytest.approx(np.mean(distinct))
     assert report.frames.batches.tolist() == np.bincount(distinct).tolist()
     visits = np.bincount([row for batch in batches for row in batch], minlength=len(table))
+    fov = list(zip(table["experiment"], table["fov"], strict=True))
+    for name, of_row in (("fov", fov), ("time", table["t"].tolist())):
+        bits = [entropy_of([of_row[row] for row in batch]) for batch in batches]
+        assert report.variety[name] == pytest.approx(np.mean(bits), abs=1e-9)
+    assert "track" not in report.variety
     times, counts = np.unique(visits, return_counts=True)
     assert (report.visits.times.tolist(), report.visits.anchors.tolist()) == (times.tolist(), counts.tolist())
     assert report.visits.reached.sum() == (visits > 0).sum()

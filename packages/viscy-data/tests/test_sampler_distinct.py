@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-from sampling_cases import Case, cases, quiet_sampler_of
+from sampling_cases import Case, cases, cells_of, quiet_sampler_of
 
 from viscy_data import Balance, BatchPlan, Distinct, Focus, Grouping, InvalidInputError
 from viscy_data.sampler import FlexibleBatchSampler
@@ -24,15 +23,6 @@ def valued_cases(draw: st.DrawFn) -> tuple[Case, pd.DataFrame]:
     cell = case.table.groupby(["experiment", "condition"]).ngroup()
     lineage = cell * lineages + rng.integers(0, lineages, len(case.table))
     return case, case.table.assign(lineage_id=lineage.map("lineage {}".format))
-
-
-def cells_of(table: pd.DataFrame, plan: BatchPlan) -> NDArray[np.int64]:
-    """Return the cell of each row: its group and stratum, as far as the plan knows them."""
-    axes = [axis.by for axis in (plan.grouping, plan.balance) if axis is not None]
-    names = [name for by in axes for name in by]
-    if not names:
-        return np.zeros(len(table), dtype=np.int64)
-    return np.asarray(table.groupby(names).ngroup(), dtype=np.int64)
 
 
 @settings(max_examples=80)

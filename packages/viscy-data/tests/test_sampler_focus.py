@@ -15,8 +15,8 @@ from sampling_cases import Case, cases, epoch_of, make_table, quiet_sampler_of
 from sampling_reference import Asked, Reference, Stratum
 
 from viscy_data.composition import Balance, BatchPlan, Focus, Grouping
+from viscy_data.composition.axes import FocalTimes, Kernel
 from viscy_data.composition.kernel import REACH
-from viscy_data.composition.plan import FocalTimes, Kernel
 from viscy_data.sampler import FlexibleBatchSampler
 
 HOURS = "hours_post_infection"

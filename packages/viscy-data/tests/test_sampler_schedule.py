@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sampling_cases import Case, cases, make_table, quiet_sampler_of, reference_of
 
 from viscy_data.composition import BatchPlan, Focus, Schedule
-from viscy_data.composition.plan import Kernel
+from viscy_data.composition.axes import Kernel
 from viscy_data.composition.schedule import Shape, Unit
 from viscy_data.sampler import FlexibleBatchSampler
 

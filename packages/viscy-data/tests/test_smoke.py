@@ -35,6 +35,7 @@ PUBLIC = [
     "IndexSummary",
     "Intensity",
     "InvalidInputError",
+    "Locality",
     "Pairing",
     "Positives",
     "Reading",
@@ -44,15 +45,18 @@ PUBLIC = [
     "TauRange",
     "TracksError",
     "ViscyDataError",
+    "Weighting",
     "anchor_loader",
     "build_anchors",
     "build_index",
     "center_crop",
+    "change_plan",
     "compute_statistics",
     "convert_movies",
     "describe",
     "deviations",
     "expect",
+    "flat_plan",
     "leave_one_out",
     "progress_bar",
     "read_anchors",
@@ -87,7 +91,7 @@ def _third_parties_after(statement: str) -> set[str]:
 def test_public_names_are_pinned_and_sorted() -> None:
     assert viscy_data.__all__ == sorted(set(viscy_data.__all__))
     assert viscy_data.__all__ == PUBLIC
-    assert len(viscy_data.__all__) == 55
+    assert len(viscy_data.__all__) == 59
 
 
 @pytest.mark.parametrize("name", viscy_data.__all__)

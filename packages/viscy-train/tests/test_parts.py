@@ -1,7 +1,7 @@
 """Parts of a table: who is in them, and that batches speak of rows of the whole."""
 
 import inspect
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -131,9 +131,27 @@ def test_fraction_is_checked(fraction: float) -> None:
         SplitOptions(fraction)
 
 
+def test_a_plan_adds_what_flat_options_have_no_name_for() -> None:
+    valid = table(lineages=20)
+    everything = np.ones(len(valid), dtype=np.bool_)
+    changes = {"distinct": {"by": "lineage_id"}, "grouping": {"leak": 0.25}, "span": 2}
+    options = replace(SMALL, leaky=0.5, plan=changes)
+    part = sample_part("training", valid, everything, options, 0)
+    plan = part.sampler.plan
+    assert (plan.batch_size, plan.span, plan.leak) == (4, 2, 0.25)
+    assert plan.distinct is not None
+    assert plan.balance is None
+    lineage = valid["lineage_id"].astype(str).to_numpy()
+    assert all(len(set(lineage[batch])) == 4 for batch in part)
+    wrong = replace(SMALL, plan={"distnct": {}})
+    with pytest.raises(InvalidInputError, match="distnct"):
+        sample_part("training", valid, everything, wrong, 0)
+
+
 def test_options_are_the_sampler_s_flat_arguments() -> None:
     parameters = inspect.signature(FlexibleBatchSampler).parameters
     ours = asdict(BatchOptions())
+    assert ours.pop("plan") == {}
     assert {name: parameters[name].default for name in ours} == ours
     left = set(parameters) - set(ours)
     assert left == {"valid_anchors", "num_replicas", "rank", "seed", "drop_last", "even_batches"}

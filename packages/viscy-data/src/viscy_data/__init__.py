@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from viscy_data.anchors import build_anchors
     from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata, write_anchors
+    from viscy_data.audit.plan_file import change_plan
+    from viscy_data.composition.axes import Balance, Distinct, Focus, Grouping, Locality, Weighting
     from viscy_data.composition.batch import IndexBatch
     from viscy_data.composition.deviations import Deviation, deviations
     from viscy_data.composition.expect import Expectation
     from viscy_data.composition.gauge import BatchGauge, BatchMeasure
-    from viscy_data.composition.plan import Balance, BatchPlan, Distinct, Focus, Grouping
+    from viscy_data.composition.plan import BatchPlan
     from viscy_data.composition.report import CompositionReport
     from viscy_data.composition.schedule import Schedule
     from viscy_data.convert import convert_movies
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     )
     from viscy_data.expectation import expect
     from viscy_data.experiments import Experiment, Experiments, FovInfo
+    from viscy_data.flat import flat_plan
     from viscy_data.index import IndexSummary, build_index
     from viscy_data.loader import AnchorLoader, anchor_loader
     from viscy_data.normalization import (
@@ -74,6 +77,7 @@ __all__ = [
     "IndexSummary",
     "Intensity",
     "InvalidInputError",
+    "Locality",
     "Pairing",
     "Positives",
     "Reading",
@@ -83,15 +87,18 @@ __all__ = [
     "TauRange",
     "TracksError",
     "ViscyDataError",
+    "Weighting",
     "anchor_loader",
     "build_anchors",
     "build_index",
     "center_crop",
+    "change_plan",
     "compute_statistics",
     "convert_movies",
     "describe",
     "deviations",
     "expect",
+    "flat_plan",
     "leave_one_out",
     "progress_bar",
     "read_anchors",
@@ -107,6 +114,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "audit.plan_file": ("change_plan",),
     "anchors": ("build_anchors",),
     "anchors_file": (
         "AnchorsMetadata",
@@ -124,13 +132,15 @@ _HOMES = {
         "BatchGauge",
         "BatchMeasure",
     ),
-    "composition.plan": (
+    "composition.axes": (
         "Balance",
-        "BatchPlan",
         "Distinct",
         "Focus",
         "Grouping",
+        "Locality",
+        "Weighting",
     ),
+    "composition.plan": ("BatchPlan",),
     "composition.report": ("CompositionReport",),
     "composition.schedule": ("Schedule",),
     "convert": ("convert_movies",),
@@ -154,6 +164,7 @@ _HOMES = {
         "Experiments",
         "FovInfo",
     ),
+    "flat": ("flat_plan",),
     "index": (
         "IndexSummary",
         "build_index",

@@ -12,11 +12,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from viscy_data.composition.axes import Distinct
 from viscy_data.composition.distinct import AnchorValues
+from viscy_data.composition.framed import sort_by_frames
 from viscy_data.composition.layout import AnchorLayout, Labels
-from viscy_data.composition.plan import BatchPlan, Distinct
+from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.plan_checks import check_columns
 from viscy_data.composition.value_classes import sort_by_values
+from viscy_data.composition.weighed import weigh
 from viscy_data.errors import InvalidInputError, suggest
 
 Codes = NDArray[Any]
@@ -32,7 +35,7 @@ def layout_of(anchors: pd.DataFrame, plan: BatchPlan, axes: Mapping[str, str]) -
     plan
         Says which columns are needed.
     axes
-        What messages call the axes "grouping", "balance", "focus" and "distinct".
+        What messages call the axes "grouping", "balance", "focus", "distinct", "weighting" and "locality".
 
     Raises
     ------
@@ -53,12 +56,20 @@ def layout_of(anchors: pd.DataFrame, plan: BatchPlan, axes: Mapping[str, str]) -
     }
     if plan.distinct is not None:
         by[axes["distinct"]] = plan.distinct.columns
+    if plan.weighting is not None:
+        by[axes["weighting"]] = (plan.weighting.by,)
+    if plan.locality is not None:
+        by[axes["locality"]] = plan.locality.columns
     _check_columns(anchors, by)
     count = len(anchors)
     groups = _labels(anchors, plan.grouping.by if plan.grouping else ())
     strata = _labels(anchors, plan.balance.by if plan.balance else ())
     times = None if plan.window is None else _times(anchors, plan.window.by)
     layout = AnchorLayout.build(count, groups, strata, times)
+    if plan.weighting is not None:
+        layout = weigh(layout, _weights(anchors, plan.weighting.by))
+    if plan.locality is not None:
+        layout = sort_by_frames(layout, _label_codes(anchors, plan.locality.columns))
     if plan.distinct is not None:
         layout = replace(layout, values=_values(anchors, plan.distinct, layout))
     return sort_by_values(layout) if plan.in_rounds else layout
@@ -104,10 +115,27 @@ def _check_columns(anchors: pd.DataFrame, by: Mapping[str, Sequence[str]]) -> No
         raise InvalidInputError(" ".join([*problems, "Or switch the axis off."]))
 
 
-def _times(anchors: pd.DataFrame, name: str) -> NDArray[Any]:
+def _weights(anchors: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    weight = _numeric(anchors, name, "weights").to_numpy(dtype=np.float64)
+    bad = np.flatnonzero(~(np.isfinite(weight) & (weight > 0)))
+    if bad.size:
+        raise InvalidInputError(
+            f"The column {name!r} holds {bad.size} weights that are not finite numbers above 0 (first rows: "
+            f"{bad[:5].tolist()}, the first is {anchors[name].iloc[bad[0]]}); drop the rows that shall never "
+            "be drawn."
+        )
+    return weight
+
+
+def _numeric(anchors: pd.DataFrame, name: str, what: str) -> "pd.Series[Any]":
     column = anchors[name]
     if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
-        raise InvalidInputError(f"The column {name!r} holds {column.dtype}, not hours as numbers.")
+        raise InvalidInputError(f"The column {name!r} holds {column.dtype}, not {what} as numbers.")
+    return column
+
+
+def _times(anchors: pd.DataFrame, name: str) -> NDArray[Any]:
+    column = _numeric(anchors, name, "hours")
     times = column.to_numpy()
     if times.dtype.kind != "f":
         times = column.to_numpy(dtype=np.float64)

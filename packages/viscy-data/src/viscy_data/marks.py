@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from viscy_data.columns import EXPERIMENT, FOV, HOURS, LINEAGE_ID, T
+from viscy_data.columns import EXPERIMENT, FOV, HOURS, LINEAGE_ID, TRACK_ID, T
 from viscy_data.composition.marks import Marks
 from viscy_data.errors import InvalidInputError
 
 
 def marks_of(anchors: pd.DataFrame) -> Marks:
-    """Return what the table says of lineages, frames and hours; columns that it lacks are None.
+    """Return what the table says of lineages, frames, tracks and hours; columns that it lacks are None.
 
     A missing lineage is one of its own. A frame is (experiment, fov, t): names of fields of view
     recur from store to store.
@@ -24,10 +24,13 @@ def marks_of(anchors: pd.DataFrame) -> Marks:
     [0, 0, 1]
     """
     there = set(anchors.columns)
-    frame = [name for name in (EXPERIMENT, FOV, T) if name in there]
+    fov = [name for name in (EXPERIMENT, FOV) if name in there]
     return Marks(
         lineage=_codes(anchors, [LINEAGE_ID]) if LINEAGE_ID in there else None,
-        frame=_codes(anchors, frame) if {FOV, T} <= there else None,
+        frame=_codes(anchors, [*fov, T]) if {FOV, T} <= there else None,
+        fov=_codes(anchors, fov) if FOV in there else None,
+        track=_codes(anchors, [*fov, TRACK_ID]) if {FOV, TRACK_ID} <= there else None,
+        time=_codes(anchors, [T]) if T in there else None,
         hours=anchors[HOURS].to_numpy(dtype=np.float32, na_value=np.nan) if HOURS in there else None,
     )
 

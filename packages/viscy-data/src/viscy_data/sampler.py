@@ -17,7 +17,6 @@ import pandas as pd
 from torch import distributed
 from torch.utils.data import Sampler
 
-from viscy_data import columns
 from viscy_data.batch_iterator import BatchIterator, refuse_second_split
 from viscy_data.composition.batch import IndexBatch
 from viscy_data.composition.draw import BatchComposer
@@ -25,32 +24,19 @@ from viscy_data.composition.expect import Expectation, expect_composition
 from viscy_data.composition.fingerprint import plan_text, table_fingerprint
 from viscy_data.composition.gauge import BatchGauge
 from viscy_data.composition.marks import Marks
-from viscy_data.composition.plan import Balance, BatchPlan, Focus, Grouping
-from viscy_data.composition.plan_checks import (
-    check_flag,
-    check_fraction,
-    check_integer,
-    check_ratios,
-    check_window,
-)
+from viscy_data.composition.plan import AXES, BatchPlan
+from viscy_data.composition.plan_checks import check_flag, check_integer
 from viscy_data.composition.report import CompositionReport, report_composition
 from viscy_data.composition.shard import Shard
 from viscy_data.composition.shares import PLAN_NAMES
 from viscy_data.errors import CompositionWarning, InvalidInputError
+from viscy_data.flat import FLAT_AXES, FLAT_NAMES, flat_plan
 from viscy_data.labels import layout_of
 from viscy_data.marks import check_rows, marks_of
 from viscy_data.sampler_state import Place, place_of
 
 BLOCK = 256
 """Batches drawn at a time: enough that array operations, not Python, set the pace."""
-
-_FLAT_NAMES: Mapping[str, str] = {
-    "batch_size": "batch_size",
-    "weights": "experiment_weights",
-    "leak": "leaky",
-    "ratio": "condition_ratio",
-    "global_fraction": "temporal_global_fraction",
-}
 
 
 class FlexibleBatchSampler(Sampler[list[int]]):
@@ -127,26 +113,18 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         *,
         even_batches: bool = True,
     ) -> None:
-        leak = check_fraction("leaky", leaky, below_one=True)
-        weights = check_ratios("experiment_weights", experiment_weights)
-        ratio = check_ratios("condition_ratio", condition_ratio)
-        window = check_window("temporal_window_hours", temporal_window_hours)
-        outside = check_fraction("temporal_global_fraction", temporal_global_fraction)
-        aware = check_flag("experiment_aware", experiment_aware)
-        balanced = check_flag("condition_balanced", condition_balanced)
-        focused = check_flag("temporal_enrichment", temporal_enrichment)
-        plan = BatchPlan(
-            check_integer("batch_size", batch_size, 1),
-            grouping=Grouping(columns.EXPERIMENT, weights=weights, leak=leak) if aware else None,
-            balance=Balance(columns.CONDITION, ratio=ratio) if balanced else None,
-            focus=Focus(columns.HOURS, window_hours=window, global_fraction=outside) if focused else None,
+        plan = flat_plan(
+            batch_size,
+            experiment_aware=experiment_aware,
+            leaky=leaky,
+            experiment_weights=experiment_weights,
+            condition_balanced=condition_balanced,
+            condition_ratio=condition_ratio,
+            temporal_enrichment=temporal_enrichment,
+            temporal_window_hours=temporal_window_hours,
+            temporal_global_fraction=temporal_global_fraction,
         )
-        axes = {
-            "grouping": "experiment_aware",
-            "balance": "condition_balanced",
-            "focus": "temporal_enrichment",
-        }
-        self._set_up(valid_anchors, plan, axes, _FLAT_NAMES, seed, drop_last)
+        self._set_up(valid_anchors, plan, FLAT_AXES, FLAT_NAMES, seed, drop_last)
         self._share(num_replicas, rank, even_batches)
 
     @classmethod
@@ -173,7 +151,7 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         if not isinstance(plan, BatchPlan):
             raise InvalidInputError(f"plan={plan!r} is not a BatchPlan.")
         sampler = cls.__new__(cls)
-        axes = {name: f"plan.{name}" for name in ("grouping", "balance", "focus", "distinct")}
+        axes = {name: f"plan.{name}" for name in AXES}
         sampler._set_up(anchors, plan, axes, PLAN_NAMES, seed, drop_last)
         sampler._share(num_replicas, rank, even_batches)
         return sampler

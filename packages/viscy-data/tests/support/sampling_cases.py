@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from sampling_reference import Asked, Reference
 
 from viscy_data.composition import BatchPlan
@@ -136,6 +137,15 @@ def _can_leak(case: Case) -> bool:
     reference = case.reference()
     able = [g for g in reference.groups if reference.own_shares(g)]
     return case.asked.aware and len(able) > 1
+
+
+def cells_of(table: pd.DataFrame, plan: BatchPlan) -> NDArray[np.int64]:
+    """Return the cell of each row: its group and stratum, as far as the plan knows them."""
+    axes = [axis.by for axis in (plan.grouping, plan.balance) if axis is not None]
+    names = [name for by in axes for name in by]
+    if not names:
+        return np.zeros(len(table), dtype=np.int64)
+    return np.asarray(table.groupby(names).ngroup(), dtype=np.int64)
 
 
 def epoch_of(sampler: FlexibleBatchSampler, epoch: int) -> list[list[int]]:

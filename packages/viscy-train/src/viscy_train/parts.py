@@ -5,7 +5,7 @@ positions in the part, which become rows before the dataset sees them. No lineag
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -13,9 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
+from viscy_data.audit.plan_file import change_plan
 from viscy_data.columns import EXPERIMENT
 from viscy_data.composition import IndexBatch
 from viscy_data.errors import InvalidInputError, suggest
+from viscy_data.flat import flat_plan
 from viscy_data.sampler import FlexibleBatchSampler
 from viscy_data.splits import split_lineages
 
@@ -29,6 +31,9 @@ class BatchOptions:
 
     Weights and ratios name every value in the whole table; a part uses those of the experiments that it
     holds. A part of one experiment has nothing to leak in.
+
+    ``plan`` holds what the flat arguments have no name for, or changes what they say, as a plan file
+    does: ``{"distinct": {"by": "lineage_id"}, "locality": {"frames": 8}, "span": 4}``.
     """
 
     batch_size: int = 128
@@ -40,6 +45,7 @@ class BatchOptions:
     temporal_enrichment: bool = False
     temporal_window_hours: float = 2.0
     temporal_global_fraction: float = 0.3
+    plan: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -160,7 +166,12 @@ def sample_part(
         )
     part = valid.iloc[rows]
     options = _fitted(options, valid, part)
-    return PartSampler(FlexibleBatchSampler(part, **asdict(options), seed=seed, drop_last=True), rows)
+    flat = asdict(options)
+    changes = flat.pop("plan")
+    if not changes:
+        return PartSampler(FlexibleBatchSampler(part, **flat, seed=seed, drop_last=True), rows)
+    plan = change_plan(flat_plan(**flat), changes)
+    return PartSampler(FlexibleBatchSampler.from_plan(part, plan, seed=seed, drop_last=True), rows)
 
 
 def _fitted(options: BatchOptions, whole: pd.DataFrame, part: pd.DataFrame) -> BatchOptions:

@@ -3,14 +3,21 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from viscy_data.anchors_file import read_anchors, read_metadata
 from viscy_data.audit.audited import Audited
-from viscy_data.columns import CONDITION, EXPERIMENT, HOURS
-from viscy_data.composition.plan import Balance, BatchPlan, Focus, Grouping
+from viscy_data.audit.taus import Taus
+from viscy_data.composition.batch import IndexBatch
+from viscy_data.composition.plan import BatchPlan
+from viscy_data.flat import flat_plan
 from viscy_data.positives import Positives
 from viscy_data.progress import progress_bar
+from viscy_data.sampler import FlexibleBatchSampler
+
+TAU_BATCHES = 200
+"""Batches whose positives are drawn."""
 
 
 def read_valid_anchors(path: Path) -> pd.DataFrame:
@@ -18,6 +25,17 @@ def read_valid_anchors(path: Path) -> pd.DataFrame:
     metadata, table = read_metadata(path), read_anchors(path)
     frames = {one.name: metadata.tau.in_frames(one) for one in metadata.experiments.experiments}
     return table[Positives(table, frames).has_positive]
+
+
+def taus_of(path: Path, plan: BatchPlan, *, seed: int = 0, batches: int = TAU_BATCHES) -> Taus:
+    """Draw the positives of the first batches of a plan on a file of anchors, per anchor and per frame."""
+    metadata, table = read_metadata(path), read_anchors(path)
+    frames = {one.name: metadata.tau.in_frames(one) for one in metadata.experiments.experiments}
+    valid = np.flatnonzero(Positives(table, frames).has_positive)
+    sampler = FlexibleBatchSampler.from_plan(table.iloc[valid], plan, seed=seed)
+    first = [sampler.batch(number, epoch=0) for number in range(min(batches, sampler.batches_per_epoch))]
+    rows = [IndexBatch(valid[np.asarray(one)].tolist(), epoch=0, number=one.number) for one in first]
+    return Taus.of(table, frames, rows, seed=seed)
 
 
 def audit_plans(
@@ -54,10 +72,12 @@ def asked_plan(
     global_fraction: float,
 ) -> BatchPlan:
     """Return the plan that the options of the command stand for."""
-    focus = Focus(HOURS, window_hours=window_hours, global_fraction=global_fraction)
-    return BatchPlan(
+    return flat_plan(
         batch_size,
-        grouping=Grouping(EXPERIMENT, leak=leaky) if experiment_aware else None,
-        balance=Balance(CONDITION) if condition_balanced else None,
-        focus=focus if temporal_enrichment else None,
+        experiment_aware=experiment_aware,
+        leaky=leaky,
+        condition_balanced=condition_balanced,
+        temporal_enrichment=temporal_enrichment,
+        temporal_window_hours=window_hours,
+        temporal_global_fraction=global_fraction,
     )

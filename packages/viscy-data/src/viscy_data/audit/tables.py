@@ -13,6 +13,8 @@ from viscy_data.composition.report import CompositionReport
 
 BARS = " hours"
 """End of the heading of the column of bars."""
+VARIETY = {"fov": "fields of view", "track": "tracks", "time": "time points"}
+"""What the marks of `CompositionReport.variety` are called; an effective number is 2 to the entropy."""
 SHOWN = 40
 """Groups shown at most; the JSON holds all."""
 
@@ -74,6 +76,8 @@ def overall_rows(report: CompositionReport) -> dict[str, tuple[str, str]]:
         rows["effective negatives of an anchor"] = ("-", f"{report.lineages.negatives:.2f}")
     if report.frames is not None:
         rows["distinct frames"] = ("-", f"{report.frames.mean:.1f}")
+    for name, entropy in report.variety.items():
+        rows[f"{VARIETY[name]}, effective number"] = ("-", f"{2**entropy:.1f}")
     reached = int(report.visits.reached.sum())
     rows["anchors reached at all"] = ("-", f"{reached / report.anchors:.1%}")
     rows["visits of an anchor"] = (_visits_asked(report), _visits_held(report))

@@ -4,10 +4,11 @@ Batch b of epoch e is a function of (table, plan, seed, e, b). `BatchPlan` says 
 hold, `AnchorLayout` is the table sorted once, `BatchComposer` turns batch numbers into rows.
 """
 
+from viscy_data.composition.axes import Balance, Distinct, Focus, Grouping, Locality, Weighting
 from viscy_data.composition.batch import IndexBatch
 from viscy_data.composition.draw import BatchComposer
 from viscy_data.composition.layout import AnchorLayout, Labels
-from viscy_data.composition.plan import Balance, BatchPlan, Distinct, Focus, Grouping
+from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.report import CompositionReport, report_composition
 from viscy_data.composition.schedule import Schedule
 from viscy_data.composition.shard import Shard
@@ -23,7 +24,9 @@ __all__ = [
     "Grouping",
     "IndexBatch",
     "Labels",
+    "Locality",
     "Schedule",
     "Shard",
+    "Weighting",
     "report_composition",
 ]

@@ -125,6 +125,13 @@ def _coverage(report: CompositionReport) -> Iterator[Deviation]:
         yield Deviation("coverage", where, f"visits of anchors that differ by at most {report.apart}", held)
 
 
+def _weights(report: CompositionReport) -> Iterator[Deviation]:
+    """Check that visits follow the anchors' shares of their cells' weights."""
+    if report.off_weight is not None and report.off_weight[0] > report.off_weight[1]:
+        off, most = report.off_weight
+        yield Deviation("weights", "", f"visits within {most:.1f} of an anchor's share", f"off by {off:.1f}")
+
+
 def range_text(least: int, most: int) -> str:
     """Return "2" or "2 to 3"."""
     return f"{least}" if least == most else f"{least} to {most}"
@@ -149,5 +156,6 @@ CHECKS: tuple[Callable[[CompositionReport], Iterator[Deviation]], ...] = (
     _focus,
     _repeats,
     _coverage,
+    _weights,
 )
 """One per axis; a new axis adds its own."""

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viscy_data.composition import keyed
+from viscy_data.composition.race import Sides, throw
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -117,7 +118,12 @@ class _Held:
 
 
 def make_distinct(
-    values: AnchorValues, unit: Integers, place: Integers, origins: Callable[[Integers], Origins]
+    values: AnchorValues,
+    unit: Integers,
+    place: Integers,
+    origins: Callable[[Integers], Origins],
+    weight_sum: Integers | None = None,
+    others: Callable[[int], Integers] | None = None,
 ) -> Integers:
     """Redraw the conflicts of units.
 
@@ -129,6 +135,10 @@ def make_distinct(
         (slots,) unit of each anchor drawn and its place in the layout.
     origins
         Tells where the anchors of some slots came from.
+    weight_sum
+        (N + 1,) weights of the anchors before each place, where redraws go by weight.
+    others
+        Tells which places may stand in for a slot's anchor when its origin has none left.
 
     Returns
     -------
@@ -141,23 +151,27 @@ def make_distinct(
     place, origin = place.copy(), origins(waiting)
     inside = (place[waiting] >= origin.low) & (place[waiting] < origin.high)
     for turn in range(REDRAWS):
-        redrawn = _redrawn(origin, inside, turn)
+        redrawn = _redrawn(origin, inside, turn, weight_sum)
         admitted = held.admit(unit[waiting], redrawn)
         place[waiting[admitted]] = redrawn[admitted]
         waiting, origin, inside = waiting[~admitted], origin[~admitted], inside[~admitted]
     for nth, slot in enumerate(waiting.tolist()):
         found = _searched(origin[np.arange(waiting.size) == nth], bool(inside[nth]), int(unit[slot]), held)
+        if found is None and others is not None:
+            found = _free(others(slot), int(unit[slot]), held, keyed.words(origin.key[nth], REDRAWS + 1))
         if found is not None:
             place[slot] = found
             held.add(unit[slot : slot + 1], place[slot : slot + 1])
     return place
 
 
-def _redrawn(origin: Origins, inside: NDArray[np.bool_], turn: int) -> Integers:
+def _redrawn(origin: Origins, inside: NDArray[np.bool_], turn: int, weight_sum: Integers | None) -> Integers:
     """Draw an anchor from each slot's own side of the window."""
+    key = keyed.words(origin.key, turn)
+    if weight_sum is not None:
+        return throw(weight_sum, _sides(origin, inside), key)
     window = origin.high - origin.low
-    size = np.where(inside, window, origin.end - origin.start - window)
-    drawn = keyed.below(keyed.words(origin.key, turn), size)
+    drawn = keyed.below(key, np.where(inside, window, origin.end - origin.start - window))
     outside = origin.start + drawn
     place: Integers = np.where(
         inside, origin.low + drawn, np.where(outside < origin.low, outside, outside + window)
@@ -165,12 +179,23 @@ def _redrawn(origin: Origins, inside: NDArray[np.bool_], turn: int) -> Integers:
     return place
 
 
+def _sides(origin: Origins, inside: NDArray[np.bool_]) -> Sides:
+    start, end = np.where(inside, origin.low, origin.start), np.where(inside, origin.high, origin.end)
+    return Sides(start, end, origin.low, np.where(inside, origin.low, origin.high), origin.key)
+
+
 def _searched(origin: Origins, inside: bool, unit: int, held: _Held) -> int | None:
     """Return any anchor of the slot's side that will do, or else of the other side of its cell."""
     start, end, low, high = (edge.item() for edge in (origin.start, origin.end, origin.low, origin.high))
     window, around = np.arange(low, high), np.concatenate([np.arange(start, low), np.arange(high, end)])
     for side in (window, around) if inside else (around, window):
-        free = side[~held.clashes(np.full(side.size, unit), side)]
-        if free.size:
-            return int(free[keyed.below(keyed.words(origin.key, REDRAWS), free.size).item()])
+        found = _free(side, unit, held, keyed.words(origin.key, REDRAWS))
+        if found is not None:
+            return found
     return None
+
+
+def _free(places: Integers, unit: int, held: _Held, bits: keyed.Words) -> int | None:
+    """Return one of the places that do not clash, drawn evenly; None where all do."""
+    free = places[~held.clashes(np.full(places.size, unit), places)]
+    return int(free[keyed.below(bits, free.size).item()]) if free.size else None

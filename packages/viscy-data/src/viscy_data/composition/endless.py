@@ -23,7 +23,8 @@ from viscy_data.composition import keyed
 from viscy_data.composition.epochs import Visits
 from viscy_data.composition.history import History, Moments
 from viscy_data.composition.purpose import Purpose
-from viscy_data.composition.tight import TightPools, slots
+from viscy_data.composition.requests import slots
+from viscy_data.composition.tight import TightPools
 
 Integers = NDArray[np.int64]
 

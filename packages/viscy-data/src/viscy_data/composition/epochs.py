@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from viscy_data.composition import keyed
 from viscy_data.composition.purpose import Purpose
 from viscy_data.composition.quota import Mixture
+from viscy_data.composition.requests import slots
 
 Integers = NDArray[np.int64]
 
@@ -74,10 +75,14 @@ class EpochSchedule:
         First word of the keys.
     span
         Batches of a step.
+    run
+        Steps of a group that follow each other where the group has as many.
     """
 
-    def __init__(self, shares: Sequence[Fraction], full: int, partial: int, seed: int, span: int = 1) -> None:
-        self.full, self.partial, self.seed, self.span = full, partial, seed, span
+    def __init__(
+        self, shares: Sequence[Fraction], full: int, partial: int, seed: int, span: int = 1, run: int = 1
+    ) -> None:
+        self.full, self.partial, self.seed, self.span, self.run = full, partial, seed, span, run
         self._steps, rest = divmod(full, span)
         self._rest = rest
         sizes = [self._steps, 1] if rest + partial else [self._steps]
@@ -153,7 +158,7 @@ class EpochSchedule:
         group = np.repeat(np.arange(counts.shape[1], dtype=np.int32), counts[0])
         if counts.shape[1] > 1 and self._steps:
             key = keyed.words(self.seed, Purpose.GROUP_ORDER, epoch)
-            group = group[keyed.permute(np.arange(self._steps), self._steps, key)]
+            group = group[_in_runs(group, self.run, key)]
         group = np.concatenate([group, np.repeat(np.arange(counts.shape[1], dtype=np.int32), counts[1])])
         return _Epoch(group, _rank(group), counts, before)
 
@@ -166,6 +171,17 @@ class _Epoch:
     rank: NDArray[np.int32]
     counts: Integers
     before: Integers
+
+
+def _in_runs(group: NDArray[np.int32], run: int, key: keyed.Words) -> Integers:
+    """Return an order of steps, sorted by group, in which runs of so many steps of a group stay together."""
+    new = np.append(True, group[1:] != group[:-1])
+    nth = np.arange(group.size) - np.maximum.accumulate(np.where(new, np.arange(group.size), 0))
+    begin = np.flatnonzero(nth % run == 0)
+    order = keyed.permute(np.arange(begin.size), begin.size, key)
+    runs, step = slots(np.diff(np.append(begin, group.size))[order])
+    found: Integers = begin[order][runs] + step
+    return found
 
 
 def _rank(group: NDArray[np.int32]) -> NDArray[np.int32]:

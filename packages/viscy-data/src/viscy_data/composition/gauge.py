@@ -213,14 +213,20 @@ class BatchGauge:
 def _ample(composer: BatchComposer) -> NDArray[np.bool_]:
     """Return (groups,) which are held to their windows: those that every window has enough for.
 
-    Where values must be kept apart, a window may lack some, and none is held to it.
+    Where values must be kept apart, or batches come from few frames, a window may lack some, and none is held
+    to it.
     """
     plan, flow = composer.plan, focal_flow(composer)
     inside = composer.parts.parts[0].own[0]
     shares = [own or (Fraction(0),) * flow.scarce.shape[0] for own in composer.shares.own]
     most = np.array([[plan.span * ceil(inside * share) for share in own] for own in shares]).T
     is_scarce = (plan.span > 1) & (flow.window_least < most)
-    return ~(flow.scarce > 0).any(axis=0) & ~is_scarce.any(axis=0) & (plan.distinct is None)
+    return (
+        ~(flow.scarce > 0).any(axis=0)
+        & ~is_scarce.any(axis=0)
+        & (plan.distinct is None)
+        & (plan.locality is None)
+    )
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from viscy_data.composition import keyed
 from viscy_data.composition.layout import AnchorLayout
-from viscy_data.composition.tight import slots
+from viscy_data.composition.requests import slots
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]

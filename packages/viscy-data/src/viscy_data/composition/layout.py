@@ -48,6 +48,37 @@ class Labels:
 
 
 @dataclass(frozen=True)
+class Frames:
+    """Frames of cells: a frame with anchors of two cells counts as two.
+
+    Attributes
+    ----------
+    start
+        (frames + 1,) first place of each frame; those of a cell follow each other.
+    cell
+        (cells + 1,) first frame of each cell.
+    """
+
+    start: Integers
+    cell: Integers
+
+    @property
+    def size(self) -> Integers:
+        """(frames,) anchors."""
+        return np.diff(self.start)
+
+    def bounds(self, place: Integers) -> tuple[Integers, Integers]:
+        """Return the first place of the frame of each place, and the first one after it."""
+        frame = np.searchsorted(self.start, place, side="right") - 1
+        return self.start[frame], self.start[frame + 1]
+
+    def members(self, place: Integers) -> Integers:
+        """Return all places of the frames of these places, each once."""
+        start, end = (np.unique(edge) for edge in self.bounds(place))
+        return np.concatenate([np.arange(low, high) for low, high in zip(start, end, strict=True)])
+
+
+@dataclass(frozen=True)
 class AnchorLayout:
     """Anchors sorted by (stratum, group, time); cell number = stratum * groups + group.
 
@@ -69,6 +100,12 @@ class AnchorLayout:
         begin.
     values
         What no two anchors of a batch may share, by place; None where they may share all.
+    weight_sum
+        (N + 1,) weights of the anchors before each place, in whole numbers; None where all count alike.
+    weight_unit
+        What one of these numbers is in the weights of the table.
+    frames
+        The frames of the anchors, where batches shall come from few.
     """
 
     groups: Labels
@@ -81,6 +118,9 @@ class AnchorLayout:
     group_run: Rows | None = None
     group_start: Integers | None = None
     values: AnchorValues | None = None
+    weight_sum: Integers | None = None
+    weight_unit: float = 1.0
+    frames: Frames | None = None
 
     @classmethod
     def build(cls, count: int, groups: Labels, strata: Labels, times: NDArray[Any] | None) -> Self:
@@ -165,6 +205,14 @@ class AnchorLayout:
         """Return the values of anchors."""
         return self._need(self.values)
 
+    def need_frames(self) -> Frames:
+        """Return the frames."""
+        return self._need(self.frames)
+
+    def need_weights(self) -> Integers:
+        """Return the weights summed up."""
+        return self._need(self.weight_sum)
+
     def _search(self, first: Integers, last: Integers, value: NDArray[np.float64], after: bool) -> Integers:
         """Binary search in many ranges of `run_time` at once: the first run >= value, or > value."""
         times = self._need(self.run_time)
@@ -185,7 +233,7 @@ class AnchorLayout:
     def _need[T](array: T | None) -> T:
         if array is None:
             raise InvalidInputError(
-                "This layout was built without times or values; build it with the columns of the plan."
+                "This layout lacks times, values, weights or frames; build it with the columns of the plan."
             )
         return array
 

@@ -17,6 +17,8 @@ class Marks:
     ----------
     lineage, frame
         (N,) codes >= 0 of any integer dtype; two anchors of one lineage, or of one (fov, t), share a code.
+    fov, track, time
+        (N,) codes of fields of view, tracks and time points, whose variety in a batch is counted.
     hours
         (N,) times, NaN where not known; used where the plan itself has no clock.
     """
@@ -24,6 +26,9 @@ class Marks:
     lineage: NDArray[Any] | None = None
     frame: NDArray[Any] | None = None
     hours: NDArray[Any] | None = None
+    fov: NDArray[Any] | None = None
+    track: NDArray[Any] | None = None
+    time: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class Sharing:
         Different marks in the batch.
     pairs
         Pairs of anchors that share theirs, n (n - 1) / 2 for each mark that comes n times.
+    entropy
+        Entropy of the marks, in bits.
 
     Examples
     --------
@@ -46,6 +53,7 @@ class Sharing:
 
     distinct: Integers
     pairs: Integers
+    entropy: NDArray[np.float64]
 
     @classmethod
     def of(cls, batch: Integers, code: NDArray[Any], *, batches: int) -> "Sharing":
@@ -56,4 +64,7 @@ class Sharing:
         times = np.diff(first, append=key.size)
         of = key[first] // span
         pairs = np.bincount(of, weights=times * (times - 1) // 2, minlength=batches)
-        return cls(np.bincount(of, minlength=batches), pairs.astype(np.int64))
+        size = np.maximum(np.bincount(batch, minlength=batches), 1)
+        share = times / size[of]
+        entropy = np.bincount(of, weights=-share * np.log2(share), minlength=batches)
+        return cls(np.bincount(of, minlength=batches), pairs.astype(np.int64), entropy)

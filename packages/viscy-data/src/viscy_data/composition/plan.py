@@ -1,205 +1,30 @@
-"""What a batch shall hold: frozen values that check themselves.
+"""What a batch shall hold: one frozen value with one optional value per axis.
 
-A `BatchPlan` has one optional value per axis; None switches an axis off. *group*: what the anchors
-of a batch are restricted to (`Grouping`). *stratum*: what is balanced inside a batch (`Balance`).
-*focal window*: the anchors near one time of the batch's group (`Focus`). *leak*: the anchors of a
-batch that come from other groups.
-
-A plan knows no table. What can be wrong with a plan alone is refused here; what can be wrong with
-a plan and a table together is refused where the two meet.
+None switches an axis off. A plan knows no table: what can be wrong with a plan alone is refused here,
+what can be wrong with a plan and a table together is refused where the two meet.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Final, Literal, get_args
+from typing import Final
 
-from viscy_data.composition.plan_checks import (
-    Ratios,
-    Weights,
-    check_choice,
-    check_columns,
-    check_flag,
-    check_fraction,
-    check_integer,
-    check_leak,
-    check_ratios,
-    check_scheduled,
-    check_weights,
-    check_window,
-)
+from viscy_data.composition.axes import Balance, Distinct, Focus, Grouping, Locality, Weighting, set_field
+from viscy_data.composition.plan_checks import Ratios, check_columns, check_integer
 from viscy_data.composition.schedule import Schedule
 from viscy_data.errors import InvalidInputError
-
-FocalTimes = Literal["distinct", "anchors"]
-Kernel = Literal["box", "gaussian"]
-By = str | Sequence[str]
 
 CLOCK_TOLERANCE: Final = 1e-4
 """Hours by which an anchor may miss the focal window: clock columns may be float32."""
 
 
-@dataclass(frozen=True)
-class Grouping:
-    """All anchors of a batch, but for the leak, come from one group.
-
-    Parameters
-    ----------
-    by
-        Column, or columns whose combinations that occur are the groups.
-    weights
-        Relative number of batches by group (a tuple of values where ``by`` has several columns);
-        None gives each group batches in proportion to its anchors. Or by level: a mapping from
-        columns of ``by`` to weights by value. The first column's values then share the batches in
-        proportion to its weights, each value's part goes on to the values of the second column that
-        occur with it, in proportion to that column's weights, and so on; a column that is not named
-        splits in proportion to anchors. Only groups that can be drawn, none of whose weights is 0,
-        count at any level.
-    leak
-        Fraction of a batch that comes from other groups, in [0, 1). Or a `Schedule`.
-
-    Examples
-    --------
-    >>> Grouping("experiment", leak=0.1).by
-    ('experiment',)
-    >>> by_level = Grouping(["marker", "experiment"], weights={"marker": {"TOMM20": 1, "SEC61B": 1}})
-    >>> by_level.by
-    ('marker', 'experiment')
-    """
-
-    by: By
-    weights: Weights | None = field(default=None, kw_only=True)
-    leak: float | Schedule = field(default=0.0, kw_only=True)
-
-    def __post_init__(self) -> None:
-        by = check_columns("Grouping.by", self.by)
-        _set(self, "by", by)
-        _set(self, "weights", check_weights("Grouping.weights", self.weights, by))
-        _set(self, "leak", check_scheduled("Grouping.leak", self.leak, check_leak))
-
-
-@dataclass(frozen=True)
-class Balance:
-    """The strata of a batch stand in a fixed ratio.
-
-    Parameters
-    ----------
-    by
-        Column, or columns whose combinations that occur are the strata.
-    ratio
-        Relative share by stratum; None gives all strata of a group the same. 0 leaves one out. Or a
-        `Schedule` of shares.
-
-    Examples
-    --------
-    >>> dict(Balance("condition", ratio={"infected": 1, "uninfected": 3}).ratio)
-    {'infected': 1, 'uninfected': 3}
-    """
-
-    by: By
-    ratio: Ratios | Schedule | None = field(default=None, kw_only=True)
-
-    def __post_init__(self) -> None:
-        _set(self, "by", check_columns("Balance.by", self.by))
-        _set(self, "ratio", check_scheduled("Balance.ratio", self.ratio, check_ratios))
-
-
-@dataclass(frozen=True)
-class Focus:
-    """Most anchors of a batch sit around one time of the batch's group.
-
-    Parameters
-    ----------
-    by
-        Column of the clock, in hours: after infection, since the last division, or any other number.
-    window_hours
-        Half width of the focal window, in hours; of a Gaussian its standard deviation. Or a `Schedule`.
-    global_fraction
-        Fraction of a batch that comes from outside the window (with a Gaussian, from what it left of
-        each cell); 1 means no window at all. Or a `Schedule`.
-    times
-        How the focal time is drawn: "distinct", evenly over the distinct times of the batch's group,
-        or "anchors", each time in proportion to the group's anchors at that time.
-    kernel
-        "box": every anchor of the window alike. "gaussian": the focal anchors of a cell are drawn one
-        after the other without replacement, each with probability proportional to
-        exp(-(t - focal)**2 / (2 * window_hours**2)) among those left, cut at four standard deviations;
-        neither with `Distinct` nor with a ``span`` above 1.
-
-    Examples
-    --------
-    >>> Focus("hours_post_infection", window_hours=1.5).global_fraction
-    0.3
-    """
-
-    by: str
-    window_hours: float | Schedule = field(default=2.0, kw_only=True)
-    global_fraction: float | Schedule = field(default=0.3, kw_only=True)
-    times: FocalTimes = field(default="distinct", kw_only=True)
-    kernel: Kernel = field(default="box", kw_only=True)
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.by, str):
-            raise InvalidInputError(f"Focus.by={self.by!r} is not a column name.")
-        check_choice("Focus.times", self.times, get_args(FocalTimes))
-        check_choice("Focus.kernel", self.kernel, get_args(Kernel))
-        _set(self, "window_hours", check_scheduled("Focus.window_hours", self.window_hours, check_window))
-        fraction = check_scheduled("Focus.global_fraction", self.global_fraction, check_fraction)
-        _set(self, "global_fraction", fraction)
-
-    @property
-    def moves(self) -> bool:
-        """Whether the window, or what comes from inside it, follows a schedule."""
-        return any(isinstance(value, Schedule) for value in (self.window_hours, self.global_fraction))
-
-
-@dataclass(frozen=True)
-class Distinct:
-    """No two anchors of a batch, or of a step of several batches, share a value.
-
-    Replacements come from the same cell and the same side of the focal window, so that all other axes
-    hold as before. Where every value lies within one group and stratum, this is exact wherever the
-    window or the cell has enough values; `strict` refuses plans for which some cell has not.
-
-    Parameters
-    ----------
-    by
-        Column, or columns whose combinations are the values: a lineage, a track, a field of view.
-    min_hours
-        Two anchors of one value may stand together if they are at least so many hours apart; None
-        for never.
-    clock
-        Column of the hours that `min_hours` counts.
-    strict
-        Refuse a plan whose own (not leaked) anchors some cell or focal window cannot give; not with a
-        `Schedule` anywhere in the plan.
-
-    Examples
-    --------
-    >>> Distinct("lineage_id").by
-    ('lineage_id',)
-    """
-
-    by: By
-    min_hours: float | None = field(default=None, kw_only=True)
-    clock: str = field(default="hours_post_infection", kw_only=True)
-    strict: bool = field(default=False, kw_only=True)
-
-    def __post_init__(self) -> None:
-        _set(self, "by", check_columns("Distinct.by", self.by))
-        if self.min_hours is not None:
-            _set(self, "min_hours", check_window("Distinct.min_hours", self.min_hours))
-        if not isinstance(self.clock, str):
-            raise InvalidInputError(f"Distinct.clock={self.clock!r} is not a column name.")
-        if check_flag("Distinct.strict", self.strict) and self.min_hours is not None:
-            raise InvalidInputError(
-                "Distinct.strict=True counts values that come once; with min_hours a value may come again. "
-                "Leave one of the two out."
-            )
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that are needed."""
-        return tuple(self.by) if self.min_hours is None else (*self.by, self.clock)
+AXES: Final = {
+    "grouping": Grouping,
+    "balance": Balance,
+    "focus": Focus,
+    "distinct": Distinct,
+    "weighting": Weighting,
+    "locality": Locality,
+}
+"""The fields of a plan that are axes."""
 
 
 @dataclass(frozen=True)
@@ -210,7 +35,7 @@ class BatchPlan:
     ----------
     batch_size
         Anchors in a batch.
-    grouping, balance, focus, distinct
+    grouping, balance, focus, distinct, weighting, locality
         The axes; None switches one off.
     span
         Batches of a *step*: global batches ``span * j`` to ``span * j + span - 1`` share their group
@@ -236,18 +61,22 @@ class BatchPlan:
     balance: Balance | None = field(default=None, kw_only=True)
     focus: Focus | None = field(default=None, kw_only=True)
     distinct: Distinct | None = field(default=None, kw_only=True)
+    weighting: Weighting | None = field(default=None, kw_only=True)
+    locality: Locality | None = field(default=None, kw_only=True)
     span: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
-        _set(self, "span", check_integer("BatchPlan.span", self.span, 1))
-        _set(self, "batch_size", check_integer("BatchPlan.batch_size", self.batch_size, 1))
-        for name, kind in _AXES.items():
+        set_field(self, "span", check_integer("BatchPlan.span", self.span, 1))
+        set_field(self, "batch_size", check_integer("BatchPlan.batch_size", self.batch_size, 1))
+        for name, kind in AXES.items():
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):
                 raise InvalidInputError(f"BatchPlan.{name}={value!r} is neither None nor a {kind.__name__}.")
         self._refuse_unfit()
 
     def _refuse_unfit(self) -> None:
+        if self.locality is not None:
+            self._refuse_beside_locality(self.locality)
         quotas = " and ".join(self.moving_quotas)
         if quotas and self.span > 1:
             raise InvalidInputError(
@@ -262,11 +91,31 @@ class BatchPlan:
         if self.window is not None and self.window.kernel == "gaussian":
             others = [f"BatchPlan.span={self.span}"] if self.span > 1 else []
             others += ["BatchPlan.distinct"] if self.distinct is not None else []
+            others += ["BatchPlan.weighting"] if self.weighting is not None else []
             if others:
                 raise InvalidInputError(
                     f"Focus.kernel='gaussian' and {' and '.join(others)}: a Gaussian is drawn one batch at a "
-                    "time and without redraws. Use kernel='box', or leave the other out."
+                    "time, without redraws and by its own weights. Use kernel='box', or leave the other out."
                 )
+
+    def _refuse_beside_locality(self, locality: Locality) -> None:
+        window = self.window
+        beside = [
+            ("BatchPlan.weighting", self.weighting is not None),
+            (f"BatchPlan.span={self.span}", self.span > 1),
+            (" and ".join(self.moving_quotas) + " that follows a Schedule", bool(self.moving_quotas)),
+            ("Focus.kernel='gaussian'", window is not None and window.kernel == "gaussian"),
+        ]
+        if window is not None:
+            beside += [
+                (f"Locality.hold={locality.hold} and BatchPlan.focus", locality.hold > 1),
+                (f"Locality.fovs={locality.fovs} and BatchPlan.focus", locality.fovs is not None),
+            ]
+        if others := [name for name, is_on in beside if is_on]:
+            raise InvalidInputError(
+                f"BatchPlan.locality does not go with {', '.join(others)}: leave one of them out (with a "
+                "focus, give Locality.frames and hold=1)."
+            )
 
     @property
     def scheduled(self) -> tuple[str, ...]:
@@ -289,6 +138,8 @@ class BatchPlan:
         axes = (self.grouping, self.balance, self.focus)
         names = [name for axis in axes if axis is not None for name in check_columns("by", axis.by)]
         names += self.distinct.columns if self.distinct else ()
+        names += (self.weighting.by,) if self.weighting else ()
+        names += self.locality.columns if self.locality else ()
         return tuple(dict.fromkeys(names))
 
     def at(self, step: int, batches: int) -> "BatchPlan":
@@ -344,16 +195,10 @@ class BatchPlan:
     def in_rounds(self) -> bool:
         """Whether cells are drawn so that no batch holds a value twice, without redraws."""
         alone = self.distinct is not None and self.distinct.min_hours is None
-        return alone and self.window is None and self.span == 1 and not self.moving_quotas
+        plain = self.window is None and self.weighting is None and self.locality is None and self.span == 1
+        return alone and plain and not self.moving_quotas
 
     @property
     def window(self) -> Focus | None:
         """The focus, or None where it is off or leaves no anchor inside the window to choose."""
         return None if self.focus is None or self.focus.global_fraction == 1 else self.focus
-
-
-_AXES: Final = {"grouping": Grouping, "balance": Balance, "focus": Focus, "distinct": Distinct}
-
-
-def _set(value: object, name: str, content: object) -> None:
-    object.__setattr__(value, name, content)

@@ -3,7 +3,7 @@
 A *pool* is what one group's batches draw of one stratum: the group's own cell, or for a leak the
 anchors of that stratum in all other groups. Pools are numbered by (own | leaked, stratum, group), so
 that the first ones are the cells. Where batches must not hold a value twice, cells are drawn in
-`rounds`; all other pools are endless.
+`rounds`, where anchors have weights by them (`systematic`); all other pools are endless.
 """
 
 from fractions import Fraction
@@ -19,8 +19,10 @@ from viscy_data.composition.layout import AnchorLayout
 from viscy_data.composition.parts import PartCounts
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.purpose import Purpose
+from viscy_data.composition.requests import slots
 from viscy_data.composition.rounds import Rounds
 from viscy_data.composition.stages import Stages
+from viscy_data.composition.systematic import WeightedLines
 from viscy_data.composition.value_classes import ValueClasses
 
 Integers = NDArray[np.int64]
@@ -57,6 +59,7 @@ class CellPools:
         self._lay(layout)
         means = parts.own_means() if plan.in_rounds else []
         self._rounds = [Rounds(ValueClasses.of(layout, by_cell), seed) for by_cell in means]
+        self._lines = self._weighted(layout) if layout.weight_sum is not None else None
         self.is_distinct = plan.in_rounds and plan.leak == 0 and self._cells_suffice(layout, means)
 
     @property
@@ -95,6 +98,19 @@ class CellPools:
         of_step = self._schedule.per_step(of_batch)
         self._endless = EndlessPools(layout.pool_size.ravel(), of_batch, of_step, self._seed)
 
+    @property
+    def lines(self) -> WeightedLines | None:
+        """The cells that are drawn by weight."""
+        return self._lines
+
+    def _weighted(self, layout: AnchorLayout) -> WeightedLines:
+        """Cut the cells in as many blocks as a step takes anchors: one more where that varies."""
+        per_step = self._schedule.per_step(self._parts.bounds().reshape(2, 2, -1))
+        cells = layout.start.size - 1
+        most = per_step[1, 0, :cells]
+        steady = (per_step[0, 0, :cells] == most) & (per_step[1, 1, :cells] == 0)
+        return WeightedLines.of(layout.need_weights(), layout.start, most, steady, self._seed)
+
     def draw(self, epoch: int, visits: Visits, counts: Integers, halves: Integers) -> Integers:
         """Draw ``counts`` (batches, leaves, strata) from the pools; ``halves``: own or leaked, by leaf."""
         _, strata, groups = self._parts.shape
@@ -104,6 +120,8 @@ class CellPools:
         visit = np.nonzero(wanted)[0]
         pool, visits = pool[wanted], visits[visit]
         draws = Draws(pool, first[wanted], counts[wanted], visits, self._apart(epoch, visits, pool))
+        if self._lines is not None:
+            return self._by_weight(self._lines, epoch, draws)
         if not self._rounds:
             return self._places(epoch, draws)
         place = np.empty(int(draws.count.sum()), dtype=np.int64)
@@ -116,6 +134,18 @@ class CellPools:
             rest &= ~own
             place[np.repeat(own, draws.count)] = self._in_rounds(rounds, draws[own], bool(is_partial))
         place[np.repeat(rest, draws.count)] = self._places(epoch, draws[rest])
+        return place
+
+    def _by_weight(self, lines: WeightedLines, epoch: int, draws: Draws) -> Integers:
+        cells = lines.blocks.size
+        by_weight = (draws.pool < cells) & (lines.blocks[draws.pool % cells] > 0)
+        place = np.empty(int(draws.count.sum()), dtype=np.int64)
+        place[np.repeat(~by_weight, draws.count)] = self._places(epoch, draws[~by_weight])
+        cut = draws[by_weight]
+        request, number = slots(cut.count)
+        place[np.repeat(by_weight, draws.count)] = lines.places(
+            cut.pool[request], cut.first[request] + number
+        )
         return place
 
     def _apart(self, epoch: int, visits: Visits, pool: Integers) -> keyed.Words:
@@ -154,7 +184,9 @@ class CellPools:
         return rounds.places(cell, draws.visits.partial if is_partial else draws.visits.full, drawn)
 
     def _merged(self, drawn: Integers, halves: Integers) -> Integers:
-        """Sum the leaves of a focal plan to own and leaked where ``halves`` asks for it."""
-        if drawn.shape[1] == halves.size:
-            return drawn
-        return drawn.reshape(len(drawn), -1, 2, drawn.shape[2]).sum(axis=2)[:, halves]
+        """Sum the leaves of each half that ``halves`` names."""
+        by_half = drawn.reshape(
+            len(drawn), 2 if drawn.shape[1] > self._parts.leaves_of_half else 1, -1, drawn.shape[2]
+        )
+        merged: Integers = by_half.sum(axis=2)[:, halves]
+        return merged

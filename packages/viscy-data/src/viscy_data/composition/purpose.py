@@ -17,3 +17,5 @@ class Purpose(IntEnum):
     ROUND = 10
     LEFT_OUT = 11
     EPOCH = 12
+    LINE = 13
+    FRAME = 14

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from math import log2
 from typing import Any
 
 import numpy as np
@@ -128,11 +130,17 @@ class CompositionReport:
         Anchors that came a second time in one batch.
     apart
         Most that the visits of two anchors of a cell may differ by; None where a focal window or
-        `Distinct` decides who comes.
+        `Distinct` decides who comes, or weights do.
+    off_weight
+        How far an anchor's visits are from its share of its cell's draws at the most, and how far they
+        may be; None where nothing is drawn by weight, or something is that follows shares on average only.
     visits, visits_least, visits_most
         How often anchors came; (groups, strata) fewest and most visits of any anchor of a cell.
     lineages, frames
         Of the anchors of each batch; None where the table does not say.
+    variety
+        Mean entropy, in bits, of the fields of view ("fov"), tracks ("track") and time points ("time") of a
+        batch, as far as the table tells them.
     times
         (bins + 1,) edges in hours, or None.
     by_time
@@ -162,11 +170,13 @@ class CompositionReport:
     focal_held: float | None
     repeats: int
     apart: int | None
+    off_weight: tuple[float, float] | None
     visits: Visits
     visits_least: Integers
     visits_most: Integers
     lineages: Lineages | None
     frames: Frames | None
+    variety: dict[str, float]
     times: Floats | None
     by_time: Integers
     first: FirstBatches
@@ -246,11 +256,13 @@ def _report(composer: BatchComposer, tally: Tally) -> CompositionReport:
         focal_held=tally.inside / tally.drawn if has_edges else None,
         repeats=tally.repeats,
         apart=_apart(composer, len(epochs), groups=int((group_batches > 0).sum())),
+        off_weight=_off_weight(composer, tally),
         visits=_visits(tally, reached),
         visits_least=least,
         visits_most=most,
         lineages=None if tally.lineages is None else _lineages(tally.lineages, tally.drawn),
         frames=None if tally.frames is None else _frames(tally.frames, batches),
+        variety={name: one.entropy / batches for name, one in tally.variety.items()},
         times=tally.edges,
         by_time=tally.by_time.reshape(*shape, -1).transpose(1, 0, 2),
         first=FirstBatches(tally.first_cells, tally.first_times),
@@ -263,9 +275,30 @@ def _apart(composer: BatchComposer, epochs: int, *, groups: int) -> int | None:
     Where quotas change, passes begin anew with every epoch.
     """
     plan = composer.plan
-    if plan.window is not None or plan.distinct is not None:
+    if plan.window is not None or plan.distinct is not None or plan.weighting is not None:
+        return None
+    if plan.locality is not None:
         return None
     return (1 + (groups if plan.leak else 0)) * (1 if composer.stages is None else epochs)
+
+
+def _off_weight(composer: BatchComposer, tally: Tally) -> tuple[float, float] | None:
+    """Return how far visits are from the anchors' shares at the most, and how far they may be.
+
+    Only where all draws follow shares: without window, leak, `Distinct` and moving quotas.
+    """
+    plan, start, sums = composer.plan, composer.layout.start, composer.layout.weight_sum
+    free = plan.window is None and plan.distinct is None and not plan.leak and composer.stages is None
+    if sums is None or not free:
+        return None
+    worst = 0.0, 2.0
+    for low, high in pairwise(start.tolist()):
+        drawn = int(tally.visits[low:high].sum(dtype=np.int64))
+        if drawn:
+            share = np.diff(sums[low : high + 1]) / (sums[high] - sums[low])
+            off = float(np.abs(tally.visits[low:high] - drawn * share).max())
+            worst = max(worst, (off, 2 + log2(drawn)), key=lambda pair: pair[0] / pair[1])
+    return worst
 
 
 def _visit_range(composer: BatchComposer, tally: Tally) -> tuple[Integers, Integers, Integers]:

@@ -71,3 +71,9 @@ class Requests:
         nth = np.arange(place.size) - (np.cumsum(high - low) - (high - low))[place]
         found = self[order[low[place] + nth]]
         return Requests(place, found.cell, found.count, found.before, found.total)
+
+
+def slots(count: Integers) -> tuple[Integers, Integers]:
+    """Return, for each of ``count`` slots of each request, the request and the slot's number in it."""
+    request = np.repeat(np.arange(count.size), count)
+    return request, np.arange(request.size) - (np.cumsum(count) - count)[request]

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from viscy_data.composition import keyed
 from viscy_data.composition.purpose import Purpose
-from viscy_data.composition.tight import slots
+from viscy_data.composition.requests import slots
 from viscy_data.composition.value_classes import ValueClasses
 
 Integers = NDArray[np.int64]

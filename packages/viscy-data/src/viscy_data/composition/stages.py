@@ -27,9 +27,9 @@ from viscy_data.composition.layout import AnchorLayout
 from viscy_data.composition.parts import PartCounts
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.purpose import Purpose
+from viscy_data.composition.requests import slots
 from viscy_data.composition.schedule import Schedule, numbers_at
 from viscy_data.composition.shares import TableShares
-from viscy_data.composition.tight import slots
 from viscy_data.composition.walked import walk
 from viscy_data.errors import InvalidInputError
 

@@ -53,6 +53,7 @@ class MarkTally:
     def __init__(self, codes: NDArray[Any]) -> None:
         self.codes = codes
         self.pairs = self.with_pairs = self.distinct = self.ordered = 0
+        self.entropy = 0.0
         self.by_distinct = np.zeros(1, dtype=np.int64)
 
     def add(self, block: Block, rows: NDArray[np.uint32]) -> None:
@@ -61,6 +62,7 @@ class MarkTally:
         self.pairs += int(shared.pairs.sum())
         self.with_pairs += int((shared.pairs > 0).sum())
         self.distinct += int(shared.distinct.sum())
+        self.entropy += float(shared.entropy.sum())
         self.ordered += int((block.sizes * (block.sizes - 1)).sum())
         more = np.bincount(shared.distinct, minlength=self.by_distinct.size)
         more[: self.by_distinct.size] += self.by_distinct
@@ -99,6 +101,8 @@ class Tally:
         self._asked_leak = np.array([sum(part.leaked) for part in composer.parts.parts])
         self.lineages = None if marks.lineage is None else MarkTally(marks.lineage)
         self.frames = None if marks.frame is None else MarkTally(marks.frame)
+        marked = {"fov": marks.fov, "track": marks.track, "time": marks.time}
+        self.variety = {name: MarkTally(codes) for name, codes in marked.items() if codes is not None}
         self.hours, self.edges = _clock(composer, marks)
         self.by_time = np.zeros((self.cells, 1 if self.edges is None else self.edges.size - 1), np.int64)
         self.first_cells = np.zeros((0, self.groups, self.strata), dtype=np.int64)
@@ -121,7 +125,7 @@ class Tally:
         self._add_leak(block, asked)
         self._add_visits(block)
         rows = self.layout.rows[block.places]
-        for tally in (self.lineages, self.frames):
+        for tally in (self.lineages, self.frames, *self.variety.values()):
             if tally is not None:
                 tally.add(block, rows)
         self._add_times(epoch, numbers, block, rows)

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from viscy_data.composition import keyed
 from viscy_data.composition.history import History, Moments
 from viscy_data.composition.purpose import Purpose
+from viscy_data.composition.requests import slots
 
 Integers = NDArray[np.int64]
 
@@ -193,9 +194,3 @@ class TightPools:
         copies = self._copies[0, pool] * now.whole + self._copies[1, pool] * now.short
         position: Integers = np.abs(history.drawn(pool, now) - self._size[pool] * copies)
         return position
-
-
-def slots(count: Integers) -> tuple[Integers, Integers]:
-    """Return, for each of ``count`` slots of each request, the request and the slot's number in it."""
-    request = np.repeat(np.arange(count.size), count)
-    return request, np.arange(request.size) - (np.cumsum(count) - count)[request]
