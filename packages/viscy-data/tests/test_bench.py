@@ -2,23 +2,22 @@
 
 import json
 import tempfile
-from collections.abc import Iterator
 from hashlib import sha256
 from html.parser import HTMLParser
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from viscy_data.bench import run
+from viscy_data.bench.batches import frame_numbers, plan_batches
 from viscy_data.bench.charts import rates_chart
-from viscy_data.bench.few_frames import few_frames, frame_numbers, plan_batches
 from viscy_data.bench.measure import Case, Rate, stream
 from viscy_data.bench.page import write_page
 from viscy_data.bench.result import Bench, Copied, Subject, Tried, compared
@@ -26,8 +25,8 @@ from viscy_data.bench.run import bench
 from viscy_data.bench.settings import PRESENT, Setting, usual_settings
 from viscy_data.bench.tables import advice_lines, settings_grid
 from viscy_data.columns import EXPERIMENT, FOV, T
-from viscy_data.composition.batch import IndexBatch
-from viscy_data.composition.plan import BatchPlan, Grouping
+from viscy_data.composition.axes import Grouping
+from viscy_data.composition.plan import BatchPlan
 from viscy_data.errors import StoreError
 from viscy_data.experiments import Experiments
 from viscy_data.index import build_index
@@ -69,43 +68,6 @@ def found(present: list[float], tried: dict[str, float], copied: float | None = 
     )
 
 
-frames_of_rows = st.lists(st.integers(0, 12), min_size=30, max_size=120).map(
-    lambda values: np.unique(values, return_inverse=True)[1].astype(np.int64)
-)
-
-
-@settings(max_examples=50)
-@given(frame_of=frames_of_rows, frames=st.integers(1, 9), hold=st.integers(1, 4), seed=st.integers(0, 99))
-def test_batches_of_few_frames_keep_their_size_and_stay(
-    frame_of: IntArray, frames: int, hold: int, seed: int
-) -> None:
-    rng = np.random.default_rng(seed)
-
-    def batches() -> Iterator[IndexBatch]:
-        for number in range(12):
-            yield IndexBatch(rng.integers(len(frame_of), size=20).tolist(), epoch=1, number=number)
-
-    given_rows = list(batches())
-    taken = list(few_frames(iter(given_rows), frame_of, frames, hold))
-    for one, asked in zip(taken, given_rows, strict=True):
-        assert (len(one), one.epoch, one.number) == (len(asked), 1, asked.number)
-        assert len(np.unique(frame_of[one])) <= frames
-    assert taken == list(few_frames(iter(given_rows), frame_of, frames, hold))
-
-
-def test_frames_that_are_held_come_again() -> None:
-    frame_of = np.repeat(np.arange(200), 5)
-    rng = np.random.default_rng(0)
-    batches = [IndexBatch(rng.integers(1000, size=64).tolist(), number=number) for number in range(20)]
-
-    def fresh(hold: int) -> float:
-        sets = [set(frame_of[one].tolist()) for one in few_frames(iter(batches), frame_of, 8, hold)]
-        return float(np.mean([len(b - a) for a, b in pairwise(sets[5:])]))
-
-    assert fresh(1) > 6
-    assert fresh(4) <= 2.5
-
-
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xyz"), st.integers(0, 3)), min_size=1))
 def test_frames_are_numbered_as_groups(keys: list[tuple[str, str, int]]) -> None:
     table = pd.DataFrame(keys, columns=[EXPERIMENT, FOV, T])
@@ -130,8 +92,9 @@ def test_a_measurement_counts_what_came(case: Case) -> None:
     assert measured.patches == 32 * measured.batches
     assert measured.per_second == pytest.approx(measured.patches / (measured.wait + 0.001 * measured.batches))
     assert 2 <= measured.frames <= 24
-    with stream(case, Setting("few", frames=1, tau_per="frame"), 0) as one:
-        assert one.measure(0.0).frames <= 3  # the anchors and two taus, where the frame's own leads nowhere
+    with stream(case, Setting("few", frames=5, tau_per="frame"), 0) as few:
+        frames = frame_numbers(few.valid_anchors)
+        assert all(len(np.unique(frames[one["rows"].numpy()])) <= 5 for one in islice(few.batches, 6))
 
 
 def test_a_bench_measures_all_and_touches_nothing(
@@ -141,7 +104,7 @@ def test_a_bench_measures_all_and_touches_nothing(
     folder = case.anchors.parent
     before = {path: sha256(path.read_bytes()).digest() for path in folder.rglob("*") if path.is_file()}
     usual = usual_settings(
-        frames=2, hold=2, cache_bytes=1 << 20, look_ahead=1, workers=(0,), pixels=case.pixel_bytes()
+        frames=6, hold=2, cache_bytes=1 << 20, look_ahead=1, workers=(0,), pixels=case.pixel_bytes()
     )
     tried = [*usual, Setting("impossible", cache_bytes=-1)]
     result = bench(case, tried, seconds=0.02, progress=False)

@@ -137,9 +137,9 @@ def test_bench_says_what_helps_and_writes_it(synthetic: Path, anchors: Path, tmp
     file, page, figures = synthetic / "experiments.yaml", tmp_path / "bench.html", tmp_path / "bench.json"
     plan = tmp_path / "plan.yaml"
     plan.write_text("batch_size: 12\n")
-    options = ("--plan", plan, "--seconds=0", "--workers=0", "--frames=2", "--no-optimize")
+    options = ("--plan", plan, "--seconds=0", "--workers=0", "--frames=8", "--no-optimize")
     text = run("bench", file, "--index", anchors, *options, "--html", page, "--json", figures).output
-    for word in ("2 frames a batch", "look ahead by 2", "batches of 12 pairs", "patches/s"):
+    for word in ("8 frames a batch", "look ahead by 2", "batches of 12 pairs", "patches/s"):
         assert word in text
     assert json.loads(figures.read_text())["subject"]["batch_size"] == 12
     assert page.read_text().startswith("<!doctype html>")

@@ -122,7 +122,8 @@ def _plan(index: Path, path: Path | None, batch_size: int) -> "BatchPlan":
     from viscy_data.anchors_file import read_anchors
     from viscy_data.audit.plan_file import read_plan
     from viscy_data.columns import CONDITION, EXPERIMENT
-    from viscy_data.composition.plan import Balance, BatchPlan, Grouping
+    from viscy_data.composition.axes import Balance, Grouping
+    from viscy_data.composition.plan import BatchPlan
 
     known = read_anchors(index, columns=[CONDITION])[CONDITION].notna().all()
     usual = BatchPlan(

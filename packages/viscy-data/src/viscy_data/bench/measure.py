@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from math import prod
 from pathlib import Path
@@ -18,8 +18,9 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from viscy_data.bench.few_frames import few_frames, frame_numbers, plan_batches
+from viscy_data.bench.batches import frame_numbers, plan_batches
 from viscy_data.bench.settings import Setting
+from viscy_data.composition.axes import Locality
 from viscy_data.composition.batch import IndexBatch
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.dataset import AnchorDataset, Batch, Pairing, Reading
@@ -144,13 +145,12 @@ class Stream:
         return self._dataset.valid_anchors
 
     def _rows(self, case: Case, epoch: int) -> Iterator[IndexBatch]:
+        plan, setting = case.plan, self._setting
+        if setting.frames is not None:
+            plan = replace(plan, locality=Locality(frames=setting.frames, hold=setting.hold))
         with collect_notes():
-            sampler = FlexibleBatchSampler.from_plan(self._dataset.valid_anchors, case.plan, seed=case.seed)
-        batches = plan_batches(sampler, epoch)
-        if self._setting.frames is None:
-            return batches
-        frame_of = self._frames[: len(self._dataset)]
-        return few_frames(batches, frame_of, self._setting.frames, self._setting.hold)
+            sampler = FlexibleBatchSampler.from_plan(self._dataset.valid_anchors, plan, seed=case.seed)
+        return plan_batches(sampler, epoch)
 
     def measure(self, seconds: float, step: float = 0.0) -> Rate:
         """Read for about ``seconds``; the first time, after a while that does not count.

@@ -1,17 +1,11 @@
 """What a bench found, as texts: for the terminal, and for the page."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from viscy_data.audit.tables import Grid
 from viscy_data.bench.measure import Rate
 from viscy_data.bench.result import OPTIMIZED, Bench, rate_text
 from viscy_data.bench.settings import PRESENT
-
-_FEW: Final = (
-    "Few frames were measured on batches of the plan whose anchors outside the chosen frames were exchanged "
-    "for others inside, whatever their condition and time."
-)
 
 
 def settings_grid(result: Bench) -> Grid:
@@ -57,7 +51,7 @@ def notes(result: Bench) -> list[str]:
         f"{rate_text(max(rates))} patches/s, {result.noise:.0%} from one time to the next; "
         "gains below that are not told from noise."
     )
-    lines = [noise, _FEW]
+    lines = [noise]
     if result.from_disk is not None:
         lines.append(
             f"Of the bytes that this process read, {result.from_disk:.0%} came from the disk, the rest from "
