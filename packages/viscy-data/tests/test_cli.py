@@ -116,6 +116,38 @@ def test_audit_is_strict_where_asked(anchors: Path) -> None:
     assert "the table allows 0." in strict.stderr
 
 
+def test_optimize_says_cost_and_gain_then_writes(synthetic: Path, anchors: Path, tmp_path: Path) -> None:
+    store, out = synthetic / "synthetic_1" / "plate.zarr", tmp_path / "fast.zarr"
+    result = run("optimize", store, "-o", out, "--index", anchors, "--seconds=0.1")
+    for word in ("cost: about 0.00 GB", "gain: ", "patches of 1 x 64 x 64", f"Wrote {out}"):
+        assert word in result.output
+    assert run("optimize", store, "-o", out, "--patch=1,64,64", code=2).stderr.startswith("Error: out=")
+    other = tmp_path / "other.zarr"
+    for options, message in (
+        ((), "give one of --patch"),
+        (("--patch=1,64,64", "--index", anchors), "give one of --patch"),
+        (("--patch=64,64",), "three numbers, such as 5,160,160"),
+        (("--index", synthetic / "experiments.yaml"), "not a Parquet file"),
+    ):
+        assert message in run("optimize", store, "-o", other, *options, code=2).stderr
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_bench_says_what_helps_and_writes_it(synthetic: Path, anchors: Path, tmp_path: Path) -> None:
+    file, page, figures = synthetic / "experiments.yaml", tmp_path / "bench.html", tmp_path / "bench.json"
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("batch_size: 12\n")
+    options = ("--plan", plan, "--seconds=0", "--workers=0", "--frames=8", "--no-optimize")
+    text = run("bench", file, "--index", anchors, *options, "--html", page, "--json", figures).output
+    for word in ("8 frames a batch", "look ahead by 2", "batches of 12 pairs", "patches/s"):
+        assert word in text
+    assert json.loads(figures.read_text())["subject"]["batch_size"] == 12
+    assert page.read_text().startswith("<!doctype html>")
+    assert json.loads(run("bench", file, *options, "--json", "-").stdout)["optimize"] is None
+    absent = run("bench", file, "--index", tmp_path / "no.parquet", code=2).stderr
+    assert "Build it with 'viscy-data index" in absent
+
+
 def test_convert_says_what_is_not_stated(tmp_path: Path) -> None:
     result = run("convert", write_movie(tmp_path / "one"), "-o", tmp_path / "out")
     line = next(line for line in result.output.splitlines() if "one" in line)
@@ -152,7 +184,7 @@ def test_markup_in_a_message_is_printed_as_it_is(tmp_path: Path) -> None:
     assert "[red]x" in result.stderr
 
 
-@pytest.mark.parametrize("command", ["convert", "synthesize", "index", "audit"])
+@pytest.mark.parametrize("command", ["convert", "synthesize", "index", "audit", "bench", "optimize"])
 def test_help_teaches_by_example(command: str) -> None:
     text = run(command, "--help").output
     assert re.search(rf"viscy-data {command} \S", text)

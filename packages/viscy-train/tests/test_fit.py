@@ -65,12 +65,15 @@ def test_run_logs_figures_waits_and_composition(run: Path) -> None:
     with (run / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     logged = {name for row in rows for name, value in row.items() if value}
-    figures = ["loss", "effective_rank", "positive_similarity", "data_wait", "experiments", "conditions"]
+    figures = ["loss", "effective_rank", "positive_similarity", "data_wait", "patches_per_second"]
+    figures += ["data_wait_fraction", "experiments", "conditions"]
     assert {f"train/{name}" for name in figures} <= logged
     steps = [row for row in rows if row["train/experiments"]]
     assert len(steps) == 4
     assert {float(row["train/experiments"]) for row in steps} == {1.0}
     assert all(float(row["train/data_wait"]) >= 0 for row in steps)
+    assert all(0 <= float(row["train/data_wait_fraction"]) <= 1 for row in steps)
+    assert all(float(row["train/patches_per_second"]) > 0 for row in steps)
 
 
 def test_run_writes_what_its_batches_held(run: Path) -> None:

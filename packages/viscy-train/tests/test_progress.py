@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from viscy_train.callbacks import FitProgress, fit_columns
+from viscy_train.callbacks.data_wait import FRACTION, PATCHES
 
 
 def trainer(total: float = 4) -> Any:
@@ -41,6 +42,15 @@ def test_shows_steps_loss_and_rate() -> None:
     assert "4/4" in text
     assert "loss 1.700" in text
     assert "steps/s" in text
+
+
+def test_shows_patches_and_waiting_where_they_are_logged() -> None:
+    progress = Progress(*fit_columns(), console=Console(file=io.StringIO()))
+    bar, run = FitProgress(progress=progress), trainer()
+    bar.on_train_start(run, run)
+    run.progress_bar_metrics = {"train/loss": torch.tensor(2.0), FRACTION: 0.25, PATCHES: 1234.0}
+    bar.on_train_batch_end(run, run, None, None, 0)
+    assert progress.tasks[0].fields["loss"] == "loss 2.000  1,234 patches/s, 25% waiting for data"
 
 
 def test_a_resumed_run_starts_where_it_was() -> None:

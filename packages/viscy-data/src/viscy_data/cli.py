@@ -1,28 +1,31 @@
-"""The command ``viscy-data``: convert, synthesize, index, audit.
+"""The command ``viscy-data``: convert, synthesize, index, audit, bench, optimize.
 
 Each command parses, calls one function of the library and prints a table. What is slow to import is
 imported inside the command that needs it, so that ``--help`` answers at once.
 """
 
-import functools
 import json
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
-from viscy_data.errors import InvalidInputError, ViscyDataError
+from viscy_data.bench.cli import bench
+from viscy_data.errors import InvalidInputError
+from viscy_data.optimize.cli import optimize
+from viscy_data.plain_errors import plain_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from viscy_data.audit.audited import Audited
 
 app = typer.Typer(
     help="Compose training batches from time-lapse microscopy of single cells.\n\n"
     "The usual way: [bold]convert[/] movies (or [bold]synthesize[/] some), [bold]index[/] them into an "
-    "anchors table, [bold]audit[/] the batches that a plan would compose.",
+    "anchors table, [bold]audit[/] the batches that a plan would compose; "
+    "[bold]bench[/] how fast they are read, and [bold]optimize[/] slow stores.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     add_completion=False,
@@ -35,22 +38,8 @@ _Folder = Annotated[
 ]
 
 
-def _plain_errors[**P](command: Callable[P, None]) -> Callable[P, None]:
-    """Print our own errors as one red message and leave with code 2; let others through."""
-
-    @functools.wraps(command)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except ViscyDataError as error:
-            Console(stderr=True, soft_wrap=True).print(f"[bold red]Error:[/] [red]{escape(str(error))}[/]")
-            raise typer.Exit(2) from error
-
-    return guarded
-
-
 @app.command()
-@_plain_errors
+@plain_errors
 def convert(
     movies: Annotated[list[Path], typer.Argument(help="Movie folders, see above.", show_default=False)],
     out: _Folder,
@@ -91,7 +80,7 @@ def convert(
 
 
 @app.command()
-@_plain_errors
+@plain_errors
 def synthesize(
     out: _Folder,
     experiments: Annotated[int, typer.Option(help="Plates, each with its own microscope and clock.")] = 5,
@@ -135,7 +124,7 @@ def synthesize(
 
 
 @app.command()
-@_plain_errors
+@plain_errors
 def index(
     experiments: Annotated[Path, typer.Argument(help="The experiments file (YAML).", show_default=False)],
     out: Annotated[Path, typer.Option("-o", "--out", help="The anchors table to write (Parquet).")],
@@ -184,7 +173,7 @@ def index(
 
 
 @app.command()
-@_plain_errors
+@plain_errors
 def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
     anchors: Annotated[Path, typer.Argument(help="An anchors table (Parquet).", show_default=False)],
     *,
@@ -271,6 +260,10 @@ def _say_what_leaves(audits: "Sequence[Audited]", *, strict: bool) -> None:
             console.print(f"{audited.name}: {one}", style="red" if strict else "yellow", markup=False)
     if strict and any(audited.deviations for audited in audits):
         raise typer.Exit(1)
+
+
+app.command()(bench)
+app.command()(optimize)
 
 
 def _positions(text: str | None) -> list[int] | None:

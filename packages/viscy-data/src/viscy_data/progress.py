@@ -29,6 +29,9 @@ def progress_bar(title: str, total: int, *, unit: str, shown: bool) -> Iterator[
         def advance(steps: int) -> None:
             bar.advance(task, steps)
             speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
-            bar.update(task, rate=f"({speed:.0f}/s)" if speed else "")
+            bar.update(
+                task,
+                rate="" if not speed else f"({speed:.0f}/s)" if speed > 1 else f"({1 / speed:.0f} s each)",
+            )
 
         yield advance

@@ -106,11 +106,12 @@ def _facts(audits: Sequence[Audited]) -> list[tuple[str, str]]:
 
 
 def _tables(audits: Sequence[Audited]) -> str:
-    grids = "".join(_table(one) for one in audit_grids(audits))
+    grids = "".join(html_table(one) for one in audit_grids(audits))
     return f"<section><h2>Asked and held</h2>{grids}</section>"
 
 
-def _table(grid: Grid) -> str:
+def html_table(grid: Grid) -> str:
+    """Return a table as the page shows it."""
     count = len(grid.headings) - grid.headings[-1].endswith(BARS)  # the page draws hours as pictures
     head = "".join(f"<th>{escape(one)}</th>" for one in grid.headings[:count])
     rows = ("".join(f"<td>{escape(text)}</td>" for text in row[:count]) for row in grid.rows)

@@ -1,5 +1,6 @@
 """One bar for a whole fit."""
 
+from collections.abc import Mapping
 from typing import Any, override
 
 from lightning.pytorch import LightningModule, Trainer
@@ -17,9 +18,11 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from viscy_train.callbacks.data_wait import FRACTION, PATCHES
+
 
 class FitProgress(ProgressBar):
-    """Show steps done of steps planned, their rate, the loss and the time left, over all epochs.
+    """Show steps done of steps planned, their rate, loss, patches/s and the time left, over all epochs.
 
     Parameters
     ----------
@@ -70,8 +73,7 @@ class FitProgress(ProgressBar):
         """Advance to the optimiser's step."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         if self._progress is not None:
-            loss = trainer.progress_bar_metrics.get("train/loss")
-            shown = "" if loss is None else f"loss {loss:.3f}"
+            shown = _shown(trainer.progress_bar_metrics)
             self._progress.update(self._task, completed=trainer.global_step, loss=shown)
 
     @override
@@ -88,6 +90,16 @@ class FitProgress(ProgressBar):
         if self._progress is not None and self._given is None:
             self._progress.stop()
         self._progress = None
+
+
+def _shown(metrics: Mapping[str, float]) -> str:
+    """Return the loss and, where `DataWait` logs them, patches/s and the share of time that is waiting."""
+    parts = []
+    if "train/loss" in metrics:
+        parts.append(f"loss {metrics['train/loss']:.3f}")
+    if PATCHES in metrics:
+        parts.append(f"{metrics[PATCHES]:,.0f} patches/s, {metrics[FRACTION]:.0%} waiting for data")
+    return "  ".join(parts)
 
 
 class _Rate(ProgressColumn):
