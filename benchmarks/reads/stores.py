@@ -4,6 +4,7 @@ Pixels are a smooth background with photon and read-out noise, so that zstd gain
 microscopy (about a third) and decodes at the speed it has there. Every field of view holds other pixels.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def layouts(size: Size) -> tuple[Layout, ...]:
     )
 
 
-def write_store(path: Path, layout: Layout, size: Size) -> None:
+def write_store(path: Path, layout: Layout, size: Size, done: Callable[[], None]) -> None:
     """Write a plate of ``size.fovs`` fields of view, A/1/0, A/2/0, ..."""
     rng = np.random.default_rng(0)
     noise = _exposures(rng, size)
@@ -69,6 +70,7 @@ def write_store(path: Path, layout: Layout, size: Size) -> None:
             array = _create(path / f"A/{number + 1}/0/0", layout, size)
             for t in range(size.shape[0]):
                 array[t] = _frame(rng, noise, size)
+                done()
 
 
 def fov_names(size: Size) -> list[str]:
@@ -118,3 +120,23 @@ def _frame(rng: np.random.Generator, exposures: NDArray[np.float32], size: Size)
     which = rng.integers(0, len(exposures), planes).tolist()
     rolled = [np.roll(exposures[one], shift, axis=(0, 1)) for one, shift in zip(which, shifts, strict=True)]
     return np.stack(rolled).reshape(size.shape[1:]).astype(np.uint16)
+
+
+def write_flat(path: Path, store: Path, size: Size) -> None:
+    """Write the pixels of a store as one file (fov, T, C, Z, Y, X) to be mapped."""
+    pixels = np.lib.format.open_memmap(path, "w+", np.uint16, (size.fovs, *size.shape))
+    for number, name in enumerate(fov_names(size)):
+        array = ts.open({"driver": "zarr3", "kvstore": f"file://{store / name / '0'}/"}, open=True).result()
+        for t in range(size.shape[0]):
+            pixels[number, t] = array[t].read().result()
+    pixels.flush()
+
+
+def warm(*paths: Path) -> None:
+    """Read all files once, so that the disk is no part of what is measured."""
+    for path in paths:
+        for file in [path] if path.is_file() else path.rglob("*"):
+            if file.is_file():
+                with file.open("rb") as opened:
+                    while opened.read(1 << 24):
+                        pass

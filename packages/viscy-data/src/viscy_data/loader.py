@@ -47,12 +47,12 @@ class AnchorLoader(DataLoader[Batch]):
         if self.num_workers or not self.look_ahead:
             yield from super().__iter__()
         else:
-            yield from read_ahead(
-                cast("Iterable[list[int]]", self.batch_sampler), self._read, self.look_ahead
-            )
+            drawn = cast("Iterable[list[int]]", self.batch_sampler)
+            yield from read_ahead(drawn, self._read, self.look_ahead)
 
     def _read(self, rows: list[int]) -> Batch:
-        batch: Batch = self.collate_fn(cast("AnchorDataset", self.dataset).__getitems__(rows))
+        dataset: Any = self.dataset  # torch's own kind reads row by row
+        batch: Batch = self.collate_fn(dataset.__getitems__(rows))
         if not (self.pin_memory and torch.cuda.is_available()):
             return batch
         return {
