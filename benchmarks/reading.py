@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from reads.figures import draw, show
-from reads.measure import Setting, cases, measure
+from reads.measure import CASES, Setting, measure
 from reads.plans import make_table
 from reads.stores import SMALLEST, Layout, Size, layouts, warm, write_flat, write_store
 from rich.console import Console
@@ -35,8 +35,7 @@ def run(folder: Path, size: Size, setting: Setting, out: Path | None) -> list[di
             if not flat.exists():
                 write_flat(flat, store, size)
             warm(store, flat)
-            total = setting.rounds * len(cases(store, flat, table, size, setting))
-            bar.reset(task, total=total, description=f"{layout.name}: reading")
+            bar.reset(task, total=setting.rounds * CASES, description=f"{layout.name}: reading")
             found += measure(layout, store, flat, table, size, setting, lambda task=task: bar.advance(task))
             if out:  # as it grows: a run that is broken off keeps what it found
                 out.write_text(json.dumps(found, indent=1))

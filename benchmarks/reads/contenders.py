@@ -160,32 +160,28 @@ class UserDataLoader:
             yield anchor.numpy(), positive.numpy()
 
 
+def open_dataset(store: Path, table: pd.DataFrame, size: Size, **reading: Any) -> AnchorDataset:
+    """Return the pairs of the benchmark as an `AnchorDataset`, raw values."""
+    experiment = Experiment(name="bench", data_path=store, tracks_path=store, channels=CHANNELS)
+    return AnchorDataset(
+        table,
+        experiments=Experiments(experiments=(experiment,)),
+        patch_size=size.patch,
+        z_window=size.depth,
+        pairing=Pairing(tau=TauRange(frames=(1, 1))),
+        normalize=None,
+        reading=Reading(**reading),
+    )
+
+
 class Ours:
     """An `AnchorDataset` in its loader."""
 
-    def __init__(
-        self,
-        store: Path,
-        table: pd.DataFrame,
-        size: Size,
-        *,
-        look_ahead: int = 0,
-        workers: int = 0,
-        **reading: Any,
-    ) -> None:
-        experiment = Experiment(name="bench", data_path=store, tracks_path=store, channels=CHANNELS)
-        self.dataset = AnchorDataset(
-            table,
-            experiments=Experiments(experiments=(experiment,)),
-            patch_size=size.patch,
-            z_window=size.depth,
-            pairing=Pairing(tau=TauRange(frames=(1, 1))),
-            normalize=None,
-            reading=Reading(**reading),
-        )
+    def __init__(self, dataset: AnchorDataset, *, look_ahead: int = 0, workers: int = 0) -> None:
+        self.dataset = dataset
         self.batches: list[list[int]] = []
         self.loader = anchor_loader(
-            self.dataset, self.batches, num_workers=workers, look_ahead=look_ahead, pin_memory=False
+            dataset, self.batches, num_workers=workers, look_ahead=look_ahead, pin_memory=False
         )
 
     def read(self, plan: list[Rows]) -> Iterator[Pair]:

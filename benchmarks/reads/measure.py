@@ -3,18 +3,28 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
-from reads.contenders import MemoryMap, Ours, Pair, Places, PlainTensorStore, UserDataLoader, ZarrPython
+from reads.contenders import (
+    MemoryMap,
+    Ours,
+    Pair,
+    Places,
+    PlainTensorStore,
+    UserDataLoader,
+    ZarrPython,
+    open_dataset,
+)
 from reads.plans import Rows, frames_plan, random_plan
 from reads.stores import Layout, Size
 
 FLOOR, ZARR, TENSORSTORE, OURS = "memory map", "zarr-python", "TensorStore", "ours"
+CACHED = "ours, cache"
+CASES = 13
 RANDOM, FEW, HELD = "random", "few frames", "few, held"
 
 
@@ -28,10 +38,10 @@ class Setting:
 
     frames: int = 8
     hold: int = 4
-    batches: int = 3
+    batches: int = 2
     rounds: int = 3
     workers: int = 2
-    cache_bytes: int = 2 << 30
+    cache_bytes: int = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -40,8 +50,9 @@ class Case:
 
     contender: str
     plan: str
-    build: Callable[[], Reader]
+    reader: Reader
     stepping: bool = False
+    slow: bool = False
 
     @property
     def key(self) -> str:
@@ -50,42 +61,37 @@ class Case:
 
 def cases(store: Path, flat: Path, table: pd.DataFrame, size: Size, setting: Setting) -> list[Case]:
     """Return what is measured on a store; with ``stepping``, a step as long as reading follows each batch."""
-    ours = partial(Ours, store, table, size)
-    places = Places(ours().dataset.anchors, size)
-    cached = partial(ours, cache_bytes=setting.cache_bytes)
-    user = partial(UserDataLoader, store, places)
-    found = [
-        Case(FLOOR, RANDOM, partial(MemoryMap, flat, places)),
-        Case(FLOOR, FEW, partial(MemoryMap, flat, places)),
-        Case(ZARR, RANDOM, partial(ZarrPython, store, places)),
-        Case(ZARR, FEW, partial(ZarrPython, store, places)),
-        Case(f"a user's, {setting.workers} workers", RANDOM, partial(user, setting.workers)),
-        Case(TENSORSTORE, RANDOM, partial(PlainTensorStore, store, places)),
-        Case(TENSORSTORE, FEW, partial(PlainTensorStore, store, places)),
+    plain = open_dataset(store, table, size)
+    cached = open_dataset(store, table, size, cache_bytes=setting.cache_bytes)
+    shared = open_dataset(store, table, size, cache_bytes=setting.cache_bytes // setting.workers)
+    places = Places(plain.anchors, size)
+    floor, by_zarr = MemoryMap(flat, places), ZarrPython(store, places)
+    by_tensorstore, ours = PlainTensorStore(store, places), Ours(plain)
+    workers = setting.workers
+    return [
+        Case(FLOOR, RANDOM, floor),
+        Case(FLOOR, FEW, floor),
+        Case(ZARR, RANDOM, by_zarr, slow=True),
+        Case(ZARR, FEW, by_zarr, slow=True),
+        Case(f"a user's, {workers} workers", RANDOM, UserDataLoader(store, places, workers), slow=True),
+        Case(TENSORSTORE, RANDOM, by_tensorstore),
+        Case(TENSORSTORE, FEW, by_tensorstore),
         Case(OURS, RANDOM, ours),
         Case(OURS, FEW, ours),
-        Case(f"{OURS}, {setting.workers} workers", FEW, partial(ours, workers=setting.workers)),
-        Case(f"{OURS}, cache", HELD, cached),
+        Case(CACHED, HELD, Ours(cached)),
+        Case("ours, cache, with steps", HELD, Ours(cached), stepping=True),
+        Case("the same, look-ahead 2", HELD, Ours(cached, look_ahead=2), stepping=True),
+        Case(f"the same, {workers} workers", HELD, Ours(shared, workers=workers), stepping=True),
     ]
-    steps = [
-        Case(f"{OURS}, cache, no look-ahead, with steps", HELD, cached, stepping=True),
-        Case(f"{OURS}, cache, look-ahead 2, with steps", HELD, partial(cached, look_ahead=2), stepping=True),
-        Case(
-            f"{OURS}, cache, {setting.workers} workers, with steps",
-            HELD,
-            partial(ours, workers=setting.workers, cache_bytes=setting.cache_bytes // setting.workers),
-            stepping=True,
-        ),
-    ]
-    return found + steps
 
 
 def make_plan(case: Case, anchors: pd.DataFrame, size: Size, setting: Setting, number: int) -> list[Rows]:
     """Return the batches of a round: other rows in every round, the same for all contenders of a plan."""
+    batches = 1 if case.slow else setting.batches
     if case.plan == RANDOM:
-        return random_plan(anchors, size.pairs, setting.batches, number)
+        return random_plan(anchors, size.pairs, batches, number)
     if case.plan == FEW:
-        return frames_plan(anchors, size.pairs, setting.batches, number, frames=setting.frames)
+        return frames_plan(anchors, size.pairs, batches, number, frames=setting.frames)
     batches = setting.batches * setting.hold
     return frames_plan(anchors, size.pairs, batches, number, frames=2 * setting.frames, hold=setting.hold)
 
@@ -101,18 +107,17 @@ def measure(
 ) -> list[dict[str, Any]]:
     """Return patches/s of every case on one store; all read the same pixels, or this is an error."""
     listed = cases(store, flat, table, size, setting)
-    anchors = Ours(store, table, size).dataset.valid_anchors
-    readers = {case.key: case.build() for case in listed}
+    anchors = open_dataset(store, table, size).valid_anchors
     for case in listed:
-        _check(readers[case.key], readers[f"{FLOOR}, {RANDOM}"], anchors, size)
+        _check(case.reader, listed[0].reader, anchors, size)
     rates: dict[str, list[float]] = {case.key: [] for case in listed}
     step = 0.0
     for number in range(setting.rounds):
         for case in listed:
             plan = make_plan(case, anchors, size, setting, number)
-            seconds = _read(readers[case.key], plan, step if case.stepping else 0.0)
+            seconds = _read(case.reader, plan, step if case.stepping else 0.0)
             rates[case.key].append(2 * size.pairs * len(plan) / seconds)
-            if case.contender == f"{OURS}, cache":
+            if case.contender == CACHED:
                 step = seconds / len(plan)
             done()
     return [
@@ -122,7 +127,7 @@ def measure(
             "plan": case.plan,
             "patches_per_s": max(rates[case.key]),
             "median": float(np.median(rates[case.key])),
-            **_counts(readers[case.key]),
+            **_counts(case.reader),
             "setting": asdict(setting),
         }
         for case in listed

@@ -20,7 +20,7 @@ CHANNELS = ("Phase3D", "RFP")
 class Size:
     """Extent of the stores and of what is read from them."""
 
-    fovs: int = 8
+    fovs: int = 6
     shape: tuple[int, int, int, int, int] = (24, 2, 5, 1024, 1024)
     patch: tuple[int, int] = (160, 160)
     pairs: int = 64

@@ -32,7 +32,7 @@ def read_ahead[T, B](drawn: Iterable[T], read: Callable[[T], B], count: int) -> 
     ahead: deque[Future[B]] = deque()
     reader = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
     try:
-        ahead.extend(reader.submit(read, one) for one in islice(todo, count + 1))
+        ahead.extend(reader.submit(read, one) for one in islice(todo, count))
         while ahead:
             batch = ahead.popleft().result()
             ahead.extend(reader.submit(read, one) for one in islice(todo, 1))

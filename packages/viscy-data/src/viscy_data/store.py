@@ -53,8 +53,8 @@ class ReadCounts(NamedTuple):
 
     @property
     def hits(self) -> int:
-        """How many a pool of decoded chunks saved."""
-        return self.wanted - self.loaded
+        """How many the pool of decoded chunks saved."""
+        return max(0, self.wanted - self.loaded)
 
     def plus(self, wanted: int, loaded: int) -> "ReadCounts":
         """Return the counts with those of another call."""
