@@ -122,8 +122,8 @@ def test_memory_is_shared_by_workers_and_batches(make_dataset: Callable[..., Anc
         make_dataset(reading=Reading(memory_bytes=500))
     dataset = make_dataset(reading=Reading(memory_bytes=20_000))
     assert len(list(anchor_loader(dataset, sample(dataset), look_ahead=1))) > 4
-    with pytest.raises(InvalidInputError, match=r"each of 8 processes, 4 batches of 512 bytes"):
-        anchor_loader(dataset, sample(dataset), num_workers=8)
+    with pytest.raises(InvalidInputError, match=r"each of 2 processes, 32 batches of 512 bytes leave 0"):
+        anchor_loader(dataset, sample(dataset), num_workers=2, prefetch_factor=30)
     dataset = make_dataset(reading=Reading(memory_bytes=20_000))
     with pytest.raises(InvalidInputError, match=r"1 processes, 7 batches of 3072 bytes leave 0"):
         list(anchor_loader(dataset, sample(dataset), look_ahead=5))

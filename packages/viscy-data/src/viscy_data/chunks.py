@@ -109,15 +109,16 @@ def portions(crops: Sequence[Crop], grids: Mapping[int, ChunkGrid], limit: int) 
         return crop.experiment, crop.fov, crop.t // grids[place].chunk[0]
 
     places = sorted(grids, key=lambda place: (*frame(place), crops[place].y, crops[place].x))
-    for _, run in groupby(places, key=frame):
-        yield from _cut(crops, list(run), grids, limit)
+    seen: dict[tuple[str, str], set[Index]] = {}
+    for (*fov, _), run in groupby(places, key=frame):
+        yield from _cut(crops, list(run), grids, limit, seen.setdefault((fov[0], fov[1]), set()))
 
 
 def _cut(
-    crops: Sequence[Crop], run: list[int], grids: Mapping[int, ChunkGrid], limit: int
+    crops: Sequence[Crop], run: list[int], grids: Mapping[int, ChunkGrid], limit: int, seen: set[Index]
 ) -> Iterator[Portion]:
-    """Cut the crops of one frame where they would cost more than ``limit``."""
-    grid, before = grids[run[0]], set[Index]()
+    """Cut the crops of one frame where they would cost more than ``limit``; add to the chunks ``seen``."""
+    grid = grids[run[0]]
     places: list[int] = []
     chunks: set[Index] = set()
     cost = 0
@@ -125,11 +126,12 @@ def _cut(
         touched = grid.touched(crops[place])
         more = 2 * len(touched - chunks) * grid.chunk_bytes + grid.crop_bytes(crops[place])
         if places and cost + more > limit:
-            yield Portion(places, cost, grid.fetches(chunks, before))
-            before |= chunks
+            yield Portion(places, cost, grid.fetches(chunks, seen))
+            seen |= chunks
             places, chunks, cost = [], set(), 0
             more = 2 * len(touched) * grid.chunk_bytes + grid.crop_bytes(crops[place])
         places.append(place)
         chunks |= touched
         cost += more
-    yield Portion(places, cost, grid.fetches(chunks, before))
+    yield Portion(places, cost, grid.fetches(chunks, seen))
+    seen |= chunks

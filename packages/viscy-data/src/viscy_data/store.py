@@ -45,7 +45,8 @@ class ReadCounts(NamedTuple):
     wanted
         Chunks, and indices of shards, that calls needed; each once per call.
     loaded
-        Those that were read from files and decoded.
+        Those that were read from files and decoded. The index of a shard that is wanted whole comes with
+        the shard and counts as there.
     """
 
     wanted: int = 0

@@ -73,7 +73,7 @@ class AnchorDataModule(LightningDataModule):
     num_workers : int
         Processes that read; 0 reads, threaded, in this one.
     look_ahead : int
-        Batches that this process reads ahead, without workers.
+        Batches that this process reads ahead for a trainer, without workers.
     seed : int
         Of batches and positives.
 
@@ -151,17 +151,21 @@ class AnchorDataModule(LightningDataModule):
     @override
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         sampler = self.train_sampler if self._training is None else self._training
-        return self._loader(sampler, TrainerLoader)
+        # Without a trainer nobody counts what was consumed: a state then says what was drawn.
+        counted = isinstance(sampler, TrainerBatches)
+        return self._loader(sampler, TrainerLoader, self.look_ahead if counted else 0)
 
     @override
     def val_dataloader(self) -> DataLoader[dict[str, Any]] | list[DataLoader[dict[str, Any]]]:
         if self.validation_sampler is None:
             return []
-        return self._loader(FixedEpoch(self.validation_sampler), AnchorLoader)
+        return self._loader(FixedEpoch(self.validation_sampler), AnchorLoader, self.look_ahead)
 
-    def _loader(self, sampler: Iterable[list[int]], loader: type[AnchorLoader]) -> DataLoader[dict[str, Any]]:
+    def _loader(
+        self, sampler: Iterable[list[int]], loader: type[AnchorLoader], look_ahead: int
+    ) -> DataLoader[dict[str, Any]]:
         return anchor_loader(
-            self.dataset, sampler, num_workers=self.num_workers, look_ahead=self.look_ahead, loader=loader
+            self.dataset, sampler, num_workers=self.num_workers, look_ahead=look_ahead, loader=loader
         )
 
     @property
