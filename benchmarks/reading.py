@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where stores are written; by default a temporary one")
     parser.add_argument("--out", type=Path, help="write the figures as JSON, and their plot beside it")
     parser.add_argument("--frames", type=int, default=8, help="frames of a batch's anchors")
+    parser.add_argument("--fovs", type=int, default=6, help="fields of view of a store, half a gigabyte each")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--smallest", action="store_true", help="tiny stores: does it run?")
@@ -72,7 +73,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as temporary:
             folder = options.folder or Path(temporary)
             folder.mkdir(parents=True, exist_ok=True)
-            found = run(folder, SMALLEST if options.smallest else Size(), setting, options.out)
+            found = run(
+                folder, SMALLEST if options.smallest else Size(fovs=options.fovs), setting, options.out
+            )
     if options.out:
         draw(found, options.out)
     show(found, Console(width=150))

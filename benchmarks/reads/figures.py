@@ -7,27 +7,32 @@ import matplotlib.pyplot as plt
 from rich.console import Console
 from rich.table import Table
 
-from reads.measure import FEW, FLOOR, OURS, RANDOM, TENSORSTORE, ZARR
+from reads.measure import CACHED, FEW, FLOOR, HELD, OURS, RANDOM, TENSORSTORE, ZARR
 
 type Records = list[dict[str, Any]]
 type Rates = dict[tuple[str, str], float]
 
 
-def rates_of(found: Records, layout: str) -> Rates:
-    """Return patches/s by contender and plan."""
-    return {(one["contender"], one["plan"]): one["patches_per_s"] for one in found if one["layout"] == layout}
+def rates_of(found: Records, layout: str, figure: str = "patches_per_s") -> Rates:
+    """Return a figure by contender and plan."""
+    return {(one["contender"], one["plan"]): one[figure] for one in found if one["layout"] == layout}
 
 
 def show(found: Records, console: Console) -> None:
-    """Print patches/s, a column for each layout, and below them the ratios."""
+    """Print patches/s, a column for each layout, and below them the ratios, of time and of processor time."""
     names = list(dict.fromkeys(one["layout"] for one in found))
-    by_layout = [rates_of(found, name) for name in names]
-    table = Table("contender", "plan", *names, title="patches/s, best round")
-    for contender, plan in by_layout[0]:
-        table.add_row(contender, plan, *(f"{rates[contender, plan]:.0f}" for rates in by_layout))
+    by_time = [rates_of(found, name) for name in names]
+    by_processor = [rates_of(found, name, "patches_per_cpu_s") for name in names]
+    table = Table("contender", "plan", *names, title="patches/s, best round; ratios (of processor time)")
+    for contender, plan in by_time[0]:
+        table.add_row(contender, plan, *(f"{rates[contender, plan]:.0f}" for rates in by_time))
     table.add_section()
     for title, one, other in RATIOS:
-        table.add_row(title, "", *(f"{rates[one] / rates[other]:.2f}x" for rates in by_layout))
+        ratios = [
+            f"{time[one] / time[other]:.2f} ({processor[one] / processor[other]:.2f})"
+            for time, processor in zip(by_time, by_processor, strict=True)
+        ]
+        table.add_row(title, "", *ratios)
     console.print(table)
 
 
@@ -37,6 +42,8 @@ RATIOS = (
     ("ours, few frames / TensorStore, random", (OURS, FEW), (TENSORSTORE, RANDOM)),
     ("ours, few frames / TensorStore, few frames", (OURS, FEW), (TENSORSTORE, FEW)),
     ("ours, random / TensorStore, random", (OURS, RANDOM), (TENSORSTORE, RANDOM)),
+    ("ours, held / TensorStore, random", (CACHED, HELD), (TENSORSTORE, RANDOM)),
+    ("ours, held / zarr-python, random", (CACHED, HELD), (ZARR, RANDOM)),
     ("ours, random / memory map, random", (OURS, RANDOM), (FLOOR, RANDOM)),
     ("ours, few frames / memory map, few frames", (OURS, FEW), (FLOOR, FEW)),
 )

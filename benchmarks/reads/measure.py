@@ -111,12 +111,14 @@ def measure(
     for case in listed:
         _check(case.reader, listed[0].reader, anchors, size)
     rates: dict[str, list[float]] = {case.key: [] for case in listed}
+    of_processor: dict[str, list[float]] = {case.key: [] for case in listed}
     step = 0.0
     for number in range(setting.rounds):
         for case in listed:
             plan = make_plan(case, anchors, size, setting, number)
-            seconds = _read(case.reader, plan, step if case.stepping else 0.0)
+            seconds, processor = _read(case.reader, plan, step if case.stepping else 0.0)
             rates[case.key].append(2 * size.pairs * len(plan) / seconds)
+            of_processor[case.key].append(2 * size.pairs * len(plan) / processor)
             if case.contender == CACHED:
                 step = seconds / len(plan)
             done()
@@ -127,6 +129,7 @@ def measure(
             "plan": case.plan,
             "patches_per_s": max(rates[case.key]),
             "median": float(np.median(rates[case.key])),
+            "patches_per_cpu_s": max(of_processor[case.key]),
             **_counts(case.reader),
             "setting": asdict(setting),
         }
@@ -143,14 +146,17 @@ def _check(reader: Reader, floor: Reader, anchors: pd.DataFrame, size: Size) -> 
         np.testing.assert_array_equal(positive, true_positive)
 
 
-def _read(reader: Reader, plan: list[Rows], step: float) -> float:
-    """Return the seconds that a plan takes, every batch touched and then used for ``step`` seconds."""
-    start = time.perf_counter()
+def _read(reader: Reader, plan: list[Rows], step: float) -> tuple[float, float]:
+    """Return seconds, and seconds of this process's processors, that a plan takes.
+
+    Every batch is used for ``step`` seconds.
+    """
+    start, processor = time.perf_counter(), time.process_time()
     for anchor, positive in reader.read(plan):
         assert len(anchor) == len(positive)
         if step:
             time.sleep(step)  # as a device that computes: the processor is free
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - processor
 
 
 def _counts(reader: Reader) -> dict[str, int]:

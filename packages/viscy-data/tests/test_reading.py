@@ -19,7 +19,7 @@ def test_shares_add_up_to_no_more_than_what_was_stated(
     memory_bytes: int, cache_bytes: int | None, workers: int, batches: int, batch_bytes: int
 ) -> None:
     reading = Reading(memory_bytes=memory_bytes, cache_bytes=cache_bytes)
-    left = memory_bytes // workers * 9 // 10 - batches * batch_bytes
+    left = memory_bytes // workers * 4 // 5 - batches * batch_bytes
     if left - max(left // 4, min(left, 128 << 20)) < (cache_bytes or 0) or left <= 0:
         with pytest.raises(InvalidInputError, match=f"memory_bytes={memory_bytes} is too little"):
             reading.limits(workers=workers, batches=batches, batch_bytes=batch_bytes)
@@ -59,7 +59,7 @@ def test_what_is_no_number_of_bytes_is_refused(name: str, value: Any) -> None:
 
 def test_too_little_memory_says_what_takes_it() -> None:
     with pytest.raises(
-        InvalidInputError, match=r"memory_bytes=1000 .* 450 bytes .* 2 processes, 3 batches of 200"
+        InvalidInputError, match=r"memory_bytes=1000 .* 400 bytes .* 2 processes, 3 batches of 200"
     ):
         Reading(memory_bytes=1000, processes=2).limits(workers=1, batches=3, batch_bytes=200)
     with pytest.raises(InvalidInputError, match=r"and cache_bytes=900\. Allow more"):

@@ -36,7 +36,8 @@ class Layout(NamedTuple):
 
 @st.composite
 def layouts(draw: st.DrawFn) -> Layout:
-    version = draw(st.sampled_from(["0.4", "0.5"]))
+    versions: list[Literal["0.4", "0.5"]] = ["0.4", "0.5"]
+    version = draw(st.sampled_from(versions))
     shape = (3, 3, draw(st.integers(1, 4)), draw(st.integers(9, 30)), draw(st.integers(9, 30)))
     chunk = tuple(draw(st.integers(1, extent)) for extent in shape)
     ratio = None

@@ -2,7 +2,7 @@
 
 What a user states is shared evenly by the processes of a node that read: ranks, and the workers of each.
 A process's share holds, in this order: the batches that are ready, being made or in use; the chunks and
-crops in flight; decoded chunks that are kept for later batches. A tenth stays free for what an allocator
+crops in flight; decoded chunks that are kept for later batches. A fifth stays free for what an allocator
 does not hand back at once. Nothing else of a process is counted: interpreter, libraries, anchors table.
 """
 
@@ -106,18 +106,18 @@ class Reading:
         Examples
         --------
         >>> Reading(memory_bytes=10**9, processes=2).limits(workers=2, batches=3, batch_bytes=5 * 10**7)
-        ReadLimits(in_flight_bytes=134217728, cache_bytes=165782272, firm=True)
+        ReadLimits(in_flight_bytes=134217728, cache_bytes=115782272, firm=True)
         """
         if self.memory_bytes is None:
             return ReadLimits(cache_bytes=self.cache_bytes or 0)
         processes = self.processes or int(os.environ.get("LOCAL_WORLD_SIZE", "1")) * workers
-        share = self.memory_bytes // processes * 9 // 10
+        share = self.memory_bytes // processes * 4 // 5
         left = share - batches * batch_bytes
         in_flight = max(left // 4, min(left, _ENOUGH_IN_FLIGHT))
         kept = left - in_flight if self.cache_bytes is None else self.cache_bytes
         if left <= 0 or kept > left - in_flight:
             raise InvalidInputError(
-                f"memory_bytes={self.memory_bytes} is too little for reading: nine tenths of it are {share} "
+                f"memory_bytes={self.memory_bytes} is too little for reading: four fifths of it are {share} "
                 f"bytes for each of {processes} processes, {batches} batches of {batch_bytes} bytes leave "
                 f"{max(left, 0)}, and cache_bytes={self.cache_bytes}. Allow more, take smaller batches or "
                 "patches, or fewer workers or batches ahead."
