@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where stores are written; by default a temporary one")
     parser.add_argument("--out", type=Path, help="write the figures as JSON, and their plot beside it")
     parser.add_argument("--frames", type=int, default=8, help="frames of a batch's anchors")
-    parser.add_argument("--fovs", type=int, default=6, help="fields of view of a store, half a gigabyte each")
+    parser.add_argument("--fovs", type=int, default=6, help="fields of view, half a gigabyte each")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--smallest", action="store_true", help="tiny stores: does it run?")
