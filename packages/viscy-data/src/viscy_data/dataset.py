@@ -12,6 +12,7 @@ Invariant: a batch is a pure function of (table, options, seed, epoch, batch num
 workers and ranks do not change a byte of it.
 """
 
+import math
 import warnings
 import zlib
 from collections.abc import Callable, Sequence
@@ -36,16 +37,19 @@ from viscy_data.normalization import Normalization, Normalizer, read_statistics,
 from viscy_data.pairs import Pairs
 from viscy_data.patches import PatchShape, PatchTable
 from viscy_data.positives import Positives
+from viscy_data.reading import Reading, ReadLimits
 from viscy_data.replacement import Cells
 from viscy_data.sharing import Shared
-from viscy_data.store import MissingChunks, StoreReader
+from viscy_data.store import ReadCounts, StoreReader
 from viscy_data.tau import TauRange
 from viscy_data.views import ViewReader, Views
 
 type IntArray = NDArray[np.int64]
 type Batch = dict[str, Any]
 
-_WORKER_SLOTS = 1024
+__all__ = ["AnchorDataset", "Batch", "Pairing", "Reading"]
+
+_WORKER_SLOTS = 256
 
 
 @dataclass(frozen=True)
@@ -68,30 +72,6 @@ class Pairing:
     sisters: bool = False
     decay: float = 2.0
     tau_per: Literal["anchor", "frame"] = "anchor"
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How pixels are read.
-
-    Attributes
-    ----------
-    on_error
-        ``"raise"`` a ``StoreError`` where a patch cannot be read, or ``"skip"``: take another anchor
-        of the same experiment and condition, with a warning per batch and ``AnchorDataset.skipped``.
-    missing_chunks
-        ``"error"``, or ``"fill"`` for stores whose writer left out chunks of the fill value.
-    cache_bytes
-        Size of the pool of decoded chunks shared by batches, in each process.
-    """
-
-    on_error: Literal["raise", "skip"] = "raise"
-    missing_chunks: MissingChunks = "error"
-    cache_bytes: int = 0
-
-    def __post_init__(self) -> None:
-        if self.on_error not in ("raise", "skip"):
-            raise InvalidInputError(f"on_error={self.on_error!r} must be 'raise' or 'skip'.")
 
 
 class AnchorDataset(Dataset[Batch]):
@@ -139,7 +119,7 @@ class AnchorDataset(Dataset[Batch]):
         pairing: Pairing = Pairing(),
         normalize: Normalization | None = "mean_std",
         statistics: pd.DataFrame | None = None,
-        reading: Reading = Reading(),
+        reading: Reading = Reading(),  # noqa: B008  frozen
         seed: int = 0,
     ) -> None:
         _check_options(positive, seed)
@@ -147,7 +127,7 @@ class AnchorDataset(Dataset[Batch]):
         experiments = _given("experiments", experiments, file, lambda of: of.experiments)
         size = _given("patch_size", patch_size, file, lambda of: of.patch_size)
         reader = StoreReader(
-            experiments, cache_bytes=reading.cache_bytes, missing_chunks=reading.missing_chunks
+            experiments, cache_bytes=reading.cache_bytes or 0, missing_chunks=reading.missing_chunks
         )
         positives = None
         if positive == "lineage":
@@ -162,9 +142,12 @@ class AnchorDataset(Dataset[Batch]):
         images = Images(reader, patches, (channels, z_window, *size), normalizer)
         cells = Cells(pairs.anchors.iloc[: pairs.count], seed) if reading.on_error == "skip" else None
         self._parts = Shared(ViewReader(pairs, images, cells))
-        # One count per worker, in memory that all of them share.
-        self._skipped = torch.zeros(_WORKER_SLOTS, dtype=torch.int64)
-        self._skipped.share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self._reading = reading
+        self._share, self._largest = (0, 0), 0
+        self.share_memory(workers=1, batches=1)
+        # Counts of each worker, in memory that all of them share: anchors skipped, chunks wanted, loaded.
+        self._counts = torch.zeros((_WORKER_SLOTS, 3), dtype=torch.int64)
+        self._counts.share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
     @property
     def anchors(self) -> pd.DataFrame:
@@ -185,7 +168,37 @@ class AnchorDataset(Dataset[Batch]):
     @property
     def skipped(self) -> int:
         """How many anchors were replaced because they could not be read, in all workers."""
-        return int(self._skipped.sum())
+        return int(self._counts[:, 0].sum())
+
+    @property
+    def read_counts(self) -> ReadCounts:
+        """How many chunks batches wanted, and how many of them were read from files, in all workers."""
+        return ReadCounts(*self._counts[:, 1:].sum(dim=0).tolist())
+
+    def share_memory(self, *, workers: int, batches: int) -> None:
+        """Say how many workers of this rank read, and how many batches each holds at a time.
+
+        ``anchor_loader`` does. It matters where ``Reading`` states ``memory_bytes``.
+
+        Raises
+        ------
+        InvalidInputError
+            Where so many batches leave no memory for reading.
+        """
+        if self._share != (workers, batches):
+            self._share, self._largest = (workers, batches), 0
+            self._limits(pairs=1)
+
+    def _limits(self, pairs: int) -> ReadLimits:
+        workers, batches = self._share
+        batch_bytes = 2 * pairs * math.prod(self._parts.value.images.shape) * np.dtype(np.float32).itemsize
+        return self._reading.limits(workers=workers, batches=batches, batch_bytes=batch_bytes)
+
+    def _keep_to_memory(self, pairs: int) -> None:
+        """Limit the reader to the memory that batches as large as any so far leave."""
+        if pairs > self._largest:
+            self._largest = pairs
+            self._parts.value.images.reader.limit(self._limits(pairs))
 
     def __len__(self) -> int:
         """Return the number of valid anchors."""
@@ -225,9 +238,15 @@ class AnchorDataset(Dataset[Batch]):
         if len(asked) == 0 or asked.min() < 0 or asked.max() >= len(self):
             raise InvalidInputError(f"rows={list(rows)[:8]!r} must be at least one of 0 .. {len(self) - 1}.")
         epoch, number = _key(rows, asked)
+        self._keep_to_memory(len(asked))
         taken = self._parts.value.read(asked, epoch, number)
+        self._count(taken)
         if taken.replaced:
-            self._count(taken, epoch, number)
+            warnings.warn(
+                f"{taken.replaced} of {len(taken.rows)} anchors were replaced by others of their experiment "
+                f"and condition (epoch {epoch}, batch {number}); the first because: {taken.reason}",
+                stacklevel=2,
+            )
         meta = self.anchors.take(taken.rows)
         return {
             "anchor": torch.from_numpy(taken.anchor),
@@ -237,14 +256,10 @@ class AnchorDataset(Dataset[Batch]):
             "anchor_meta": {str(name): _plain(meta[name]) for name in meta},
         }
 
-    def _count(self, taken: Views, epoch: int, number: int) -> None:
+    def _count(self, taken: Views) -> None:
         worker = get_worker_info()
-        self._skipped[0 if worker is None else (worker.id + 1) % _WORKER_SLOTS] += taken.replaced
-        warnings.warn(
-            f"{taken.replaced} of {len(taken.rows)} anchors were replaced by others of their experiment and "
-            f"condition (epoch {epoch}, batch {number}); the first because: {taken.reason}",
-            stacklevel=3,
-        )
+        own = self._counts[0 if worker is None else (worker.id + 1) % _WORKER_SLOTS]
+        own += torch.tensor([taken.replaced, *self._parts.value.images.reader.drain_counts()])
 
 
 def _key(rows: Sequence[int], asked: IntArray) -> tuple[int, int]:

@@ -39,7 +39,7 @@ class Images:
     normalizer: Normalizer | None
 
     def read(self, rows: IntArray) -> tuple[Patches, dict[int, StoreError]]:
-        """Read the patches of ``rows`` (B,), all asked for at once.
+        """Read the patches of ``rows`` (B,), anchors and positives in one call of the reader.
 
         Returns
         -------
@@ -51,13 +51,16 @@ class Images:
         crops = self.patches.crops(rows)
         patches = np.empty((len(rows), *self.shape), dtype=np.float32)
         failed: dict[int, StoreError] = {}
-        for place, read in enumerate(self.reader.try_read(crops)):
+
+        def take(place: int, read: NDArray[Any] | StoreError) -> None:
             if isinstance(read, StoreError):
                 failed[place] = read
-                continue
+                return
             patches[place] = resample(read, self.shape[-2:])
             if self.normalizer is not None:
                 self.normalizer.apply(patches[place], int(self.patches.fov[rows[place]]), crops[place].t)
+
+        self.reader.read_each(crops, take)
         return patches, failed
 
 

@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import wait
-from typing import Any, override
+from typing import Any, cast, override
 
 import torch
 from torch.utils.data import DataLoader
@@ -13,6 +13,10 @@ from torch.utils.data import DataLoader
 from viscy_data.checks import is_whole
 from viscy_data.dataset import AnchorDataset, Batch
 from viscy_data.errors import InvalidInputError
+from viscy_data.look_ahead import read_ahead
+
+_IN_USE = 2
+"""Batches beside those ahead: the one in use and the next, already handed over or, by a worker, copied."""
 
 
 def pass_through(batch: Any) -> Any:
@@ -25,11 +29,36 @@ class AnchorLoader(DataLoader[Batch]):
 
     Others with workers draw as soon as there is an iterator; trainers make one before they have set the
     epoch, and before they know where a run goes on.
+
+    Parameters
+    ----------
+    look_ahead
+        Batches to read in this process while one is used; 0, or with workers: none.
+    *arguments, **options
+        Of a ``DataLoader``.
     """
+
+    def __init__(self, *arguments: Any, look_ahead: int = 0, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.look_ahead = look_ahead
 
     @override
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # torch names a class of its own
-        yield from super().__iter__()
+        if self.num_workers or not self.look_ahead:
+            yield from super().__iter__()
+        else:
+            drawn = cast("Iterable[list[int]]", self.batch_sampler)
+            yield from read_ahead(drawn, self._read, self.look_ahead)
+
+    def _read(self, rows: list[int]) -> Batch:
+        dataset: Any = self.dataset  # torch's own kind reads row by row
+        batch: Batch = self.collate_fn(dataset.__getitems__(rows))
+        if not (self.pin_memory and torch.cuda.is_available()):
+            return batch
+        return {
+            name: value.pin_memory() if isinstance(value, torch.Tensor) else value
+            for name, value in batch.items()
+        }
 
 
 def anchor_loader(
@@ -38,6 +67,7 @@ def anchor_loader(
     *,
     num_workers: int = 0,
     prefetch_factor: int = 2,
+    look_ahead: int = 0,
     timeout: float = 600.0,
     pin_memory: bool | None = None,
     persistent_workers: bool = True,
@@ -59,6 +89,9 @@ def anchor_loader(
         Processes that read; 0 reads in this one, which TensorStore already does with several threads.
     prefetch_factor
         Batches each worker prepares ahead.
+    look_ahead
+        Batches to read ahead in this process, where there are no workers and ``loader`` is an
+        ``AnchorLoader``. As with workers, a sampler's state then needs the number consumed.
     timeout
         Seconds to wait for a worker's batch before it is an error.
     pin_memory
@@ -71,13 +104,21 @@ def anchor_loader(
     Raises
     ------
     InvalidInputError
-        Where ``num_workers`` is not an integer >= 0.
+        Where ``num_workers`` or ``look_ahead`` is not an integer >= 0, or the dataset's memory does not
+        suffice for so many batches.
     """
-    if not is_whole(num_workers, least=0):
-        raise InvalidInputError(f"num_workers={num_workers!r} must be an integer >= 0.")
+    for name, value in (("num_workers", num_workers), ("look_ahead", look_ahead)):
+        if not is_whole(value, least=0):
+            raise InvalidInputError(f"{name}={value!r} must be an integer >= 0.")
     options: dict[str, Any] = {}
+    pinned = torch.cuda.is_available() if pin_memory is None else pin_memory
+    ahead = prefetch_factor if num_workers else look_ahead
+    if isinstance(dataset, AnchorDataset):
+        dataset.share_memory(workers=max(1, num_workers), batches=ahead + _IN_USE + pinned)
+    if isinstance(loader, type) and issubclass(loader, AnchorLoader):
+        options["look_ahead"] = look_ahead
     if num_workers:
-        options = {
+        options |= {
             "multiprocessing_context": _context(),
             "prefetch_factor": prefetch_factor,
             "persistent_workers": persistent_workers,
@@ -90,7 +131,7 @@ def anchor_loader(
         num_workers=num_workers,
         collate_fn=pass_through,
         generator=torch.Generator(),  # workers' seeds come from here: the global generator stays untouched
-        pin_memory=torch.cuda.is_available() if pin_memory is None else pin_memory,
+        pin_memory=pinned,
         **options,
     )
 

@@ -4,125 +4,62 @@ A *store* is an OME-Zarr (NGFF 0.4 or 0.5): an HCS plate or a single position. A
 of it, an array with axes T, C, Z, Y, X at full resolution. A *crop* is a box of one fov at one frame.
 Fovs are keyed by (experiment, fov), hence by (path, fov), never by fov alone.
 
-Invariants: nothing is ever written. All crops of one call are asked of TensorStore at once, so that a
-chunk is read and decoded once per call. Handles open on first use and stay in the process that opened
-them: pickling drops them, and a fork that inherits them is refused, because TensorStore's threads do
-not survive it. A chunk that is missing, truncated or corrupt is an error, never silent zeros.
+Invariants: nothing is ever written. All crops of one frame are asked of TensorStore at once, and frame
+after frame as far ahead as ``ReadLimits`` allow, so that a chunk is read and decoded once per call. Handles
+open on first use and stay in the process that opened them: pickling drops them, and a fork that inherits
+them is refused, because TensorStore's threads do not survive it. A chunk that is missing, truncated or
+corrupt is an error, never silent zeros.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorstore as ts
 from numpy.typing import NDArray
 
 from viscy_data.checks import is_whole
+from viscy_data.chunks import ChunkGrid, Portion, portions
 from viscy_data.errors import InvalidInputError, StoreError, suggest
-from viscy_data.experiments import Experiment, Experiments, FovInfo
+from viscy_data.experiments import Experiments, FovInfo
+from viscy_data.fovs import Place, describe, find_places
 from viscy_data.patches import Crop
-
-if TYPE_CHECKING:
-    from iohub.ngff import Position
+from viscy_data.reading import MissingChunks, ReadLimits
 
 Array = NDArray[Any]
 
-MissingChunks = Literal["error", "fill"]
+__all__ = ["Array", "MissingChunks", "ReadCounts", "StoreReader", "describe"]
 
-_AXES: Final = ("t", "c", "z", "y", "x")
-_MICROMETRES: Final = {
-    "angstrom": 1e-4,
-    "nanometer": 1e-3,
-    "micrometer": 1.0,
-    "millimeter": 1e3,
-    "centimeter": 1e4,
-    "meter": 1e6,
-}
+_ONE_AT_A_TIME = threading.Lock()
 
 
-class _Place(NamedTuple):
-    """A field of view and the folder of its full-resolution array."""
+class ReadCounts(NamedTuple):
+    """How often a chunk was there already.
 
-    info: FovInfo
-    array: Path
-
-
-def describe(experiment: Experiment) -> list[FovInfo]:
-    """Return what the metadata of an experiment's store say of its fields of view.
-
-    The pixel size is the scale of the NGFF coordinate transformations, in micrometres; an axis without
-    unit counts as micrometres. A scale of exactly 1 on both axes means *not known*, whatever its unit:
-    iohub, among others, writes "1 micrometer" where nobody stated a size. Fovs in ``exclude_fovs`` are
-    listed too, and the experiment's own ``pixel_size_um`` is left to whoever combines the two.
-
-    Parameters
+    Attributes
     ----------
-    experiment
-        One experiment of the experiments file.
-
-    Returns
-    -------
-    list[FovInfo]
-        In the order of the plate's metadata.
-
-    Raises
-    ------
-    StoreError
-        Where the store is absent, is no OME-Zarr, or has other axes than T, C, Z, Y, X.
+    wanted
+        Chunks, and indices of shards, that calls needed; each once per call.
+    loaded
+        Those that were read from files and decoded. The index of a shard that is wanted whole comes with
+        the shard and counts as there.
     """
-    return [place.info for place in _places(experiment)]
 
+    wanted: int = 0
+    loaded: int = 0
 
-def _places(experiment: Experiment) -> list[_Place]:
-    # iohub takes seconds to import and only metadata need it: workers never get here.
-    from iohub.ngff import Plate, open_ome_zarr  # noqa: PLC0415
+    @property
+    def hits(self) -> int:
+        """How many the pool of decoded chunks saved."""
+        return max(0, self.wanted - self.loaded)
 
-    path = experiment.data_path
-    if not path.exists():
-        raise StoreError(f"experiment={experiment.name!r}: data_path={str(path)!r} does not exist.")
-    try:
-        with open_ome_zarr(path, mode="r") as node:
-            named = node.positions() if isinstance(node, Plate) else [(path.stem, node)]
-            plate = isinstance(node, Plate)
-            return [
-                _place(experiment, name, position, path / name if plate else path) for name, position in named
-            ]
-    except StoreError:
-        raise
-    except Exception as error:  # iohub, zarr and pydantic raise their own kinds for malformed metadata
-        raise StoreError(
-            f"experiment={experiment.name!r}: data_path={str(path)!r} cannot be read as OME-Zarr 0.4 or "
-            f"0.5, plate or single position: {type(error).__name__}: {error}"
-        ) from error
-
-
-def _place(experiment: Experiment, name: str, position: "Position", folder: Path) -> _Place:
-    if tuple(position.axis_names) != _AXES:
-        raise StoreError(
-            f"experiment={experiment.name!r} fov={name!r}: axes {position.axis_names} are not T, C, Z, Y, X. "
-            "Write the store with all five axes (length 1 where there is nothing)."
-        )
-    level = position.metadata.multiscales[0].datasets[0].path
-    frames, channels, depth, rows, columns = position[level].shape
-    info = FovInfo(
-        fov=name,
-        well=name.rpartition("/")[0],
-        shape=(frames, channels, depth, rows, columns),
-        channels=tuple(position.channel_names),
-        pixel_size_um=_pixel_size(position, level),
-    )
-    return _Place(info, folder / level)
-
-
-def _pixel_size(position: "Position", level: str) -> tuple[float, float] | None:
-    scale = position.get_effective_scale(level)[-2:]
-    units = [getattr(axis, "unit", None) or "micrometer" for axis in position.axes[-2:]]
-    if scale == [1.0, 1.0] or not all(unit in _MICROMETRES for unit in units):
-        return None
-    y, x = (length * _MICROMETRES[unit] for length, unit in zip(scale, units, strict=True))
-    return y, x
+    def plus(self, wanted: int, loaded: int) -> "ReadCounts":
+        """Return the counts with those of another call."""
+        return ReadCounts(self.wanted + wanted, self.loaded + loaded)
 
 
 class StoreReader:
@@ -133,7 +70,7 @@ class StoreReader:
     experiments
         Name, path and channels of every store.
     cache_bytes
-        Size of the pool of decoded chunks that outlive a call; 0 keeps none.
+        Of decoded chunks that are kept for later calls, beside those in flight; see ``ReadLimits``.
     missing_chunks
         ``"error"``: a chunk that does not exist is a ``StoreError``. ``"fill"``: it reads as the fill
         value, as Zarr defines, for stores whose writer leaves out chunks that hold nothing else
@@ -153,18 +90,41 @@ class StoreReader:
         if missing_chunks not in ("error", "fill"):
             raise InvalidInputError(f"missing_chunks={missing_chunks!r} must be 'error' or 'fill'.")
         self._experiments = {experiment.name: experiment for experiment in experiments.experiments}
-        self._cache_bytes = cache_bytes
+        self._limits = ReadLimits(cache_bytes=cache_bytes)
         self._missing_chunks = missing_chunks
-        self._known: dict[str, dict[str, _Place]] = {}
+        self._known: dict[str, dict[str, Place]] = {}
+        self._pid = -1
+        self._counts = ReadCounts()
         self._close()
 
     def _close(self) -> None:
+        self._gone = False
         self._context: ts.Context | None = None
         self._handles: dict[tuple[str, str], Any] = {}
-        self._pid = -1
+        self._grids: dict[tuple[str, str], ChunkGrid] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_context": None, "_handles": {}, "_pid": -1}
+        closed: dict[str, Any] = {
+            "_context": None,
+            "_handles": {},
+            "_grids": {},
+            "_pid": -1,
+            "_counts": ReadCounts(),
+        }
+        return self.__dict__ | closed
+
+    def limit(self, limits: ReadLimits) -> None:
+        """Hold no more than ``limits``; where they are others than before, what was kept is dropped."""
+        with _ONE_AT_A_TIME:
+            if limits != self._limits:
+                self._limits = limits
+                self._close()
+
+    def drain_counts(self) -> ReadCounts:
+        """Return the counts since they were last asked for."""
+        with _ONE_AT_A_TIME:
+            counts, self._counts = self._counts, ReadCounts()
+        return counts
 
     def fovs(self, experiment: str) -> tuple[FovInfo, ...]:
         """Return the fields of view of an experiment, described on first use.
@@ -178,14 +138,14 @@ class StoreReader:
         """
         return tuple(place.info for place in self._described(experiment).values())
 
-    def _described(self, experiment: str) -> dict[str, _Place]:
+    def _described(self, experiment: str) -> dict[str, Place]:
         if experiment not in self._known:
             if experiment not in self._experiments:
                 raise InvalidInputError(
                     f"experiment={experiment!r} is not in the experiments file, which has "
                     f"{sorted(self._experiments)}.{suggest(experiment, self._experiments)}"
                 )
-            places = _places(self._experiments[experiment])
+            places = find_places(self._experiments[experiment])
             self._known[experiment] = {place.info.fov: place for place in places}
         return self._known[experiment]
 
@@ -212,20 +172,95 @@ class StoreReader:
 
     def try_read(self, crops: Sequence[Crop]) -> list[Array | StoreError]:
         """Do as ``read``, with the error in place of the pixels where a crop cannot be read."""
-        opening = {crop[:2]: self._open(*crop[:2]) for crop in crops}
-        with ts.Batch() as batch:
-            asked = [self._ask(opening[crop[:2]], crop, batch) for crop in crops]
-        return [self._answer(crop, one) for crop, one in zip(crops, asked, strict=True)]
+        read: dict[int, Array | StoreError] = {}
+        self.read_each(crops, read.__setitem__)
+        return [read[place] for place in range(len(crops))]
 
-    def _open(self, experiment: str, fov: str) -> Any:
-        """Return the future of an open array; asked for once per process."""
+    def read_each(self, crops: Sequence[Crop], take: Callable[[int, Array | StoreError], None]) -> None:
+        """Hand the pixels of each crop, or the error, to ``take`` with its place, as they come.
+
+        Frame after frame, so that what has been taken makes room for what is still to be read. One call
+        at a time reads in a process, whatever its threads: TensorStore uses all cores for it.
+
+        Raises
+        ------
+        InvalidInputError
+            Where a crop alone would take more memory than firm limits allow.
+        """
         self._check_process()
-        key = (experiment, fov)
-        if key not in self._handles:
-            self._handles[key] = ts.open(
-                self._spec(experiment, fov), open=True, read=True, context=self._context
+        with _ONE_AT_A_TIME:
+            self._read_each(crops, take)
+            if self._gone:  # what TensorStore knows of it must not outlive its absence
+                self._close()
+
+    def _read_each(self, crops: Sequence[Crop], take: Callable[[int, Array | StoreError], None]) -> None:
+        opening = {crop[:2]: self._open(crop) for crop in crops}  # all, before one is waited for
+        grids = {crop[:2]: self._grid(crop, opening[crop[:2]]) for crop in crops}
+        readable: dict[int, ChunkGrid] = {}
+        for place, crop in enumerate(crops):
+            grid = grids[crop[:2]]
+            if isinstance(grid, ChunkGrid):
+                readable[place] = grid
+            else:
+                take(place, self._error(crop, grid, ()))
+        loaded, wanted = _loads(), 0
+        waiting: deque[tuple[Portion, list[Any]]] = deque()
+        free = self._limits.in_flight_bytes
+        for portion in portions(crops, readable, free):
+            self._check_cost(crops[portion.places[0]], portion)
+            while waiting and portion.cost > free:
+                free += self._finish(*waiting.popleft(), crops, take)
+            waiting.append((portion, [self._ask(crops[place]) for place in portion.places]))
+            free -= portion.cost
+            wanted += portion.wanted
+        while waiting:
+            self._finish(*waiting.popleft(), crops, take)
+        self._counts = self._counts.plus(wanted, _loads() - loaded)
+
+    def _check_cost(self, crop: Crop, portion: Portion) -> None:
+        if self._limits.firm and portion.cost > self._limits.in_flight_bytes:
+            raise InvalidInputError(
+                f"memory_bytes leaves {self._limits.in_flight_bytes} bytes for what is in flight in each "
+                f"process, and a single patch of experiment={crop.experiment!r} fov={crop.fov!r} takes "
+                f"{portion.cost} to read. Allow more, or store the images in smaller chunks."
             )
+
+    def _finish(
+        self,
+        portion: Portion,
+        asked: list[Any],
+        crops: Sequence[Crop],
+        take: Callable[[int, Array | StoreError], None],
+    ) -> int:
+        """Hand over the crops of a portion; return the bytes that this frees."""
+        for place, one in zip(portion.places, asked, strict=True):
+            take(place, self._answer(crops[place], one))
+        return portion.cost
+
+    def _open(self, crop: Crop) -> Any:
+        """Return the future of an open array, asked for once per process, or why it cannot be."""
+        key = (crop.experiment, crop.fov)
+        if self._context is None:
+            self._pid = os.getpid()
+            self._context = ts.Context({"cache_pool": {"total_bytes_limit": self._limits.pool_bytes}})
+        if key not in self._handles:
+            spec = self._spec(*key)
+            self._handles[key] = ts.open(spec, open=True, read=True, context=self._context)
         return self._handles[key]
+
+    def _grid(self, crop: Crop, opening: Any) -> ChunkGrid | Exception:
+        key = (crop.experiment, crop.fov)
+        if key not in self._grids:
+            channels = self._channels(crop)
+            try:
+                array = opening.result()
+            except (ValueError, OSError) as error:
+                self._handles.pop(key, None)
+                return error
+            layout = array.chunk_layout
+            shapes = (layout.read_chunk.shape, layout.write_chunk.shape)
+            self._grids[key] = ChunkGrid(*shapes, array.dtype.numpy_dtype.itemsize, channels)
+        return self._grids[key]
 
     def _spec(self, experiment: str, fov: str) -> dict[str, Any]:
         places = self._described(experiment)
@@ -248,20 +283,19 @@ class StoreReader:
                 "from it; TensorStore does not survive a fork. Use "
                 "DataLoader(multiprocessing_context='forkserver') or viscy_data.anchor_loader."
             )
-        if self._context is None:
-            self._pid = os.getpid()
-            self._context = ts.Context({"cache_pool": {"total_bytes_limit": self._cache_bytes}})
 
-    def _ask(self, opening: Any, crop: Crop, batch: Any) -> Any:
-        """Return the future of a crop's pixels, or the error that keeps it from being asked for."""
+    def _ask(self, crop: Crop) -> Any:
+        """Return the future of a crop's pixels, or the error that keeps it from being asked for.
+
+        Without a ``ts.Batch``, which decodes nothing before it holds all files of a batch: five times
+        slower on small raw chunks.
+        """
+        key = (crop.experiment, crop.fov)
         try:
-            array = opening.result()
-            channels = self._channels(crop)
-            return array[crop.t, channels, slice(*crop.z), slice(*crop.y), slice(*crop.x)].read(batch=batch)
-        except StoreError as error:
-            return error
+            array = self._handles[key].result()
+            channels = _as_slice(self._grids[key].channels)
+            return array[crop.t, channels, slice(*crop.z), slice(*crop.y), slice(*crop.x)].read()
         except (ValueError, IndexError, OSError) as error:
-            self._handles.pop((crop.experiment, crop.fov), None)
             return self._error(crop, error, ())
 
     def _answer(self, crop: Crop, asked: Any) -> Array | StoreError:
@@ -272,14 +306,15 @@ class StoreReader:
         except (ValueError, IndexError, OSError) as error:
             return self._error(crop, error, tuple(self._failing(crop)))
         # A store that vanished reads as fill values, too: only then is a look at the disk due.
-        gone = self._missing_chunks == "fill" and not pixels.any() and not self._array(crop).exists()
-        return self._error(crop, FileNotFoundError("the store is gone"), ()) if gone else pixels
+        if self._missing_chunks == "fill" and not pixels.any() and not self._array(crop).exists():
+            return self._error(crop, FileNotFoundError("the store is gone"), ())
+        return pixels
 
     def _array(self, crop: Crop) -> Path:
         return self._described(crop.experiment)[crop.fov].array
 
-    def _channels(self, crop: Crop) -> list[int] | slice:
-        """Return the experiment's channels as places in the store: a slice, the faster, where it can be."""
+    def _channels(self, crop: Crop) -> tuple[int, ...]:
+        """Return the experiment's channels as places in the store."""
         held = self._described(crop.experiment)[crop.fov].info.channels
         wanted = self._experiments[crop.experiment].channels
         unknown = [name for name in wanted if name not in held]
@@ -288,9 +323,7 @@ class StoreReader:
                 f"experiment={crop.experiment!r} fov={crop.fov!r} has no channel {unknown}; it has "
                 f"{list(held)}.{suggest(unknown[0], held)}"
             )
-        places = [held.index(name) for name in wanted]
-        run = list(range(places[0], places[0] + len(places)))
-        return slice(run[0], run[-1] + 1) if places == run else places
+        return tuple(held.index(name) for name in wanted)
 
     def _failing(self, crop: Crop) -> Iterator[str]:
         """Yield the channels of a crop that could not be read, each tried on its own."""
@@ -309,6 +342,7 @@ class StoreReader:
         experiment = self._experiments[crop.experiment]
         reason = str(error).split(" [", maxsplit=1)[0]
         if not self._array(crop).exists():
+            self._gone = True
             reason = "the store is gone"
         elif "is missing" in reason:
             reason += (
@@ -320,3 +354,15 @@ class StoreReader:
             f"channel={', '.join(map(repr, failing or experiment.channels))} "
             f"(experiment={crop.experiment!r}): {reason}."
         )
+
+
+def _as_slice(places: tuple[int, ...]) -> list[int] | slice:
+    """Return places as a slice, the faster, where they are a run."""
+    run = range(places[0], places[0] + len(places))
+    return slice(run.start, run.stop) if places == tuple(run) else list(places)
+
+
+def _loads() -> int:
+    """Return how many chunks and indices of shards this process has read from files so far."""
+    found = ts.experimental_collect_matching_metrics("/tensorstore/cache/kvs_cache_read")
+    return sum(int(value["value"]) for metric in found for value in metric["values"])

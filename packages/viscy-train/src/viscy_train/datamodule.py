@@ -4,7 +4,8 @@ Training follows the trainer's epochs. Validation batches are those of epoch 0, 
 every number of ranks. The trainer must leave the sampler alone, which knows ranks itself.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, override
 
@@ -16,7 +17,7 @@ from torch.utils.data import DataLoader
 from viscy_data.columns import EXPERIMENT, LINEAGE_ID
 from viscy_data.dataset import AnchorDataset, Pairing, Reading
 from viscy_data.errors import InvalidInputError
-from viscy_data.loader import anchor_loader
+from viscy_data.loader import AnchorLoader, anchor_loader
 from viscy_train.parts import (
     BatchOptions,
     FixedEpoch,
@@ -71,6 +72,8 @@ class AnchorDataModule(LightningDataModule):
         See `PatchOptions`, `viscy_data.Pairing` and `viscy_data.Reading`.
     num_workers : int
         Processes that read; 0 reads, threaded, in this one.
+    look_ahead : int
+        Batches that this process reads ahead for a trainer, without workers.
     seed : int
         Of batches and positives.
 
@@ -95,6 +98,7 @@ class AnchorDataModule(LightningDataModule):
         pairing: Pairing = Pairing(),  # noqa: B008 frozen
         reading: Reading = Reading(),  # noqa: B008 frozen
         num_workers: int = 0,
+        look_ahead: int = 2,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -109,6 +113,7 @@ class AnchorDataModule(LightningDataModule):
         self.pairing = pairing
         self.reading = reading
         self.num_workers = num_workers
+        self.look_ahead = look_ahead
         self.seed = seed
         self._ready = False
         self._state: dict[str, Any] = {}
@@ -146,13 +151,22 @@ class AnchorDataModule(LightningDataModule):
     @override
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         sampler = self.train_sampler if self._training is None else self._training
-        return anchor_loader(self.dataset, sampler, num_workers=self.num_workers, loader=TrainerLoader)
+        # Without a trainer nobody counts what was consumed: a state then says what was drawn.
+        counted = isinstance(sampler, TrainerBatches)
+        return self._loader(sampler, TrainerLoader, self.look_ahead if counted else 0)
 
     @override
     def val_dataloader(self) -> DataLoader[dict[str, Any]] | list[DataLoader[dict[str, Any]]]:
         if self.validation_sampler is None:
             return []
-        return anchor_loader(self.dataset, FixedEpoch(self.validation_sampler), num_workers=self.num_workers)
+        return self._loader(FixedEpoch(self.validation_sampler), AnchorLoader, self.look_ahead)
+
+    def _loader(
+        self, sampler: Iterable[list[int]], loader: type[AnchorLoader], look_ahead: int
+    ) -> DataLoader[dict[str, Any]]:
+        return anchor_loader(
+            self.dataset, sampler, num_workers=self.num_workers, look_ahead=look_ahead, loader=loader
+        )
 
     @property
     def validation_batches(self) -> int:
@@ -198,9 +212,18 @@ class AnchorDataModule(LightningDataModule):
             positive=self.patches.positive,
             pairing=self.pairing,
             normalize=self.patches.normalize,
-            reading=self.reading,
+            reading=self._shared_reading(),
             seed=self.seed,
         )
+
+    def _shared_reading(self) -> Reading:
+        """Return how to read, with all processes of the node that share the memory.
+
+        Workers of training and of validation are there at the same time; without workers, both read here.
+        """
+        ranks = 1 if self.trainer is None else self.trainer.num_devices
+        processes = self.reading.processes or ranks * max(1, 2 * self.num_workers)
+        return replace(self.reading, processes=processes)
 
 
 def _codes(column: "pd.Series[Any]") -> IntArray:
