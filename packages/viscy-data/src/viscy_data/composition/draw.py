@@ -20,6 +20,7 @@ from viscy_data.composition.focal import FocalDraws
 from viscy_data.composition.focal_clock import FocalClock
 from viscy_data.composition.kernel import GaussianDraws
 from viscy_data.composition.layout import AnchorLayout
+from viscy_data.composition.moving_weights import MovingWeights
 from viscy_data.composition.parts import PartCounts
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.pools import CellPools
@@ -75,7 +76,9 @@ class BatchComposer:
         full, remainder = divmod(len(layout), size)
         self.sizes = [size] if drop_last or not remainder else [size, remainder]
         self.parts = PartCounts(steady, self.sizes, self.shares)
-        self.schedule = EpochSchedule(self.shares.groups, full, len(self.sizes) - 1, seed, plan.span)
+        able = [own is not None for own in self.shares.own]
+        moving = MovingWeights.of(plan, layout, able, full + len(self.sizes) - 1, names)
+        self.schedule = EpochSchedule(self.shares.groups, full, len(self.sizes) - 1, seed, plan.span, moving)
         self.clock = FocalClock(plan, layout, self.schedule, seed)
         laid_out = (plan, layout, self.parts, self.shares, self.schedule, names)
         self.stages = Stages(*laid_out) if plan.moving_quotas else None

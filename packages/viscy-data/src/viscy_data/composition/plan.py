@@ -11,10 +11,11 @@ a plan and a table together is refused where the two meet.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Final, Literal, get_args
 
 from viscy_data.composition.plan_checks import (
-    Ratios,
+    Shares,
     Weights,
     check_choice,
     check_columns,
@@ -22,8 +23,8 @@ from viscy_data.composition.plan_checks import (
     check_fraction,
     check_integer,
     check_leak,
-    check_ratios,
     check_scheduled,
+    check_shares,
     check_weights,
     check_window,
 )
@@ -53,7 +54,8 @@ class Grouping:
         proportion to its weights, each value's part goes on to the values of the second column that
         occur with it, in proportion to that column's weights, and so on; a column that is not named
         splits in proportion to anchors. Only groups that can be drawn, none of whose weights is 0,
-        count at any level.
+        count at any level. Or a `Schedule` of weights: in each epoch groups then share the batches by the
+        mean of their shares at its batches.
     leak
         Fraction of a batch that comes from other groups, in [0, 1). Or a `Schedule`.
 
@@ -67,13 +69,14 @@ class Grouping:
     """
 
     by: By
-    weights: Weights | None = field(default=None, kw_only=True)
+    weights: Weights | Schedule | None = field(default=None, kw_only=True)
     leak: float | Schedule = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
         by = check_columns("Grouping.by", self.by)
         _set(self, "by", by)
-        _set(self, "weights", check_weights("Grouping.weights", self.weights, by))
+        check = partial(check_weights, columns=by)
+        _set(self, "weights", check_scheduled("Grouping.weights", self.weights, check))
         _set(self, "leak", check_scheduled("Grouping.leak", self.leak, check_leak))
 
 
@@ -86,8 +89,8 @@ class Balance:
     by
         Column, or columns whose combinations that occur are the strata.
     ratio
-        Relative share by stratum; None gives all strata of a group the same. 0 leaves one out. Or a
-        `Schedule` of shares.
+        Relative share by stratum; None gives all strata of a group the same, "natural" gives them shares
+        in proportion to their anchors in the group. 0 leaves one out. Or a `Schedule` of any of these.
 
     Examples
     --------
@@ -96,11 +99,11 @@ class Balance:
     """
 
     by: By
-    ratio: Ratios | Schedule | None = field(default=None, kw_only=True)
+    ratio: Shares | Schedule | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         _set(self, "by", check_columns("Balance.by", self.by))
-        _set(self, "ratio", check_scheduled("Balance.ratio", self.ratio, check_ratios))
+        _set(self, "ratio", check_scheduled("Balance.ratio", self.ratio, check_shares))
 
 
 @dataclass(frozen=True)
@@ -216,8 +219,8 @@ class BatchPlan:
         Batches of a *step*: global batches ``span * j`` to ``span * j + span - 1`` share their group
         and focal time and have no anchor in common. For losses that gather negatives over ranks, or
         so that several batches of one group are accumulated; any number of ranks that divides it fits.
-        A window that follows a `Schedule` is the same for all batches of a step; leak, ratio and
-        global fraction are plain numbers where it is above 1.
+        A window that follows a `Schedule` is the same for all batches of a step; leak, weights, ratio
+        and global fraction are plain numbers where it is above 1.
 
     Raises
     ------
@@ -319,7 +322,13 @@ class BatchPlan:
         return max(leak.values) if isinstance(leak, Schedule) else leak
 
     @property
-    def ratio(self) -> Ratios | None:
+    def weights(self) -> Weights | None:
+        """Weights of groups; of a schedule those at its beginning."""
+        weights = None if self.grouping is None else self.grouping.weights
+        return weights.values[0] if isinstance(weights, Schedule) else weights
+
+    @property
+    def ratio(self) -> Shares | None:
         """Shares of strata; of a schedule those at its beginning."""
         ratio = None if self.balance is None else self.balance.ratio
         return ratio.values[0] if isinstance(ratio, Schedule) else ratio
