@@ -156,14 +156,19 @@ def read_anchors(
     if experiments is not None:
         chosen = pa_parquet.filters_to_expression([(EXPERIMENT, "in", list(experiments))])
         expression = chosen if expression is None else expression & chosen
-    table = pa_parquet.read_table(
-        path,
-        columns=None if columns is None else list(columns),
-        filters=expression,
-        partitioning=None,
-        memory_map=True,
-    )
-    frame: pd.DataFrame = table.replace_schema_metadata(None).to_pandas(split_blocks=True)
+    try:
+        table = pa_parquet.read_table(
+            path,
+            columns=None if columns is None else list(columns),
+            filters=expression,
+            partitioning=None,
+            memory_map=True,
+        )
+        frame: pd.DataFrame = table.replace_schema_metadata(None).to_pandas(split_blocks=True)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InvalidInputError(
+            f"path={str(path)!r}: the anchors table is damaged: {error}; index again"
+        ) from error
     for name in frame.columns[frame.dtypes == "category"]:
         frame[name] = frame[name].cat.remove_unused_categories()
     return frame
@@ -179,7 +184,7 @@ def read_metadata(path: str | Path) -> AnchorsMetadata:
     """
     try:
         found = pa_parquet.read_metadata(path).metadata or {}
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise InvalidInputError(
             f"path={str(path)!r}: not a Parquet file that can be read: {error}"
         ) from error
@@ -187,7 +192,14 @@ def read_metadata(path: str | Path) -> AnchorsMetadata:
         raise InvalidInputError(
             f"path={str(path)!r}: not an anchors table; build one with 'viscy-data index'"
         )
-    return AnchorsMetadata.from_json(found[_KEY])
+    try:
+        return AnchorsMetadata.from_json(found[_KEY])
+    except InvalidInputError as error:
+        raise InvalidInputError(f"path={str(path)!r}: {error}") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"path={str(path)!r}: what the anchors table says of itself is damaged: {error!r}; index again"
+        ) from error
 
 
 def _to_arrow(values: "pd.Series[Any]", column: Column) -> Any:

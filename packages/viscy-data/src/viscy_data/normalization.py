@@ -19,6 +19,8 @@ from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pa_parquet
 from numpy.typing import NDArray
 
 from viscy_data.channel_statistics import ChannelStatistics
@@ -161,7 +163,7 @@ def read_statistics(path: str | Path) -> pd.DataFrame:
     Raises
     ------
     InvalidInputError
-        Where the file does not exist or lacks a column.
+        Where the file does not exist, cannot be read or lacks a column.
     """
     path = Path(path)
     if not path.exists():
@@ -169,7 +171,14 @@ def read_statistics(path: str | Path) -> pd.DataFrame:
             f"statistics path={str(path)!r} does not exist. Run `viscy-data index`, or write "
             "compute_statistics(experiments) there."
         )
-    return _with_columns(pd.read_parquet(path))
+    try:
+        statistics = pa_parquet.read_table(path, partitioning=None).replace_schema_metadata(None).to_pandas()
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InvalidInputError(f"statistics path={str(path)!r} cannot be read: {error}") from error
+    try:
+        return _with_columns(statistics)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{path}: {error}") from error
 
 
 def _with_columns(statistics: pd.DataFrame) -> pd.DataFrame:

@@ -4,6 +4,7 @@ Optional columns are ``z``, ``parent_track_id`` (-1 or empty: none) and, in a ta
 fields of view, ``fov``. Other columns are left unread.
 """
 
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,7 @@ class _Reader:
         values = self.real(name)
         if empty is not None:
             values = np.where(np.isnan(values), empty, values)
-        wrong = np.flatnonzero(~np.isfinite(values) | (values != np.floor(values)))
+        wrong = np.flatnonzero(~(np.abs(values) < 2**63) | (values != np.floor(values)))
         if len(wrong):
             row = int(wrong[0])
             self._refuse(row, name, f"{values[row]} is not a whole number")
@@ -157,7 +158,7 @@ def _load(path: Path) -> Any:
                 f"{path}: missing columns: {', '.join(REQUIRED)}; the file has {', '.join(held)}"
             )
         return pa_csv.read_csv(path, convert_options=options)
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (OSError, EOFError, ValueError, zlib.error, pa.ArrowException) as error:
         if isinstance(error, TracksError):
             raise
         raise TracksError(f"{path}: the tracking table cannot be read: {error}") from error
