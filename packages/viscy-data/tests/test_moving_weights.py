@@ -5,7 +5,7 @@ from collections import Counter
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil, floor
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from viscy_data.composition.deviations import deviations
 from viscy_data.composition.epochs import EpochSchedule
 from viscy_data.composition.mix import Mix
 from viscy_data.composition.moving_weights import MovingWeights
+from viscy_data.composition.schedule import Shape, Unit
 from viscy_data.errors import InvalidInputError
 
 WEIGHT = st.integers(0, 20)
@@ -33,7 +34,7 @@ def moving(draw: st.DrawFn) -> tuple[Schedule, MovingWeights, int]:
         | {draw(st.sampled_from(names)): 1}
         for position in draw(st.lists(st.integers(0, 30), min_size=1, max_size=4, unique=True))
     }
-    unit, shape = draw(st.sampled_from(["epochs", "batches"])), draw(st.sampled_from(["linear", "cosine"]))
+    unit, shape = draw(st.sampled_from(get_args(Unit))), draw(st.sampled_from(get_args(Shape)))
     schedule = Schedule(points, unit=unit, shape=shape)
     shares = [
         tuple(Fraction(n, sum(numbers.values())) for n in numbers.values()) for _, numbers in schedule.pairs

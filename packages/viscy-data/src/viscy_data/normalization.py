@@ -11,7 +11,6 @@ Rule for a spread of zero: an iqr of 0 (more than half of the pixels are equal, 
 fluorescence image) is replaced by the std; a std of 0 (a constant image) by 1, so that it becomes 0.
 """
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from viscy_data.experiments import Experiments, FovInfo
 from viscy_data.patches import Crop
 from viscy_data.progress import progress_bar
 from viscy_data.store import MissingChunks, StoreReader
+from viscy_data.whole_file import whole_file
 
 Per = Literal["fov", "time"]
 Normalization = Literal["mean_std", "median_iqr"]
@@ -148,13 +148,8 @@ def statistics_path(anchors_path: str | Path) -> Path:
 
 def write_statistics(path: str | Path, statistics: pd.DataFrame) -> None:
     """Write a table of ``compute_statistics`` as Parquet, whole or not at all."""
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        statistics.to_parquet(partial, index=False)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(Path(path)) as beside:
+        statistics.to_parquet(beside, index=False)
 
 
 def read_statistics(path: str | Path) -> pd.DataFrame:

@@ -127,7 +127,10 @@ class _Reader:
         """Return the index of each row's field of view."""
         column = self._table[FOV].cast(pa.string()).combine_chunks().dictionary_encode()
         codes = pd.Series(column.indices.to_numpy(zero_copy_only=False)).fillna(-1).to_numpy(dtype=np.int64)
-        found = column.dictionary.to_pylist()
+        try:
+            found = column.dictionary.to_pylist()
+        except UnicodeDecodeError as error:
+            raise TracksError(f"{self._path}: column {FOV!r} is no text: {error}") from error
         index = np.array([names.get(name, -1) for name in found] + [-1], dtype=np.int64)[codes]
         wrong = np.flatnonzero(index < 0)
         if len(wrong):
