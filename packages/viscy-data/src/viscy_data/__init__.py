@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from viscy_data.composition.deviations import Deviation, deviations
     from viscy_data.composition.expect import Expectation
     from viscy_data.composition.gauge import BatchGauge, BatchMeasure
+    from viscy_data.composition.mix import Mix
     from viscy_data.composition.plan import Balance, BatchPlan, Distinct, Focus, Grouping
     from viscy_data.composition.report import CompositionReport
     from viscy_data.composition.schedule import Schedule
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         CompositionWarning,
         ExperimentsFileError,
         InvalidInputError,
+        OutputError,
         StoreError,
         TracksError,
         ViscyDataError,
@@ -74,6 +76,8 @@ __all__ = [
     "IndexSummary",
     "Intensity",
     "InvalidInputError",
+    "Mix",
+    "OutputError",
     "Pairing",
     "Positives",
     "Reading",
@@ -124,6 +128,7 @@ _HOMES = {
         "BatchGauge",
         "BatchMeasure",
     ),
+    "composition.mix": ("Mix",),
     "composition.plan": (
         "Balance",
         "BatchPlan",
@@ -143,6 +148,7 @@ _HOMES = {
         "CompositionWarning",
         "ExperimentsFileError",
         "InvalidInputError",
+        "OutputError",
         "StoreError",
         "TracksError",
         "ViscyDataError",

@@ -7,6 +7,7 @@ hold, `AnchorLayout` is the table sorted once, `BatchComposer` turns batch numbe
 from viscy_data.composition.batch import IndexBatch
 from viscy_data.composition.draw import BatchComposer
 from viscy_data.composition.layout import AnchorLayout, Labels
+from viscy_data.composition.mix import Mix
 from viscy_data.composition.plan import Balance, BatchPlan, Distinct, Focus, Grouping
 from viscy_data.composition.report import CompositionReport, report_composition
 from viscy_data.composition.schedule import Schedule
@@ -23,6 +24,7 @@ __all__ = [
     "Grouping",
     "IndexBatch",
     "Labels",
+    "Mix",
     "Schedule",
     "Shard",
     "report_composition",
