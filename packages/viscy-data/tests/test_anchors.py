@@ -274,9 +274,9 @@ def test_what_is_no_anchors_table_is_refused(
         read_anchors(path, columns=["hours"])
     with pytest.raises(InvalidInputError, match="experiments='c' is not in the table, which has b, a"):
         read_anchors(path, experiments=["c"])
-    newer = metadata.to_json().replace('"schema_version": 1', '"schema_version": 9')
+    newer = metadata.to_json(tmp_path).replace('"schema_version": 1', '"schema_version": 9')
     with pytest.raises(InvalidInputError, match="schema_version=9"):
-        AnchorsMetadata.from_json(newer)
+        AnchorsMetadata.from_json(newer, tmp_path)
 
 
 @pytest.mark.skipif(not TABLE.exists(), reason=f"the real table is not here: {TABLE}")

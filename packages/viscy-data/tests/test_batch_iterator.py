@@ -2,9 +2,11 @@
 
 import json
 from itertools import islice
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sampler_loading import EchoDataset, same
@@ -12,7 +14,7 @@ from sampling_cases import Case, all_axes, cases, epoch_of, quiet_sampler
 from torch.utils.data import DataLoader, DistributedSampler
 
 from viscy_data.errors import InvalidInputError
-from viscy_data.loader import anchor_loader
+from viscy_data.loader import AnchorLoader, anchor_loader
 
 STATEFUL = pytest.mark.filterwarnings(
     "ignore:'set_vital' is deprecated:UserWarning"  # torchdata's own use of what newer PyTorch renames
@@ -136,6 +138,31 @@ def test_accelerate_may_not_deal_out_batches_that_are_dealt_out_already() -> Non
         next(iter(twice))
     once = prepared(num_replicas=1, rank=0)
     assert next(iter(once))["key"] == (0, 1)
+
+
+@pytest.mark.parametrize("loader", [AnchorLoader, DataLoader])
+def test_accelerate_may_not_dispatch_batches_that_are_dealt_out_already(loader: Any) -> None:
+    """With ``dispatch_batches=True`` process 0 draws for all, and would draw its own share alone."""
+    from accelerate.data_loader import prepare_data_loader
+
+    table, arguments = all_axes()
+
+    def first(**ranks: int) -> Any:
+        batches = loader(
+            EchoDataset(len(table)),
+            batch_sampler=quiet_sampler(table, **arguments, **ranks),
+            collate_fn=lambda batch: torch.tensor(batch["rows"]),
+        )
+        prepared: Any = prepare_data_loader(
+            batches, num_processes=2, process_index=0, dispatch_batches=True, put_on_device=True
+        )
+        # nobody to broadcast to
+        prepared.state = SimpleNamespace(num_processes=2, process_index=0, device=torch.device("cpu"))
+        return next(iter(prepared)).tolist()
+
+    with pytest.raises(InvalidInputError, match=r"num_replicas=2.*prepare\(\) deals them out to 2 again"):
+        first(num_replicas=2, rank=0)
+    assert first(num_replicas=1, rank=0) == quiet_sampler(table, **arguments).batch(0)
 
 
 def test_a_sampler_that_a_trainer_builds_anew_says_what_to_set() -> None:

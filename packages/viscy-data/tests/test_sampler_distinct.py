@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sampling_cases import Case, cases, cells_of, quiet_sampler_of
+from sampling_cases import Case, cases, cells_of, epoch_of, quiet_sampler_of
 
 from viscy_data import Balance, BatchPlan, Distinct, Focus, Grouping, InvalidInputError
 from viscy_data.sampler import FlexibleBatchSampler
@@ -34,9 +34,9 @@ def test_a_cell_gives_as_many_values_as_it_can(given_case: tuple[Case, pd.DataFr
     sampler = quiet_sampler_of(table, plan, seed=case.seed, drop_last=case.asked.drop_last)
     cell = cells_of(table, plan)
     held = table.groupby(cell)["lineage_id"].nunique()
-    n = sampler.batches_per_epoch
-    for first in range(0, min(n, 12 * span), span):
-        step = [row for number in range(first, min(first + span, n)) for row in sampler.batch(number)]
+    batches = epoch_of(sampler, 0)[: 12 * span]
+    for first in range(0, len(batches), span):
+        step = [row for batch in batches[first : first + span] for row in batch]
         rows = pd.DataFrame({"cell": cell[step], "value": table["lineage_id"].to_numpy()[step]})
         for number, mine in rows.groupby("cell"):
             assert mine["value"].nunique() == min(len(mine), held[number])
@@ -48,11 +48,9 @@ def test_all_other_axes_hold_as_before(given_case: tuple[Case, pd.DataFrame]) ->
     case, table = given_case
     plan = replace(case.sampler().plan, distinct=Distinct("lineage_id"))
     sampler = quiet_sampler_of(table, plan, seed=case.seed, drop_last=case.asked.drop_last)
-    plain = case.sampler()
     cell = cells_of(table, plan)
-    for number in range(min(sampler.batches_per_epoch, 20)):
-        batch = sampler.batch(number, epoch=1)
-        assert Counter(cell[batch]) == Counter(cell[plain.batch(number, epoch=1)])
+    for batch, plain in zip(epoch_of(sampler, 1)[:20], epoch_of(case.sampler(), 1)[:20], strict=True):
+        assert Counter(cell[batch]) == Counter(cell[plain])
 
 
 @pytest.mark.parametrize("drop_last", [True, False])

@@ -197,7 +197,11 @@ def test_what_a_schedule_of_quotas_cannot_be_is_refused() -> None:
             lambda: Grouping("a", leak=Schedule({0: 0.0, 2: 1.0})),
             r"Grouping\.leak at 2 epochs=1\.0 is outside",
         ),
-        (lambda: Grouping("a", weights=Schedule({0: {"x": 1}})), r"Grouping\.weights=.* is not a mapping"),  # type: ignore[arg-type]  # what is refused
+        (lambda: Grouping("a", weights=Schedule({0: 1})), r"Grouping\.weights at 0 epochs=1\.0 is not a map"),
+        (
+            lambda: Grouping("a", weights=Schedule({0: {"b": {"x": 1}}})),
+            r"Grouping\.weights at 0 epochs names \['b'\], but the levels are \['a'\]",
+        ),
         (lambda: Focus("t", global_fraction=Schedule({0: 2.0})), r"Focus\.global_fraction at 0 epochs=2\.0"),
         (lambda: Balance("c", ratio=Schedule({0: 2.0})), r"Balance\.ratio at 0 epochs=2\.0 is not a mapping"),
     ):

@@ -1,4 +1,7 @@
-"""A fit that was killed and started again has the batches and the losses of one that was not."""
+"""A fit that was killed and started again has the batches and the losses of one that was not.
+
+On one process and on two, which agree on gradients and take turns in the batches.
+"""
 
 import json
 import os
@@ -15,7 +18,7 @@ KILLED = 6
 type Log = list[tuple[list[int], float]]
 
 
-def fit(anchors: Path, folder: Path, workers: int, die_after: int) -> None:
+def fit(anchors: Path, folder: Path, workers: int, die_after: int, ranks: int = 1) -> None:
     """Fit, from the checkpoint where there is one, and log every batch; run in a process of its own."""
     import torch
     from lightning.pytorch import Callback, Trainer
@@ -27,17 +30,18 @@ def fit(anchors: Path, folder: Path, workers: int, die_after: int) -> None:
     from viscy_train.parts import BatchOptions, SplitOptions
 
     checkpoint = folder / "mid.ckpt"
+    resumes = checkpoint.exists()
 
     class Watch(Callback):
         @override
         def on_train_batch_end(
             self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
         ) -> None:
-            with (folder / "log.jsonl").open("a") as file:
+            with (folder / f"log{trainer.global_rank}.jsonl").open("a") as file:
                 file.write(json.dumps([batch["rows"].tolist(), outputs["loss"].item()]) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-            if trainer.global_step == CHECKPOINT and not checkpoint.exists():
+            if trainer.global_step == CHECKPOINT and not resumes:
                 trainer.save_checkpoint(checkpoint)
             if trainer.global_step == die_after:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -48,20 +52,39 @@ def fit(anchors: Path, folder: Path, workers: int, die_after: int) -> None:
         accelerator="cpu",
         callbacks=[Watch()],
         default_root_dir=folder,
+        devices=ranks,
         enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=False,
         logger=False,
-        max_epochs=2,
+        limit_val_batches=1.0 if ranks == 1 else 0,  # starting workers takes seconds
+        max_epochs=2 if ranks == 1 else 1,
+        strategy="ddp" if ranks > 1 else "auto",
         use_distributed_sampler=False,
     )
     module = ContrastiveModule(EncoderOptions("small", in_channels=2, projection=8), crop=(32, 32))
     data = AnchorDataModule(anchors, BatchOptions(8, leaky=0.25), SplitOptions(0.3), num_workers=workers)
-    trainer.fit(module, data, ckpt_path=checkpoint if checkpoint.exists() else None)
+    trainer.fit(module, data, ckpt_path=checkpoint if resumes else None)
 
 
-def read(folder: Path) -> Log:
-    return [(rows, loss) for rows, loss in map(json.loads, (folder / "log.jsonl").read_text().splitlines())]
+def read(folder: Path, rank: int = 0) -> Log:
+    lines = (folder / f"log{rank}.jsonl").read_text().splitlines()
+    return [(rows, loss) for rows, loss in map(json.loads, lines)]
+
+
+def started(anchors: Path, folder: Path, workers: int, die_after: int, ranks: int = 1) -> tuple[int, str]:
+    """Run a fit in a process of its own, or in several; return how it ended and what it said."""
+    arguments = [str(anchors), str(folder), str(workers), str(die_after), str(ranks)]
+    # a session of its own: when a rank fails, Lightning ends the whole process group
+    ended = subprocess.run(
+        [sys.executable, __file__, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        start_new_session=True,
+    )
+    return ended.returncode, ended.stderr[-3000:]
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +96,34 @@ def uninterrupted(anchors_path: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_killed_fit_goes_on(workers: int, anchors_path: Path, uninterrupted: Log, tmp_path: Path) -> None:
-    command = [sys.executable, __file__, str(anchors_path), str(tmp_path), str(workers), str(KILLED)]
-    killed = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert killed.returncode == -9, killed.stderr[-3000:]
+    code, said = started(anchors_path, tmp_path, workers, KILLED)
+    assert code == -9, said
     assert read(tmp_path) == uninterrupted[:KILLED]
-    (tmp_path / "log.jsonl").unlink()
+    (tmp_path / "log0.jsonl").unlink()
     fit(anchors_path, tmp_path, workers, 0)
     assert read(tmp_path) == uninterrupted[CHECKPOINT:]
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_two_killed_ranks_go_on(workers: int, anchors_path: Path, uninterrupted: Log, tmp_path: Path) -> None:
+    """Each kills itself in the middle of an epoch; its batches are its own of those of one rank alone."""
+    code, said = started(anchors_path, tmp_path, workers, KILLED, 2)
+    assert code != 0, said
+    n = len(uninterrupted) // 2
+    assert n > 2 * KILLED
+    own = [[rows for rows, _ in uninterrupted[rank:n:2]] for rank in range(2)]
+    for rank in range(2):
+        seen = [rows for rows, _ in read(tmp_path, rank)]
+        assert seen == own[rank][: len(seen)]
+        assert len(seen) >= CHECKPOINT
+        (tmp_path / f"log{rank}.jsonl").unlink()
+    code, said = started(anchors_path, tmp_path, workers, 0, 2)
+    assert code == 0, said
+    for rank in range(2):
+        found = [rows for rows, _ in read(tmp_path, rank)]
+        assert len(found) == -(-n // 2) - CHECKPOINT  # the last may only round the epoch up
+        assert found[: len(own[rank]) - CHECKPOINT] == own[rank][CHECKPOINT:]
+
+
 if __name__ == "__main__":
-    fit(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    fit(Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:]))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from viscy_data.composition.deviations import Deviation, deviations
     from viscy_data.composition.expect import Expectation
     from viscy_data.composition.gauge import BatchGauge, BatchMeasure
+    from viscy_data.composition.mix import Mix
     from viscy_data.composition.plan import BatchPlan
     from viscy_data.composition.report import CompositionReport
     from viscy_data.composition.schedule import Schedule
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         CompositionWarning,
         ExperimentsFileError,
         InvalidInputError,
+        OutputError,
         StoreError,
         TracksError,
         ViscyDataError,
@@ -78,6 +80,8 @@ __all__ = [
     "Intensity",
     "InvalidInputError",
     "Locality",
+    "Mix",
+    "OutputError",
     "Pairing",
     "Positives",
     "Reading",
@@ -132,6 +136,8 @@ _HOMES = {
         "BatchGauge",
         "BatchMeasure",
     ),
+    "composition.mix": ("Mix",),
+    "composition.plan": ("BatchPlan",),
     "composition.axes": (
         "Balance",
         "Distinct",
@@ -140,7 +146,6 @@ _HOMES = {
         "Locality",
         "Weighting",
     ),
-    "composition.plan": ("BatchPlan",),
     "composition.report": ("CompositionReport",),
     "composition.schedule": ("Schedule",),
     "convert": ("convert_movies",),
@@ -153,6 +158,7 @@ _HOMES = {
         "CompositionWarning",
         "ExperimentsFileError",
         "InvalidInputError",
+        "OutputError",
         "StoreError",
         "TracksError",
         "ViscyDataError",

@@ -20,6 +20,7 @@ from viscy_data.columns import ANCHOR_COLUMNS, EXPERIMENT, Column
 from viscy_data.errors import InvalidInputError, suggest
 from viscy_data.experiments import Experiments
 from viscy_data.tau import TauRange
+from viscy_data.whole_file import whole_file
 
 SCHEMA_VERSION: Final = 1
 
@@ -59,10 +60,11 @@ class AnchorsMetadata:
     def __post_init__(self) -> None:
         object.__setattr__(self, "digest", self.digest or self.experiments.digest())
 
-    def to_json(self) -> str:
-        """Return the metadata as the file holds them."""
+    def to_json(self, folder: Path) -> str:
+        """Return the metadata as a file in ``folder`` holds them."""
         return json.dumps(
             {
+                "folder": str(folder.absolute()),
                 "schema_version": self.schema_version,
                 "experiments": self.experiments.model_dump(mode="json"),
                 "digest": self.digest,
@@ -74,8 +76,11 @@ class AnchorsMetadata:
         )
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """Read what :meth:`to_json` wrote.
+    def from_json(cls, text: str | bytes, folder: Path) -> Self:
+        """Read what :meth:`to_json` wrote, from a file that is in ``folder`` now.
+
+        Stores and tracks that moved along with it are found where they are: at the same place relative to
+        the file.
 
         Raises
         ------
@@ -87,8 +92,9 @@ class AnchorsMetadata:
             raise InvalidInputError(
                 f"schema_version={content['schema_version']}: {SCHEMA_VERSION} is read; index again"
             )
+        experiments = Experiments.model_validate_json(json.dumps(content["experiments"]))
         return cls(
-            experiments=Experiments.model_validate_json(json.dumps(content["experiments"])),
+            experiments=_found_beside(experiments, Path(content.get("folder", folder)), folder.absolute()),
             patch_size=tuple(content["patch_size"]),
             tau=TauRange.from_dict(content["tau"]),
             digest=content["digest"],
@@ -104,19 +110,18 @@ def write_anchors(path: str | Path, frame: pd.DataFrame, metadata: AnchorsMetada
     ------
     InvalidInputError
         Where the frame lacks a column of the anchors table.
+    OutputError
+        Where the file cannot be written; no part of it is left.
     """
     missing = [column.name for column in ANCHOR_COLUMNS if column.name not in frame]
     if missing:
         raise InvalidInputError(f"frame: missing columns of the anchors table: {', '.join(missing)}")
     arrays = {column.name: _to_arrow(frame[column.name], column) for column in ANCHOR_COLUMNS}
-    table = pa.table(arrays).replace_schema_metadata({_KEY: metadata.to_json().encode()})
     path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    said = metadata.to_json(path.parent).encode()
+    table = pa.table(arrays).replace_schema_metadata({_KEY: said})
+    with whole_file(path) as beside:
         pa_parquet.write_table(table, beside, row_group_size=_ROW_GROUP, compression="zstd")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def read_anchors(
@@ -156,14 +161,19 @@ def read_anchors(
     if experiments is not None:
         chosen = pa_parquet.filters_to_expression([(EXPERIMENT, "in", list(experiments))])
         expression = chosen if expression is None else expression & chosen
-    table = pa_parquet.read_table(
-        path,
-        columns=None if columns is None else list(columns),
-        filters=expression,
-        partitioning=None,
-        memory_map=True,
-    )
-    frame: pd.DataFrame = table.replace_schema_metadata(None).to_pandas(split_blocks=True)
+    try:
+        table = pa_parquet.read_table(
+            path,
+            columns=None if columns is None else list(columns),
+            filters=expression,
+            partitioning=None,
+            memory_map=True,
+        )
+        frame: pd.DataFrame = table.replace_schema_metadata(None).to_pandas(split_blocks=True)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InvalidInputError(
+            f"path={str(path)!r}: the anchors table is damaged: {error}; index again"
+        ) from error
     for name in frame.columns[frame.dtypes == "category"]:
         frame[name] = frame[name].cat.remove_unused_categories()
     return frame
@@ -179,7 +189,7 @@ def read_metadata(path: str | Path) -> AnchorsMetadata:
     """
     try:
         found = pa_parquet.read_metadata(path).metadata or {}
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise InvalidInputError(
             f"path={str(path)!r}: not a Parquet file that can be read: {error}"
         ) from error
@@ -187,7 +197,30 @@ def read_metadata(path: str | Path) -> AnchorsMetadata:
         raise InvalidInputError(
             f"path={str(path)!r}: not an anchors table; build one with 'viscy-data index'"
         )
-    return AnchorsMetadata.from_json(found[_KEY])
+    try:
+        return AnchorsMetadata.from_json(found[_KEY], Path(path).parent)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"path={str(path)!r}: {error}") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"path={str(path)!r}: what the anchors table says of itself is damaged: {error!r}; index again"
+        ) from error
+
+
+def _found_beside(experiments: Experiments, old: Path, new: Path) -> Experiments:
+    """Return experiments with the paths that they have since a folder moved, where there is something."""
+    if old == new:
+        return experiments
+
+    def found(path: Path) -> Path:
+        moved = Path(os.path.normpath(new / os.path.relpath(path, old)))
+        return moved if moved.exists() else path
+
+    paths = [
+        one.model_copy(update={"data_path": found(one.data_path), "tracks_path": found(one.tracks_path)})
+        for one in experiments.experiments
+    ]
+    return Experiments(experiments=tuple(paths))
 
 
 def _to_arrow(values: "pd.Series[Any]", column: Column) -> Any:

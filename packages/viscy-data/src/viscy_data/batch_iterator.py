@@ -60,15 +60,25 @@ def refuse_second_split(replicas: int, frame: FrameType | None) -> None:
     Raises
     ------
     InvalidInputError
-        A ``BatchSamplerShard`` of several processes is among the callers, and there are several ranks.
+        A ``BatchSamplerShard`` or ``DataLoaderDispatcher`` of several processes is among the callers, and
+        there are several ranks.
     """
     while frame is not None and replicas > 1:
-        caller = frame.f_locals.get("self")
-        others = getattr(caller, "num_processes", 1)
-        if type(caller).__name__ == "BatchSamplerShard" and others > 1:
+        others = _dealt_out(frame.f_locals.get("self"))
+        if others > 1:
             raise InvalidInputError(
                 f"num_replicas={replicas}: the batches are dealt out to {replicas} ranks already, and "
                 f"accelerator.prepare() deals them out to {others} again, so that most are lost. Leave the "
                 "loader out of prepare(), or build the sampler with num_replicas=1, rank=0."
             )
         frame = frame.f_back
+
+
+def _dealt_out(caller: object) -> int:
+    """Return over how many processes one of Accelerate's objects deals batches out; 1 for any other."""
+    kinds = {kind.__name__ for kind in type(caller).__mro__}  # it names its classes after those it wraps
+    if "DataLoaderDispatcher" in kinds:  # dispatch_batches=True: process 0 draws for all
+        caller = getattr(caller, "state", None)
+    elif "BatchSamplerShard" not in kinds:
+        return 1
+    return int(getattr(caller, "num_processes", 1))

@@ -24,6 +24,7 @@ from viscy_data.packing import pack
 type FloatArray = NDArray[np.float64]
 
 _LARGEST_ID = np.iinfo(np.int32).max
+_LARGEST_PLACE = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ def check_detections(found: Detections, fovs: Sequence[FovInfo]) -> Detections:
 def _check_places(found: Detections) -> None:
     for name, values in ((Y, found.y), (X, found.x), (Z, found.z)):
         if values is not None:
-            found.refuse(~np.isfinite(values), name, "the place is missing or not finite")
+            lost = ~(np.abs(values) <= _LARGEST_PLACE)  # NaN too
+            found.refuse(lost, name, "the place is missing or not finite")
 
 
 def _check_ids(found: Detections) -> None:

@@ -28,6 +28,10 @@ class StoreError(ViscyDataError, OSError):
     """An image store cannot be opened or read; the message names store, fov, time and channel."""
 
 
+class OutputError(ViscyDataError, OSError):
+    """A file cannot be written; the message names it and why."""
+
+
 class CompositionWarning(UserWarning):
     """A plan can be followed on this table, but not in the way its author may expect."""
 

@@ -11,7 +11,6 @@ Rule for a spread of zero: an iqr of 0 (more than half of the pixels are equal, 
 fluorescence image) is replaced by the std; a std of 0 (a constant image) by 1, so that it becomes 0.
 """
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,8 @@ from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pa_parquet
 from numpy.typing import NDArray
 
 from viscy_data.channel_statistics import ChannelStatistics
@@ -28,6 +29,7 @@ from viscy_data.experiments import Experiments, FovInfo
 from viscy_data.patches import Crop
 from viscy_data.progress import progress_bar
 from viscy_data.store import MissingChunks, StoreReader
+from viscy_data.whole_file import whole_file
 
 Per = Literal["fov", "time"]
 Normalization = Literal["mean_std", "median_iqr"]
@@ -146,13 +148,8 @@ def statistics_path(anchors_path: str | Path) -> Path:
 
 def write_statistics(path: str | Path, statistics: pd.DataFrame) -> None:
     """Write a table of ``compute_statistics`` as Parquet, whole or not at all."""
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        statistics.to_parquet(partial, index=False)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(Path(path)) as beside:
+        statistics.to_parquet(beside, index=False)
 
 
 def read_statistics(path: str | Path) -> pd.DataFrame:
@@ -161,7 +158,7 @@ def read_statistics(path: str | Path) -> pd.DataFrame:
     Raises
     ------
     InvalidInputError
-        Where the file does not exist or lacks a column.
+        Where the file does not exist, cannot be read or lacks a column.
     """
     path = Path(path)
     if not path.exists():
@@ -169,7 +166,14 @@ def read_statistics(path: str | Path) -> pd.DataFrame:
             f"statistics path={str(path)!r} does not exist. Run `viscy-data index`, or write "
             "compute_statistics(experiments) there."
         )
-    return _with_columns(pd.read_parquet(path))
+    try:
+        statistics = pa_parquet.read_table(path, partitioning=None).replace_schema_metadata(None).to_pandas()
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InvalidInputError(f"statistics path={str(path)!r} cannot be read: {error}") from error
+    try:
+        return _with_columns(statistics)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{path}: {error}") from error
 
 
 def _with_columns(statistics: pd.DataFrame) -> pd.DataFrame:

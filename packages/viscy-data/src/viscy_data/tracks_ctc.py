@@ -20,6 +20,7 @@ from viscy_data.lineage import IntArray
 
 TRACK_LISTS = ("man_track.txt", "res_track.txt")
 
+_LARGEST = np.iinfo(np.int32).max
 _MASK = re.compile(r"(?:man_track|mask)(\d+)\.tiff?$", re.IGNORECASE)
 
 
@@ -78,20 +79,25 @@ def read_ctc(track_list: Path, info: FovInfo, fov: int) -> Detections:
 def _read_list(path: Path) -> IntArray:
     """Return the track list as (n, 4): label, begin, end, parent; line i is row i."""
     rows: list[list[int]] = []
-    for number, text in enumerate(path.read_text().splitlines(), start=1):
+    try:
+        texts = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TracksError(f"{path}: the track list cannot be read: {error}") from error
+    for number, text in enumerate(texts, start=1):
         fields = text.split()
         try:
             values = [int(field) for field in fields]
         except ValueError:
             values = []
-        if fields and (len(values) != 4 or values[0] < 1):
+        if fields and (len(values) != 4 or values[0] < 1 or max(map(abs, values)) > _LARGEST):
             raise TracksError(
-                f"{path}: line {number}: {text!r} is not 'label begin end parent' in whole numbers"
+                f"{path}: line {number}: {text!r} is not 'label begin end parent' in whole numbers "
+                f"of at most {_LARGEST}"
             )
         rows.append(values or [0, 0, -1, 0])
     lines = np.array(rows, dtype=np.int64).reshape(-1, 4)
-    labels = lines[lines[:, 0] > 0, 0]
-    twice = np.flatnonzero(np.bincount(labels) > 1) if len(labels) else labels
+    labels, times = np.unique(lines[lines[:, 0] > 0, 0], return_counts=True)
+    twice = labels[times > 1]
     if len(twice):
         raise TracksError(f"{path}: column 'label': {twice[0]} is there a second time")
     return lines
@@ -99,10 +105,10 @@ def _read_list(path: Path) -> IntArray:
 
 def _lines_of(path: Path, lines: IntArray, labels: IntArray, t: IntArray) -> IntArray:
     """Return the line that each detection's label has in the list, checked against its frames."""
-    line_of = np.full(int(max(lines[:, 0].max(initial=0), labels.max(initial=0))) + 1, -1, dtype=np.int64)
-    line_of[lines[:, 0]] = np.arange(len(lines))
-    line_of[0] = -1
-    line = line_of[labels]
+    order = np.argsort(lines[:, 0], kind="stable")
+    place = np.searchsorted(lines[order, 0], labels).clip(max=max(len(lines) - 1, 0))
+    line = order[place] if len(lines) else np.full(len(labels), -1, dtype=np.int64)
+    line = np.where(lines[line, 0] == labels, line, -1) if len(lines) else line
     unknown = np.flatnonzero(line < 0)
     if len(unknown):
         label, frame = labels[unknown[0]], t[unknown[0]]
@@ -119,11 +125,7 @@ def _lines_of(path: Path, lines: IntArray, labels: IntArray, t: IntArray) -> Int
 
 def _centroids(path: Path, info: FovInfo) -> tuple[IntArray, FloatArray]:
     """Return the labels (k,) of a mask and their centroids (k, 3): z, y, x."""
-    mask = _read_mask(path)
-    if mask.shape[-2:] != info.shape[-2:]:
-        raise TracksError(
-            f"{path}: the mask is {mask.shape[-2:]}, images of fov {info.fov!r} are {info.shape[-2:]}"
-        )
+    mask = _read_mask(path, info)
     volume = mask.reshape(-1, *mask.shape[-2:])
     places = np.nonzero(volume)
     values, inverse, counts = np.unique(volume[places], return_inverse=True, return_counts=True)
@@ -131,16 +133,29 @@ def _centroids(path: Path, info: FovInfo) -> tuple[IntArray, FloatArray]:
     return values.astype(np.int64), np.stack(sums, axis=1) / counts[:, None]
 
 
-def _read_mask(path: Path) -> NDArray[np.integer]:
+def _read_mask(path: Path, info: FovInfo) -> NDArray[np.integer]:
+    """Return a mask; what it says of itself is checked before any of its pixels is read."""
     try:
-        mask = np.asarray(tifffile.imread(path))
-    except (OSError, ValueError, tifffile.TiffFileError) as error:
+        with tifffile.TiffFile(path) as tiff:
+            _check_mask(path, tiff.series[0].shape, tiff.series[0].dtype, info)
+            return np.asarray(tiff.asarray())
+    except TracksError:
+        raise
+    except Exception as error:  # of a damaged file tifffile raises whatever comes of it
         raise TracksError(f"{path}: the label mask cannot be read: {error}") from error
-    if mask.ndim not in (2, 3) or not np.issubdtype(mask.dtype, np.integer):
+
+
+def _check_mask(path: Path, shape: tuple[int, ...], dtype: np.dtype | None, info: FovInfo) -> None:
+    if len(shape) not in (2, 3) or dtype is None or not np.issubdtype(dtype, np.integer):
+        raise TracksError(f"{path}: a label mask is (Y, X) or (Z, Y, X) of integers; got {dtype}{shape}")
+    if shape[-2:] != info.shape[-2:]:
         raise TracksError(
-            f"{path}: a label mask is (Y, X) or (Z, Y, X) of integers; got {mask.dtype}{mask.shape}"
+            f"{path}: the mask is {shape[-2:]}, images of fov {info.fov!r} are {info.shape[-2:]}"
         )
-    return mask
+    if len(shape) == 3 and 1 < info.shape[2] < shape[0]:
+        raise TracksError(
+            f"{path}: the mask has {shape[0]} slices, images of fov {info.fov!r} have {info.shape[2]}"
+        )
 
 
 def _has_depth(path: Path) -> bool:

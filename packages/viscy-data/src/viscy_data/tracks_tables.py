@@ -4,6 +4,7 @@ Optional columns are ``z``, ``parent_track_id`` (-1 or empty: none) and, in a ta
 fields of view, ``fov``. Other columns are left unread.
 """
 
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,7 @@ class _Reader:
         values = self.real(name)
         if empty is not None:
             values = np.where(np.isnan(values), empty, values)
-        wrong = np.flatnonzero(~np.isfinite(values) | (values != np.floor(values)))
+        wrong = np.flatnonzero(~(np.abs(values) < 2**63) | (values != np.floor(values)))
         if len(wrong):
             row = int(wrong[0])
             self._refuse(row, name, f"{values[row]} is not a whole number")
@@ -126,7 +127,10 @@ class _Reader:
         """Return the index of each row's field of view."""
         column = self._table[FOV].cast(pa.string()).combine_chunks().dictionary_encode()
         codes = pd.Series(column.indices.to_numpy(zero_copy_only=False)).fillna(-1).to_numpy(dtype=np.int64)
-        found = column.dictionary.to_pylist()
+        try:
+            found = column.dictionary.to_pylist()
+        except UnicodeDecodeError as error:
+            raise TracksError(f"{self._path}: column {FOV!r} is no text: {error}") from error
         index = np.array([names.get(name, -1) for name in found] + [-1], dtype=np.int64)[codes]
         wrong = np.flatnonzero(index < 0)
         if len(wrong):
@@ -157,7 +161,7 @@ def _load(path: Path) -> Any:
                 f"{path}: missing columns: {', '.join(REQUIRED)}; the file has {', '.join(held)}"
             )
         return pa_csv.read_csv(path, convert_options=options)
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (OSError, EOFError, ValueError, zlib.error, pa.ArrowException) as error:
         if isinstance(error, TracksError):
             raise
         raise TracksError(f"{path}: the tracking table cannot be read: {error}") from error

@@ -20,11 +20,16 @@ def read_yaml(path: Path, what: str = "experiments file") -> Any:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ExperimentsFileError(f"path={str(path)!r}: the {what} cannot be read: {error}") from error
+    try:
+        return _load(text)
+    except Exception as error:  # of a malformed scalar the parser raises whatever comes of it
+        raise ExperimentsFileError(f"{path}: not valid YAML: {error}") from error
+
+
+def _load(text: str) -> Any:
     loader = _UniqueKeyLoader(text)
     try:
         return loader.get_single_data()
-    except yaml.YAMLError as error:
-        raise ExperimentsFileError(f"{path}: not valid YAML: {error}") from error
     finally:
         loader.dispose()
 

@@ -25,6 +25,7 @@ from viscy_data.audit.charts import (
 from viscy_data.audit.tables import BARS, Grid, audit_grids
 from viscy_data.composition.expect import plain
 from viscy_data.composition.report import CompositionReport
+from viscy_data.whole_file import whole_file
 
 Chart = Callable[[CompositionReport], str]
 
@@ -72,9 +73,8 @@ def render(audits: Sequence[Audited], title: str = "Batch audit") -> str:
 
 def write_page(audits: Sequence[Audited], path: Path) -> None:
     """Write the page, whole or not at all."""
-    beside = path.with_name(f"{path.name}.part")
-    beside.write_text(render(audits), encoding="utf-8")
-    beside.replace(path)
+    with whole_file(path) as beside:
+        beside.write_text(render(audits), encoding="utf-8")
 
 
 def _verdict(audited: Audited, *, named: bool) -> str:

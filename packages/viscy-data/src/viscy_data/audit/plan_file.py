@@ -8,6 +8,11 @@ A file changes a plan that is there already, so that it may be as short as what 
 
 A section that the plan has keeps the fields that the file does not name; null switches an axis off; a
 section that the plan lacks takes the usual column where ``by`` is not given.
+
+A field that may follow a `Schedule` takes one as a mapping with the single key ``schedule``:
+
+    grouping: {leak: {schedule: {points: {0: 0.0, 20: 0.3}, unit: epochs, shape: cosine}}}
+    balance: {ratio: {schedule: {points: {0: natural, 10: null}}}}
 """
 
 from collections.abc import Mapping
@@ -17,6 +22,7 @@ from typing import Any, Final, get_args, get_type_hints
 
 from viscy_data.columns import CONDITION, EXPERIMENT, HOURS
 from viscy_data.composition.plan import BatchPlan
+from viscy_data.composition.schedule import Schedule
 from viscy_data.errors import InvalidInputError, suggest
 from viscy_data.yaml_file import read_yaml
 
@@ -30,9 +36,14 @@ def read_plan(path: Path, base: BatchPlan) -> BatchPlan:
     Raises
     ------
     InvalidInputError
-        The file cannot be read, is no mapping, or names what a plan does not have.
+        The file cannot be read, is no mapping, names what a plan does not have, or holds a value that a
+        plan refuses.
     """
-    return change_plan(base, read_yaml(path, "plan file"))
+    changes = read_yaml(path, "plan file")
+    try:
+        return change_plan(base, changes)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{path}: {error}") from error
 
 
 def change_plan(base: BatchPlan, changes: object) -> BatchPlan:
@@ -61,13 +72,33 @@ def _section(name: str, base: Any, kind: Any, value: Any) -> Any:
     if axis is None or not isinstance(value, Mapping):
         return value
     _check_names(f"{name!r}", value, axis)
+    given = {field: _schedule(f"{name}.{field}", one) for field, one in value.items()}
     if base is not None:
-        return replace(base, **value)
+        return replace(base, **given)
     usual = {"by": USUAL_COLUMN[name]} if name in USUAL_COLUMN else {}
     try:
-        return axis(**(usual | dict(value)))
+        return axis(**(usual | given))
     except TypeError as error:
         raise InvalidInputError(f"{name!r} of the plan lacks a field: {error}.") from error
+
+
+def _schedule(name: str, value: Any) -> Any:
+    """Return the schedule that a value is written as, or the value."""
+    is_one = (
+        isinstance(value, Mapping) and set(value) == {"schedule"} and isinstance(value["schedule"], Mapping)
+    )
+    if not is_one:
+        return value
+    written = value["schedule"]
+    _check_names(f"The schedule of {name!r}", written, Schedule)
+    if "points" not in written:
+        raise InvalidInputError(
+            f"The schedule of {name!r} lacks 'points', a mapping from positions to values."
+        )
+    try:
+        return Schedule(**written)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{name}: {error}") from error
 
 
 def _check_names(what: str, given: Mapping[Any, Any], kind: type) -> None:

@@ -8,6 +8,7 @@ from viscy_data.composition.axes import Balance, Distinct, Focus, Grouping, Loca
 from viscy_data.composition.batch import IndexBatch
 from viscy_data.composition.draw import BatchComposer
 from viscy_data.composition.layout import AnchorLayout, Labels
+from viscy_data.composition.mix import Mix
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.report import CompositionReport, report_composition
 from viscy_data.composition.schedule import Schedule
@@ -25,6 +26,7 @@ __all__ = [
     "IndexBatch",
     "Labels",
     "Locality",
+    "Mix",
     "Schedule",
     "Shard",
     "Weighting",

@@ -9,11 +9,12 @@ the anchors of a batch that come from other groups. *value*: what no two anchors
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, get_args
 
 from viscy_data.columns import EXPERIMENT, FOV, T
 from viscy_data.composition.plan_checks import (
-    Ratios,
+    Shares,
     Weights,
     check_choice,
     check_columns,
@@ -21,8 +22,8 @@ from viscy_data.composition.plan_checks import (
     check_fraction,
     check_integer,
     check_leak,
-    check_ratios,
     check_scheduled,
+    check_shares,
     check_weights,
     check_window,
 )
@@ -49,7 +50,8 @@ class Grouping:
         proportion to its weights, each value's part goes on to the values of the second column that
         occur with it, in proportion to that column's weights, and so on; a column that is not named
         splits in proportion to anchors. Only groups that can be drawn, none of whose weights is 0,
-        count at any level.
+        count at any level. Or a `Schedule` of weights: in each epoch groups then share the batches by the
+        mean of their shares at its batches.
     leak
         Fraction of a batch that comes from other groups, in [0, 1). Or a `Schedule`.
 
@@ -63,13 +65,14 @@ class Grouping:
     """
 
     by: By
-    weights: Weights | None = field(default=None, kw_only=True)
+    weights: Weights | Schedule | None = field(default=None, kw_only=True)
     leak: float | Schedule = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
         by = check_columns("Grouping.by", self.by)
         set_field(self, "by", by)
-        set_field(self, "weights", check_weights("Grouping.weights", self.weights, by))
+        check = partial(check_weights, columns=by)
+        set_field(self, "weights", check_scheduled("Grouping.weights", self.weights, check))
         set_field(self, "leak", check_scheduled("Grouping.leak", self.leak, check_leak))
 
 
@@ -82,8 +85,8 @@ class Balance:
     by
         Column, or columns whose combinations that occur are the strata.
     ratio
-        Relative share by stratum; None gives all strata of a group the same. 0 leaves one out. Or a
-        `Schedule` of shares.
+        Relative share by stratum; None gives all strata of a group the same, "natural" gives them shares
+        in proportion to their anchors in the group. 0 leaves one out. Or a `Schedule` of any of these.
 
     Examples
     --------
@@ -92,11 +95,11 @@ class Balance:
     """
 
     by: By
-    ratio: Ratios | Schedule | None = field(default=None, kw_only=True)
+    ratio: Shares | Schedule | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         set_field(self, "by", check_columns("Balance.by", self.by))
-        set_field(self, "ratio", check_scheduled("Balance.ratio", self.ratio, check_ratios))
+        set_field(self, "ratio", check_scheduled("Balance.ratio", self.ratio, check_shares))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ the one axis that a table can starve: there, one anchor per batch on average cou
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import ceil, floor, log2
 
 import numpy as np
 
@@ -56,16 +55,15 @@ def deviations(report: CompositionReport) -> tuple[Deviation, ...]:
 
 
 def _groups(report: CompositionReport) -> Iterator[Deviation]:
-    """Check that an epoch holds the floor or the ceiling of each share, and k epochs 1 + log2(k)."""
-    allowed = 1 + log2(report.epochs)
+    """Check that an epoch holds the floor or the ceiling of each share, and all epochs about its sum."""
     for g, name in enumerate(report.groups):
-        exact = report.batches_asked[g] / report.epochs
-        least, most = floor(exact + _SLACK), ceil(exact - _SLACK)
-        if report.batches_least[g] < least or report.batches_most[g] > most:
+        exact = report.batches_asked[g]
+        if report.batches_off[g]:
             held = range_text(report.batches_least[g], report.batches_most[g])
-            yield Deviation("group", name_text(name), f"{range_text(least, most)} batches an epoch", held)
-        if abs(report.batches_held[g] - report.batches_asked[g]) > allowed + _SLACK:
-            asked = f"{report.batches_asked[g]:.1f} batches within {allowed:.1f}"
+            asked = f"the floor or ceiling of {exact / report.epochs:.2f} batches an epoch"
+            yield Deviation("group", name_text(name), asked, f"{held} in {report.batches_off[g]} epochs")
+        if abs(report.batches_held[g] - exact) > report.batches_apart + _SLACK:
+            asked = f"{exact:.1f} batches within {report.batches_apart:.1f}"
             yield Deviation("group", name_text(name), asked, str(report.batches_held[g]))
 
 

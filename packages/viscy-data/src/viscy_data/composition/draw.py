@@ -22,6 +22,7 @@ from viscy_data.composition.focal_clock import FocalClock
 from viscy_data.composition.kernel import GaussianDraws
 from viscy_data.composition.layout import AnchorLayout
 from viscy_data.composition.local import LocalDraws, Windows
+from viscy_data.composition.moving_weights import MovingWeights
 from viscy_data.composition.parts import PartCounts
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.pools import CellPools
@@ -77,8 +78,13 @@ class BatchComposer:
         full, remainder = divmod(len(layout), size)
         self.sizes = [size] if drop_last or not remainder else [size, remainder]
         self.parts = PartCounts(steady, self.sizes, self.shares)
+        able = [own is not None for own in self.shares.own]
+        moving = MovingWeights.of(plan, layout, able, full + len(self.sizes) - 1, names)
         hold = 1 if plan.locality is None else plan.locality.hold
-        self.schedule = EpochSchedule(self.shares.groups, full, len(self.sizes) - 1, seed, plan.span, hold)
+        counts = full, len(self.sizes) - 1
+        self.schedule = EpochSchedule(
+            self.shares.groups, *counts, seed, span=plan.span, run=hold, moving=moving
+        )
         self.clock = FocalClock(plan, layout, self.schedule, seed)
         laid_out = (plan, layout, self.parts, self.shares, self.schedule, names)
         self.stages = Stages(*laid_out) if plan.moving_quotas else None

@@ -2,7 +2,8 @@
 
 Over epochs each group gets its exact share of batches, the floor or the ceiling in each epoch. The
 order inside an epoch is a keyed permutation, laid out once per epoch: O(batches). How many visits a
-group had before an epoch is known without walking the epochs. The last batch of an epoch may be
+group had before an epoch is known without walking the epochs. Where weights move, each epoch has
+shares of its own, and what a group had before is known to about one visit. The last batch of an epoch may be
 smaller (*partial*); such visits are counted apart.
 
 A *step* is ``span`` successive batches, which share their group; the last step of an epoch may be
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viscy_data.composition import keyed
+from viscy_data.composition.moving_weights import MovingWeights
 from viscy_data.composition.purpose import Purpose
 from viscy_data.composition.quota import Mixture
 from viscy_data.composition.requests import slots
@@ -77,23 +79,36 @@ class EpochSchedule:
         Batches of a step.
     run
         Steps of a group that follow each other where the group has as many.
+    moving
+        Shares epoch by epoch, instead of ``shares``; None where they stay.
     """
 
     def __init__(
-        self, shares: Sequence[Fraction], full: int, partial: int, seed: int, span: int = 1, run: int = 1
+        self,
+        shares: Sequence[Fraction],
+        full: int,
+        partial: int,
+        seed: int,
+        *,
+        span: int = 1,
+        run: int = 1,
+        moving: MovingWeights | None = None,
     ) -> None:
         self.full, self.partial, self.seed, self.span, self.run = full, partial, seed, span, run
+        self._shares, self._moving = tuple(shares), moving
         self._steps, rest = divmod(full, span)
         self._rest = rest
-        sizes = [self._steps, 1] if rest + partial else [self._steps]
-        nodes = [[0, 1]] if len(sizes) > 1 else []
-        self._mixture = Mixture.of(sizes, [shares] * len(sizes), nodes)
+        self._mixture = self._mixture_of(shares)
         self._laid_out: tuple[int, _Epoch] | None = None
 
     @property
     def batches(self) -> int:
         """Batches of an epoch."""
         return self.full + self.partial
+
+    def shares(self, epoch: int) -> Sequence[Fraction]:
+        """Return each group's share of the batches of an epoch."""
+        return self._shares if self._moving is None else self._moving.shares(epoch)
 
     def visits(self, epoch: int, numbers: Integers) -> Visits:
         """Return the visits that global batches ``numbers`` of ``epoch`` are; any number >= 0."""
@@ -151,10 +166,26 @@ class EpochSchedule:
             self._laid_out = (epoch, self._lay_out(epoch))
         return self._laid_out[1]
 
-    def _lay_out(self, epoch: int) -> "_Epoch":
-        sizes = self._mixture.before([epoch, epoch + 1])
+    def _mixture_of(self, shares: Sequence[Fraction]) -> Mixture:
+        """Return the tables of (whole | short steps, groups) that epochs take in turns."""
+        sizes = [self._steps, 1] if self._rest + self.partial else [self._steps]
+        nodes = [[0, 1]] if len(sizes) > 1 else []
+        return Mixture.of(sizes, [shares] * len(sizes), nodes)
+
+    def _counts(self, epoch: int) -> tuple[Integers, Integers]:
+        """Return the steps of groups, (whole | short, groups), before an epoch and in it."""
+        if self._moving is None:
+            sizes = self._mixture.before([epoch, epoch + 1])
+        else:
+            counts = self._mixture_of(self._moving.shares(epoch)).turn(epoch)
+            lengths = (self._steps, 1)[: len(counts)]
+            before = np.array([self._moving.before(epoch, steps) for steps in lengths], dtype=np.int64)
+            sizes = np.stack([before, before + counts])
         before, after = np.pad(sizes, ((0, 0), (0, 2 - sizes.shape[1]), (0, 0)))
-        counts = after - before
+        return before, after - before
+
+    def _lay_out(self, epoch: int) -> "_Epoch":
+        before, counts = self._counts(epoch)
         group = np.repeat(np.arange(counts.shape[1], dtype=np.int32), counts[0])
         if counts.shape[1] > 1 and self._steps:
             key = keyed.words(self.seed, Purpose.GROUP_ORDER, epoch)

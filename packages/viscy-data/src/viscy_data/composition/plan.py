@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
 from viscy_data.composition.axes import Balance, Distinct, Focus, Grouping, Locality, Weighting, set_field
-from viscy_data.composition.plan_checks import Ratios, check_columns, check_integer
+from viscy_data.composition.plan_checks import Shares, Weights, check_columns, check_integer
 from viscy_data.composition.schedule import Schedule
 from viscy_data.errors import InvalidInputError
 
@@ -41,8 +41,8 @@ class BatchPlan:
         Batches of a *step*: global batches ``span * j`` to ``span * j + span - 1`` share their group
         and focal time and have no anchor in common. For losses that gather negatives over ranks, or
         so that several batches of one group are accumulated; any number of ranks that divides it fits.
-        A window that follows a `Schedule` is the same for all batches of a step; leak, ratio and
-        global fraction are plain numbers where it is above 1.
+        A window that follows a `Schedule` is the same for all batches of a step; leak, weights, ratio
+        and global fraction are plain numbers where it is above 1.
 
     Raises
     ------
@@ -170,7 +170,13 @@ class BatchPlan:
         return max(leak.values) if isinstance(leak, Schedule) else leak
 
     @property
-    def ratio(self) -> Ratios | None:
+    def weights(self) -> Weights | None:
+        """Weights of groups; of a schedule those at its beginning."""
+        weights = None if self.grouping is None else self.grouping.weights
+        return weights.values[0] if isinstance(weights, Schedule) else weights
+
+    @property
+    def ratio(self) -> Shares | None:
         """Shares of strata; of a schedule those at its beginning."""
         ratio = None if self.balance is None else self.balance.ratio
         return ratio.values[0] if isinstance(ratio, Schedule) else ratio

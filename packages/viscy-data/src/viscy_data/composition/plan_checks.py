@@ -1,15 +1,18 @@
 """What values of a plan may be: each check returns a plain copy of its value, or refuses it by name."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import isfinite
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal
 
+from viscy_data.composition.mix import NATURAL, Mix
 from viscy_data.composition.schedule import Schedule
 from viscy_data.errors import InvalidInputError, suggest
 
 Ratios = Mapping[Any, float]
-Weights = Ratios | Mapping[str, Ratios]
+Shares = Ratios | Literal["natural"] | Mix
+Weights = Ratios | Mapping[str, Ratios] | Mix
 
 
 def check_fraction(name: str, value: object, *, below_one: bool = False) -> float:
@@ -49,8 +52,28 @@ def check_ratios(name: str, value: object) -> Ratios | None:
     return {key: _plain_number(value[key]) for key in value}
 
 
+def check_shares(name: str, value: object) -> Shares | None:
+    """Return shares of strata: a copy of a mapping, None, "natural", or a mix of such."""
+    if isinstance(value, Mix):
+        return check_mix(name, value, check_shares)
+    if isinstance(value, str):
+        check_choice(name, value, [NATURAL])
+        return NATURAL
+    return check_ratios(name, value)
+
+
+def check_mix(name: str, value: Mix, check: Callable[[str, object], object]) -> Mix:
+    """Return a mix each part of which ``check`` takes, with weights >= 0 that are not all 0."""
+    weights = check_ratios(f"{name}.parts", dict(enumerate(weight for _, weight in value.parts)))
+    assert weights is not None
+    parts = enumerate(part for part, _ in value.parts)
+    return Mix(tuple((check(f"{name}.parts[{place}]", part), weights[place]) for place, part in parts))
+
+
 def check_weights(name: str, value: object, columns: Sequence[str]) -> Weights | None:
     """Return a copy of weights by group, or of a mapping from some of ``columns`` to weights by value."""
+    if isinstance(value, Mix):
+        return check_mix(name, value, partial(check_weights, columns=columns))
     if not isinstance(value, Mapping) or not any(isinstance(part, Mapping) for part in value.values()):
         return check_ratios(name, value)
     unknown = [level for level in value if level not in columns]

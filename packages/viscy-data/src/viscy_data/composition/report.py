@@ -1,9 +1,10 @@
 """What batches held against what was asked: counted over whole epochs, without reading a pixel."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
-from math import log2
+from math import ceil, floor, log2
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,10 @@ class CompositionReport:
         (groups,) batches of each group: exact share, and count.
     batches_least, batches_most
         (groups,) fewest and most batches of each group in one epoch.
+    batches_off
+        (groups,) epochs in which the number was neither the floor nor the ceiling of the share.
+    batches_apart
+        Most batches by which a group may miss its share over all epochs.
     stratum_asked, stratum_held
         (groups, strata) mean anchors per batch of a group, by stratum; exact share, and mean.
     stratum_off
@@ -160,6 +165,8 @@ class CompositionReport:
     batches_held: Integers
     batches_least: Integers
     batches_most: Integers
+    batches_off: Integers
+    batches_apart: float
     stratum_asked: Floats
     stratum_held: Floats
     stratum_off: Integers
@@ -213,7 +220,7 @@ def report_composition(
         for numbers in _blocks(composer.batches, block):
             tally.add(epoch, numbers)
             advance(numbers.size)
-    return _report(composer, tally)
+    return _report(composer, tally, epochs)
 
 
 def _blocks(batches: int, size: int) -> Iterator[Integers]:
@@ -221,8 +228,9 @@ def _blocks(batches: int, size: int) -> Iterator[Integers]:
         yield np.arange(start, min(start + size, batches))
 
 
-def _report(composer: BatchComposer, tally: Tally) -> CompositionReport:
+def _report(composer: BatchComposer, tally: Tally, counted: range) -> CompositionReport:
     epochs = np.array(tally.epoch_batches)
+    exact = [[share * composer.batches for share in composer.schedule.shares(one)] for one in counted]
     plan, asked = composer.plan, None if composer.stages is None else tally.asked
     group_batches = epochs.sum(axis=0)
     batches = int(group_batches.sum())
@@ -238,10 +246,12 @@ def _report(composer: BatchComposer, tally: Tally) -> CompositionReport:
         groups=composer.layout.groups.values,
         strata=composer.layout.strata.values,
         expectation=None if why_open(plan) else expect_composition(composer),
-        batches_asked=np.array([float(share * batches) for share in composer.shares.groups]),
+        batches_asked=np.array([float(sum(column)) for column in zip(*exact, strict=True)]),
         batches_held=group_batches,
         batches_least=epochs.min(axis=0),
         batches_most=epochs.max(axis=0),
+        batches_off=_off(epochs, exact),
+        batches_apart=len(epochs) if "Grouping.weights" in plan.scheduled else 1 + log2(len(epochs)),
         stratum_asked=stratum_means(composer)
         if asked is None
         else asked.strata / np.maximum(group_batches, 1)[:, None],
@@ -267,6 +277,15 @@ def _report(composer: BatchComposer, tally: Tally) -> CompositionReport:
         by_time=tally.by_time.reshape(*shape, -1).transpose(1, 0, 2),
         first=FirstBatches(tally.first_cells, tally.first_times),
     )
+
+
+def _off(held: Integers, exact: Sequence[Sequence[Fraction]]) -> Integers:
+    """Return (groups,) epochs in which a count was neither the floor nor the ceiling of the exact one."""
+    off = [
+        [not floor(share) <= count <= ceil(share) for count, share in zip(*row, strict=True)]
+        for row in zip(held.tolist(), exact, strict=True)
+    ]
+    return np.array(off, dtype=np.int64).sum(axis=0)
 
 
 def _apart(composer: BatchComposer, epochs: int, *, groups: int) -> int | None:

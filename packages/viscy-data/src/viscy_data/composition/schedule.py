@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from viscy_data.composition.mix import NATURAL, Mix
 from viscy_data.errors import InvalidInputError
 
 Floats = NDArray[np.float64]
@@ -31,9 +32,9 @@ class Schedule:
     Parameters
     ----------
     points
-        Mapping from a position, at least 0, to the value there: a number, or a mapping of shares by
-        value (the same names at all points). Shares are normalised to sum 1 before they are mixed and
-        move in `STAGES` equal stages.
+        Mapping from a position, at least 0, to the value there: a number, or shares. Shares are what
+        the field takes: a mapping by value (the same names at all points), None or "natural". They are
+        normalised to sum 1 before they are mixed and move in `STAGES` equal stages.
     unit
         Whether positions count epochs (or parts of them) or global batches.
     shape
@@ -64,13 +65,15 @@ class Schedule:
         object.__setattr__(self, "points", _checked(self.points))
 
     def at(self, position: float) -> Any:
-        """Return the value at a position, in the schedule's unit: a float, or floats by name."""
-        place, mixed = self._between(np.array([position]))
-        before, after = (self.values[number] for number in (int(place[0]), int(place[0]) + 1))
-        if not isinstance(before, Mapping):
+        """Return the value at a position, in the schedule's unit: a float, floats by name, or a `Mix`."""
+        if not self.is_of_shares:
             return float(self.numbers([position])[0])
-        part = round(float(mixed[0]) * STAGES) / STAGES
-        return {name: before[name] + (after[name] - before[name]) * part for name in before}
+        place, stage = divmod(int(self.stages([position])[0]), STAGES)
+        part = stage / STAGES
+        before, after = self.values[place : place + 2]
+        if _is_flat(before) and _is_flat(after):
+            return {name: before[name] + (after[name] - before[name]) * part for name in before}
+        return Mix(((before, 1 - part), (after, part))) if part else before
 
     def numbers(self, positions: ArrayLike) -> Floats:
         """Return the numbers at many positions."""
@@ -90,18 +93,24 @@ class Schedule:
         return found / batches if self.unit == "epochs" else found
 
     @property
+    def is_of_shares(self) -> bool:
+        """Whether the values are shares rather than numbers."""
+        return not _is_number(self.values[0])
+
+    @property
     def values(self) -> list[Any]:
-        """The values at the points, the last one twice; mappings are normalised."""
-        values = [_normalised(value) for _, value in self._pairs]
+        """The values at the points, the last one twice; mappings from value to share are normalised."""
+        values = [_normalised(value) for _, value in self.pairs]
         return [*values, values[-1]]
 
     @property
     def positions(self) -> list[float]:
         """The positions of the points."""
-        return [position for position, _ in self._pairs]
+        return [position for position, _ in self.pairs]
 
     @property
-    def _pairs(self) -> tuple[tuple[float, Any], ...]:
+    def pairs(self) -> tuple[tuple[float, Any], ...]:
+        """Positions and values of the points, as they were given."""
         return tuple(self.points)  # type: ignore[arg-type]  # what `_checked` made of it
 
     def _between(self, positions: Floats) -> tuple[NDArray[np.int64], Floats]:
@@ -133,32 +142,45 @@ def _checked(points: object) -> tuple[tuple[float, Any], ...]:
     if len({float(position) for position, _ in pairs}) < len(pairs):
         raise InvalidInputError(f"Schedule.points={points!r} holds a position twice.")
     _check_values(pairs)
-    plain = [(float(p), dict(v) if isinstance(v, Mapping) else float(v)) for p, v in pairs]
+    plain = [
+        (float(p), float(v) if _is_number(v) else dict(v) if isinstance(v, Mapping) else v) for p, v in pairs
+    ]
     return tuple(sorted(plain, key=lambda pair: pair[0]))
 
 
 def _check_values(pairs: Sequence[tuple[Any, Any]]) -> None:
     for position, value in pairs:
-        parts = value.values() if isinstance(value, Mapping) else [value]
-        if not all(_is_number(part) and isfinite(part) for part in parts):
-            raise InvalidInputError(f"Schedule.points at {position!r}={value!r} is not of finite numbers.")
-        if isinstance(value, Mapping) and (min(parts, default=0) < 0 or not any(parts)):
-            raise InvalidInputError(f"Schedule.points at {position!r}={value!r} is not of shares >= 0.")
+        _check_value(position, value)
     values = [value for _, value in pairs]
-    mappings = [value for value in values if isinstance(value, Mapping)]
-    if mappings and len(mappings) < len(values):
-        raise InvalidInputError(f"Schedule.points={dict(pairs)!r} mixes numbers and mappings; give one kind.")
-    names = [set(value) for value in mappings]
+    if len({_is_number(value) for value in values}) > 1:
+        raise InvalidInputError(f"Schedule.points={dict(pairs)!r} mixes numbers and shares; give one kind.")
+    names = [set(value) for value in values if _is_flat(value)]
     if any(one != names[0] for one in names):
         odd = sorted(map(str, set.union(*names) - set.intersection(*names)))
         raise InvalidInputError(f"Schedule.points: {odd} are not named at every point (0 leaves one out).")
 
 
+def _check_value(position: Any, value: Any) -> None:
+    """Refuse what is no number and no shares; the shares of levels are left to the field that has them."""
+    if value is None or value == NATURAL or (isinstance(value, Mapping) and value and not _is_flat(value)):
+        return
+    parts = value.values() if isinstance(value, Mapping) else [value]
+    if not all(_is_number(part) and isfinite(part) for part in parts):
+        raise InvalidInputError(f"Schedule.points at {position!r}={value!r} is not of finite numbers.")
+    if isinstance(value, Mapping) and (min(parts, default=0) < 0 or not any(parts)):
+        raise InvalidInputError(f"Schedule.points at {position!r}={value!r} is not of shares >= 0.")
+
+
 def _normalised(value: Any) -> Any:
-    if not isinstance(value, Mapping):
+    if not _is_flat(value):
         return value
     total = sum(value.values())
     return {name: float(number) / float(total) for name, number in value.items()}
+
+
+def _is_flat(value: object) -> bool:
+    """Return whether a value maps names to numbers, rather than levels to such mappings."""
+    return isinstance(value, Mapping) and not any(isinstance(part, Mapping) for part in value.values())
 
 
 def _is_number(value: object) -> bool:

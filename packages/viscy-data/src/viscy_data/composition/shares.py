@@ -13,7 +13,14 @@ from typing import Any, Final
 
 from viscy_data.composition.layout import AnchorLayout
 from viscy_data.composition.plan import BatchPlan
-from viscy_data.composition.weights import column_text, group_weights, ratios_of
+from viscy_data.composition.weights import (
+    asked_values,
+    column_text,
+    group_shares,
+    normalised,
+    refuse_names,
+    shares_among,
+)
 from viscy_data.errors import CompositionWarning, InvalidInputError
 
 Shares = tuple[Fraction, ...]
@@ -56,15 +63,16 @@ class TableShares:
     ) -> "TableShares":
         """Work out the shares, with warnings unless ``quiet``; see the module for what is refused."""
         size = layout.size
-        ratio = ratios_of(names["ratio"], plan.ratio, layout.strata)
-        own = [
-            _normalised([r if n else Fraction(0) for r, n in zip(ratio, column, strict=True)])
-            for column in size.T
-        ]
-        weights = None if plan.grouping is None else plan.grouping.weights
-        able = [shares is not None for shares in own]
-        weight = group_weights(names["weights"], weights, layout.groups, able, size.sum(axis=0).tolist())
-        groups = _normalised([w if p else Fraction(0) for w, p in zip(weight, own, strict=True)])
+        ratio = plan.ratio
+        refuse_names(names["ratio"], ratio, layout.strata)
+        own = [shares_among(ratio, layout.strata, column) for column in size.T.tolist()]
+        groups = group_shares(
+            names["weights"],
+            plan.weights,
+            layout.groups,
+            [shares is not None for shares in own],
+            size.sum(axis=0).tolist(),
+        )
         if groups is None:
             raise InvalidInputError(
                 f"{names['weights']} and {names['ratio']} together leave no group with an anchor to draw; "
@@ -72,14 +80,15 @@ class TableShares:
             )
         if not quiet:
             _warn_idle([layout.groups.values[g] for g, p in enumerate(own) if p is None], names)
-            _warn_lacking(layout, ratio)
-        leaked = _leaked(own, ratio, layout, plan.leak, names) if plan.leak > 0 else None
+            _warn_lacking(layout, asked_values(ratio, layout.strata))
+        leaked = _leaked(own, layout, plan, names) if plan.leak > 0 else None
         return cls(groups, tuple(own), leaked)
 
 
 def _leaked(
-    own: Sequence[Shares | None], ratio: Shares, layout: AnchorLayout, leak: float, names: Mapping[str, str]
+    own: Sequence[Shares | None], layout: AnchorLayout, plan: BatchPlan, names: Mapping[str, str]
 ) -> tuple[Shares | None, ...]:
+    leak = plan.leak
     if len(own) == 1:
         raise InvalidInputError(
             f"{names['leak']}={leak!r} needs at least two groups, but the table has one, "
@@ -89,11 +98,9 @@ def _leaked(
     found: list[Shares | None] = []
     for group, (shares, pool) in enumerate(zip(own, elsewhere.T, strict=True)):
         held = [int(n) > 0 for n in pool]
-        passed_on = shares and _normalised(
-            [p if h else Fraction(0) for p, h in zip(shares, held, strict=True)]
-        )
+        passed_on = shares and normalised([share * h for share, h in zip(shares, held, strict=True)])
         if shares is not None and passed_on is None:
-            passed_on = _normalised([r if h else Fraction(0) for r, h in zip(ratio, held, strict=True)])
+            passed_on = shares_among(plan.ratio, layout.strata, pool.tolist())
             if passed_on is None:
                 raise InvalidInputError(
                     f"{names['leak']}={leak!r}: no other group than {layout.groups.values[group]!r} holds "
@@ -101,11 +108,6 @@ def _leaked(
                 )
         found.append(passed_on)
     return tuple(found)
-
-
-def _normalised(values: Sequence[Fraction]) -> Shares | None:
-    total = sum(values)
-    return tuple(value / total for value in values) if total else None
 
 
 def _warn_idle(idle: Sequence[Any], names: Mapping[str, str]) -> None:
@@ -118,10 +120,14 @@ def _warn_idle(idle: Sequence[Any], names: Mapping[str, str]) -> None:
         )
 
 
-def _warn_lacking(layout: AnchorLayout, ratio: Shares) -> None:
+def _warn_lacking(layout: AnchorLayout, asked: Sequence[bool]) -> None:
     """Say once which strata which groups lack: their shares go to the others of the group."""
     lacking = {
-        group: [s for s, n, r in zip(layout.strata.values, column, ratio, strict=True) if not n and r]
+        group: [
+            s
+            for s, n, is_asked in zip(layout.strata.values, column, asked, strict=True)
+            if is_asked and not n
+        ]
         for group, column in zip(layout.groups.values, layout.size.T, strict=True)
     }
     texts = [

@@ -24,6 +24,7 @@ from viscy_data.composition.endless import Draws, EndlessPools
 from viscy_data.composition.epochs import EpochSchedule, Visits
 from viscy_data.composition.history import DrawHistory
 from viscy_data.composition.layout import AnchorLayout
+from viscy_data.composition.mix import Mix
 from viscy_data.composition.parts import PartCounts
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.purpose import Purpose
@@ -47,13 +48,18 @@ def envelope(plan: BatchPlan) -> BatchPlan:
     grouping, balance, focus = plan.grouping, plan.balance, plan.focus
     if grouping is not None and isinstance(grouping.leak, Schedule):
         grouping = replace(grouping, leak=max(grouping.leak.values))
+    if grouping is not None and isinstance(grouping.weights, Schedule):
+        grouping = replace(grouping, weights=_mean(grouping.weights))
     if focus is not None and isinstance(focus.global_fraction, Schedule):
         focus = replace(focus, global_fraction=min(_BELOW_ONE, *focus.global_fraction.values))
     if balance is not None and isinstance(balance.ratio, Schedule):
-        points = balance.ratio.values[:-1]
-        ratio = {name: sum(point[name] for point in points) / len(points) for name in points[0]}
-        balance = replace(balance, ratio=ratio)
+        balance = replace(balance, ratio=_mean(balance.ratio))
     return replace(plan, grouping=grouping, balance=balance, focus=focus)
+
+
+def _mean(shares: Schedule) -> Mix:
+    """Return the mean of the shares at all points."""
+    return Mix(tuple((value, 1) for value in shares.values[:-1]))
 
 
 @dataclass(frozen=True)

@@ -10,20 +10,95 @@ from fractions import Fraction
 from typing import Any, cast
 
 from viscy_data.composition.layout import Labels
-from viscy_data.composition.plan_checks import Ratios, Weights
+from viscy_data.composition.mix import NATURAL, Mix
+from viscy_data.composition.plan_checks import Ratios, Shares, Weights
 from viscy_data.errors import InvalidInputError, suggest
 
+Parts = tuple[Fraction, ...]
 
-def ratios_of(name: str, given: Ratios | None, labels: Labels) -> tuple[Fraction, ...]:
-    """Return the given number of each value, or 1 for all; refuse unknown and missing names together."""
-    if given is None:
-        return (Fraction(1),) * len(labels.values)
-    _refuse(_problems(name, given, column_text(labels), labels.values))
-    return tuple(Fraction(given[value]) for value in labels.values)
+
+def shares_among(given: Shares | None, labels: Labels, counts: Sequence[int]) -> Parts | None:
+    """Return each value's share among those with ``counts`` above 0, sum 1; None where all of them are 0.
+
+    Examples
+    --------
+    >>> labels = Labels(("condition",), None, ("x", "y", "z"))
+    >>> [str(share) for share in shares_among("natural", labels, [3, 0, 1])]
+    ['3/4', '0', '1/4']
+    >>> shares_among({"x": 0, "y": 1, "z": 0}, labels, [3, 0, 1])
+    """
+    if isinstance(given, Mix):
+        return mean_of([(shares_among(part, labels, counts), weight) for part, weight in given.parts])
+    if given == NATURAL:
+        return normalised([Fraction(count) for count in counts])
+    numbers = [Fraction(1 if given is None else given[value]) for value in labels.values]
+    return normalised([number * (count > 0) for number, count in zip(numbers, counts, strict=True)])
+
+
+def asked_values(given: Shares | None, labels: Labels) -> Sequence[bool]:
+    """Return of each value whether it is asked for even of a group that lacks it."""
+    if isinstance(given, Mix):
+        parts = [asked_values(part, labels) for part, _ in given.parts]
+        return [any(column) for column in zip(*parts, strict=True)]
+    if given == NATURAL:
+        return [False] * len(labels.values)
+    return [given is None or given[value] > 0 for value in labels.values]
+
+
+def refuse_names(name: str, given: Shares | None, labels: Labels) -> None:
+    """Refuse unknown and missing names together, and a keyword that is also a value of the table."""
+    if isinstance(given, Mix):
+        for part, _ in given.parts:
+            refuse_names(name, part, labels)
+    elif isinstance(given, Mapping):
+        _refuse(_problems(name, given, column_text(labels), labels.values))
+    elif given in labels.values and given is not None:
+        raise InvalidInputError(
+            f"{name}={given!r} means shares as they occur, but {given!r} is also a value of "
+            f"{column_text(labels)}. Rename the value, or give each value's share in a mapping."
+        )
+
+
+def normalised(values: Sequence[Fraction]) -> Parts | None:
+    """Return values over their sum; None where that is 0."""
+    total = sum(values)
+    return tuple(value / total for value in values) if total else None
+
+
+def mean_of(parts: Sequence[tuple[Parts | None, float]]) -> Parts | None:
+    """Return the weighted mean of those parts that are not None; None where none is left."""
+    held = [(part, Fraction(weight)) for part, weight in parts if part is not None and weight]
+    if not held:
+        return None
+    columns = zip(*(part for part, _ in held), strict=True)
+    return normalised(
+        [
+            sum((weight * share for (_, weight), share in zip(held, column, strict=True)), Fraction(0))
+            for column in columns
+        ]
+    )
+
+
+def group_shares(
+    name: str, given: Weights | None, labels: Labels, able: Sequence[bool], anchors: Sequence[int]
+) -> Parts | None:
+    """Return each group's share of batches, sum 1, from weights as `group_weights` takes them, or a mix.
+
+    None where no group that holds something to draw has a weight.
+    """
+    if isinstance(given, Mix):
+        parts = given.parts
+        return mean_of([(group_shares(name, part, labels, able, anchors), weight) for part, weight in parts])
+    weights = group_weights(name, given, labels, able, anchors)
+    return normalised([weight * is_able for weight, is_able in zip(weights, able, strict=True)])
 
 
 def group_weights(
-    name: str, given: Weights | None, labels: Labels, able: Sequence[bool], anchors: Sequence[int]
+    name: str,
+    given: Ratios | Mapping[str, Ratios] | None,
+    labels: Labels,
+    able: Sequence[bool],
+    anchors: Sequence[int],
 ) -> Sequence[Fraction]:
     """Return each group's weight: its anchors, the one given, or by level what reaches it.
 
@@ -48,7 +123,9 @@ def group_weights(
     if given is None:
         return [Fraction(count) for count in anchors]
     if not any(isinstance(part, Mapping) for part in given.values()):
-        return ratios_of(name, cast("Ratios", given), labels)
+        by_group = cast("Ratios", given)
+        refuse_names(name, by_group, labels)
+        return [Fraction(by_group[value]) for value in labels.values]
     levels = cast("Mapping[str, Ratios]", given)
     paths = [tuple(value) if len(labels.names) > 1 else (value,) for value in labels.values]
     _refuse_levels(name, levels, labels, paths)
