@@ -77,22 +77,46 @@ def layout_of(anchors: pd.DataFrame, plan: BatchPlan, axes: Mapping[str, str]) -
 
 def _values(anchors: pd.DataFrame, distinct: Distinct, layout: AnchorLayout) -> AnchorValues:
     """Return the values, numbered by their first places in the layout: only equality counts."""
-    codes, _ = pd.factorize(_label_codes(anchors, distinct.by)[layout.rows])
+    codes = _numbered_by_place(_label_codes(anchors, distinct.by), layout.rows)
     if distinct.min_hours is None:
-        return AnchorValues(codes.astype(np.uint32), None, 0.0)
+        return AnchorValues(codes, None, 0.0)
     hours = _times(anchors, distinct.clock)[layout.rows].astype(np.float64)
-    return AnchorValues(codes.astype(np.uint32), hours, distinct.min_hours)
+    return AnchorValues(codes, hours, distinct.min_hours)
+
+
+def _numbered_by_place(codes: Codes, rows: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Return the codes of rows, numbered in the order of their first places; without a hash table."""
+    mine = codes[rows]
+    place = np.arange(mine.size, dtype=np.uint32)
+    first = np.zeros(int(codes.max()) + 1, dtype=np.uint32)
+    first[mine[::-1]] = place[::-1]  # of several places of a code the first is written last
+    first = first[mine]
+    del mine
+    number = np.cumsum(first == place, dtype=np.uint32)
+    del place
+    found: NDArray[np.uint32] = number[first]
+    found -= np.uint32(1)
+    return found
 
 
 def _label_codes(anchors: pd.DataFrame, by: Sequence[str]) -> Codes:
-    """Return integers that are equal where all columns are."""
-    found = np.zeros(len(anchors), dtype=np.int64)
-    for name in by:
-        column = anchors[name]
-        categorical = isinstance(column.dtype, pd.CategoricalDtype)
-        codes = column.cat.codes.to_numpy() if categorical else pd.factorize(column)[0]
-        found = pd.factorize(found * (int(codes.max()) + 1) + codes)[0]
+    """Return integers >= 0, not many more than there are rows, that are equal where all columns are."""
+    found = _value_codes(anchors[by[0]])
+    for name in by[1:]:
+        codes = _value_codes(anchors[name])
+        found = pd.factorize(found.astype(np.int64) * (int(codes.max()) + 1) + codes)[0]
     return found
+
+
+def _value_codes(column: "pd.Series[Any]") -> Codes:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.cat.codes.to_numpy()
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu":
+        values = column.to_numpy()
+        low, high = int(values.min()), int(values.max())
+        if low >= 0 and high < 4 * len(values) + 65536:
+            return values
+    return pd.factorize(column)[0]
 
 
 def _check_columns(anchors: pd.DataFrame, by: Mapping[str, Sequence[str]]) -> None:
