@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from viscy_data.anchors import build_anchors
-    from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata, write_anchors
+    from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata
+    from viscy_data.anchors_writing import write_anchors
     from viscy_data.composition.batch import IndexBatch
     from viscy_data.composition.deviations import Deviation, deviations
     from viscy_data.composition.expect import Expectation
@@ -112,8 +113,8 @@ _HOMES = {
         "AnchorsMetadata",
         "read_anchors",
         "read_metadata",
-        "write_anchors",
     ),
+    "anchors_writing": ("write_anchors",),
     "composition.batch": ("IndexBatch",),
     "composition.deviations": (
         "Deviation",

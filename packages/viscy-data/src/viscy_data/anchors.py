@@ -19,7 +19,8 @@ import pyarrow.compute as pa_compute
 from numpy.typing import NDArray
 from pandas.api.types import union_categoricals
 
-from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata, write_anchors
+from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata
+from viscy_data.anchors_writing import write_anchors
 from viscy_data.columns import (
     ANCHOR_COLUMNS,
     CONDITION,

@@ -1,31 +1,31 @@
-"""The anchors table as a Parquet file: written whole or not at all, read by column and by row.
+"""The anchors table as a Parquet file, read by column and by row (:mod:`viscy_data.anchors_writing` writes it).
 
 String columns are dictionary-encoded in the file and categorical in memory. The file's metadata say
 what the table was built from and with, so that nothing has to be said twice.
 """
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial, reduce
+from operator import and_
 from pathlib import Path
 from typing import Any, Final, Self
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pa_parquet
 
-from viscy_data.columns import ANCHOR_COLUMNS, EXPERIMENT, Column
+from viscy_data.columns import ANCHOR_COLUMNS, EXPERIMENT, HAS_POSITIVE
+from viscy_data.composition.plan import BatchPlan
 from viscy_data.errors import InvalidInputError, suggest
 from viscy_data.experiments import Experiments
 from viscy_data.tau import TauRange
 
 SCHEMA_VERSION: Final = 1
 
-_KEY = b"viscy_data"
-# A row group is what filters can skip: small against an experiment, large against its own overhead.
-_ROW_GROUP = 1 << 18
+METADATA_KEY: Final = b"viscy_data"
+"""Where the file's metadata hold :class:`AnchorsMetadata`."""
 
 
 @dataclass(frozen=True)
@@ -97,31 +97,10 @@ class AnchorsMetadata:
         )
 
 
-def write_anchors(path: str | Path, frame: pd.DataFrame, metadata: AnchorsMetadata) -> None:
-    """Write an anchors table; an existing file is replaced when the new one is complete.
-
-    Raises
-    ------
-    InvalidInputError
-        Where the frame lacks a column of the anchors table.
-    """
-    missing = [column.name for column in ANCHOR_COLUMNS if column.name not in frame]
-    if missing:
-        raise InvalidInputError(f"frame: missing columns of the anchors table: {', '.join(missing)}")
-    arrays = {column.name: _to_arrow(frame[column.name], column) for column in ANCHOR_COLUMNS}
-    table = pa.table(arrays).replace_schema_metadata({_KEY: metadata.to_json().encode()})
-    path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        pa_parquet.write_table(table, beside, row_group_size=_ROW_GROUP, compression="zstd")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
 def read_anchors(
     path: str | Path,
     *,
+    plan: BatchPlan | None = None,
     columns: Sequence[str] | None = None,
     filters: Any = None,
     experiments: Sequence[str] | None = None,
@@ -131,9 +110,12 @@ def read_anchors(
     Parameters
     ----------
     path
-        The file that :func:`write_anchors` wrote.
+        The anchors table.
+    plan
+        Read for sampling: the columns that the plan needs, of the anchors that have a positive. Rows are
+        then those of ``AnchorDataset(path).valid_anchors``, where its ``pairing`` is the file's.
     columns
-        Names of the columns; None: all.
+        Names of the columns; None: all, or those of ``plan``.
     filters
         Rows, as :func:`pyarrow.parquet.read_table` takes them: ``[("t", "<", 10)]`` or an expression.
     experiments
@@ -148,25 +130,25 @@ def read_anchors(
     ------
     InvalidInputError
         Where the file is no anchors table, or a name is not in it.
+
+    Notes
+    -----
+    Columns are read one after the other: memory is what is returned, and one column more.
     """
     known = read_metadata(path).experiments.experiments
+    if columns is None:
+        columns = [column.name for column in ANCHOR_COLUMNS] if plan is None else plan.columns
     _check_names("columns", columns, [column.name for column in ANCHOR_COLUMNS])
     _check_names("experiments", experiments, [experiment.name for experiment in known])
-    expression = None if filters is None else pa_parquet.filters_to_expression(filters)
+    rows = [] if filters is None else [pa_parquet.filters_to_expression(filters)]
     if experiments is not None:
-        chosen = pa_parquet.filters_to_expression([(EXPERIMENT, "in", list(experiments))])
-        expression = chosen if expression is None else expression & chosen
-    table = pa_parquet.read_table(
-        path,
-        columns=None if columns is None else list(columns),
-        filters=expression,
-        partitioning=None,
-        memory_map=True,
-    )
-    frame: pd.DataFrame = table.replace_schema_metadata(None).to_pandas(split_blocks=True)
-    for name in frame.columns[frame.dtypes == "category"]:
-        frame[name] = frame[name].cat.remove_unused_categories()
-    return frame
+        rows.append(pa_parquet.filters_to_expression([(EXPERIMENT, "in", list(experiments))]))
+    if plan is not None:
+        rows.append(_has_positive(path))
+    expression = reduce(and_, rows) if rows else None
+    read = partial(pa_parquet.read_table, path, filters=expression, partitioning=None, memory_map=True)
+    found = {name: _to_series(read(columns=[name])[name]) for name in columns}
+    return pd.DataFrame(found, index=None if found else range(read(columns=[]).num_rows), copy=False)
 
 
 def read_metadata(path: str | Path) -> AnchorsMetadata:
@@ -183,20 +165,11 @@ def read_metadata(path: str | Path) -> AnchorsMetadata:
         raise InvalidInputError(
             f"path={str(path)!r}: not a Parquet file that can be read: {error}"
         ) from error
-    if _KEY not in found:
+    if METADATA_KEY not in found:
         raise InvalidInputError(
             f"path={str(path)!r}: not an anchors table; build one with 'viscy-data index'"
         )
-    return AnchorsMetadata.from_json(found[_KEY])
-
-
-def _to_arrow(values: "pd.Series[Any]", column: Column) -> Any:
-    if column.dtype != "dictionary":
-        return pa.array(values.to_numpy(), type=getattr(pa, column.dtype)(), from_pandas=True)
-    coded = values if isinstance(values.dtype, pd.CategoricalDtype) else values.astype("category")
-    codes = coded.cat.codes.to_numpy(np.int32)
-    names = pa.array(coded.cat.categories.to_numpy(dtype=object), type=pa.string())
-    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), names)
+    return AnchorsMetadata.from_json(found[METADATA_KEY])
 
 
 def _check_names(argument: str, asked: Sequence[str] | None, held: Sequence[str]) -> None:
@@ -205,3 +178,16 @@ def _check_names(argument: str, asked: Sequence[str] | None, held: Sequence[str]
             raise InvalidInputError(
                 f"{argument}={name!r} is not in the table, which has {', '.join(held)}.{suggest(name, held)}"
             )
+
+
+def _has_positive(path: str | Path) -> Any:
+    if HAS_POSITIVE not in pa_parquet.read_schema(path).names:
+        raise InvalidInputError(
+            f"path={str(path)!r}: the table does not say which anchors have a positive; index again"
+        )
+    return pa_parquet.filters_to_expression([(HAS_POSITIVE, "==", True)])
+
+
+def _to_series(column: Any) -> "pd.Series[Any]":
+    values: pd.Series[Any] = column.to_pandas(split_blocks=True)
+    return values.cat.remove_unused_categories() if values.dtype == "category" else values
