@@ -1,11 +1,11 @@
-"""What indexing costs, and reading an index: rows/s per core and peak memory of each process, by size and form.
+"""What indexing costs, and reading an index: rows/s per core and the peak memory of each process.
 
     uv run python benchmarks/index.py --cells 1e6,1e7
     uv run python benchmarks/index.py --cells 1e8 --experiments 500 --forms parquet --processes 2
 
-Each figure is from a process of its own, best of `--repeats`. Seconds are of processor time, of all processes
-together: a rate per core that other work on the machine disturbs little. They hold everything from the stores'
-metadata to the renamed file, lineages and positives included, and neither imports nor statistics of images.
+Each figure is from a process of its own, best of `--repeats`. A rate per core counts processor time, of all
+processes together, so that other work on the machine disturbs it little: everything from the stores' metadata
+to the renamed file, lineages and positives included, without imports and statistics of images.
 Reading is what a sampler does: the columns of a plan with all axes, of the anchors that have a positive.
 """
 

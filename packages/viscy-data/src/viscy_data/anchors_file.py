@@ -1,4 +1,4 @@
-"""The anchors table as a Parquet file, read by column and by row (:mod:`viscy_data.anchors_writing` writes it).
+"""The anchors table as a Parquet file, read by column and by row; see also `anchors_writing`.
 
 String columns are dictionary-encoded in the file and categorical in memory. The file's metadata say
 what the table was built from and with, so that nothing has to be said twice.

@@ -17,7 +17,14 @@ from viscy_data.anchors_file import AnchorsMetadata
 from viscy_data.anchors_writing import merge_anchors
 from viscy_data.crops import common_pixel_size
 from viscy_data.errors import InvalidInputError, StoreError
-from viscy_data.experiments import Experiments, FovInfo, find_problems, parse_experiments, raise_problems
+from viscy_data.experiments import (
+    Experiment,
+    Experiments,
+    FovInfo,
+    find_problems,
+    parse_experiments,
+    raise_problems,
+)
 from viscy_data.index_parts import (
     ConditionCounts,
     PartJob,
@@ -115,20 +122,25 @@ def build_index(
 
     Notes
     -----
-    Memory of each process: MEMORY.
+    Each process takes at most 400 MB, and 400 bytes for each row of the largest experiment; statistics take
+    a frame and its decoded chunks more.
     """
     from viscy_data.normalization import statistics_path, write_statistics  # noqa: PLC0415
 
     out = Path(out)
     written = (out, statistics_path(out)) if statistics else (out,)
     _check_out(written, overwrite=overwrite)
-    experiments, fovs = load_checked(experiments_path)
+    parsed, problems = parse_experiments(experiments_path)
+    workers = _workers(parsed, processes, dask)
+    fovs, more = _describe_all(parsed, workers, progress=progress)
+    raise_problems(experiments_path, problems + more)
+    experiments = Experiments(experiments=tuple(parsed))
     common = common_pixel_size(experiments.experiments, fovs)
     jobs = [PartJob(e, fovs[e.name], patch_size, common, tau.in_frames(e)) for e in experiments.experiments]
-    workers = _workers(jobs, processes, dask)
     with _parts_folder(out) as folder:
         parts = _build_parts(jobs, folder, workers, progress=progress)
-        counts = tuple(count for _, (_, summary) in sorted(parts.items()) for count in summary.counts)
+        summaries = {name: summary for name, (_, summary) in parts.items()}
+        counts = tuple(count for one in summaries.values() for count in one.counts)
         _check_any(counts)
         if statistics:
             from viscy_data.index_statistics import index_statistics  # noqa: PLC0415
@@ -138,16 +150,17 @@ def build_index(
             )
             write_statistics(statistics_path(out), table)
         metadata = AnchorsMetadata(
-            experiments=experiments,
-            patch_size=patch_size,
-            tau=tau,
-            dropped={name: dict(one.dropped) for name, (_, one) in sorted(parts.items())},
+            experiments,
+            patch_size,
+            tau,
+            dropped={name: dict(one.dropped) for name, one in summaries.items()},
             common_pixel_size_um=common,
         )
         with progress_bar("writing", sum(c.anchors for c in counts), unit="rows", shown=progress) as advance:
-            merge_anchors([path for _, (path, _) in sorted(parts.items())], out, metadata, advance)
+            merged = merge_anchors([path for path, _ in parts.values()], folder / out.name, metadata, advance)
+        merged.replace(out)
         rmtree(folder)
-    without = {name: one.without_tracks for name, (_, one) in sorted(parts.items()) if one.without_tracks}
+    without = {name: one.without_tracks for name, one in summaries.items() if one.without_tracks}
     return IndexSummary(out, statistics_path(out), counts, without, common)
 
 
@@ -166,53 +179,54 @@ def _parts_folder(out: Path) -> Iterator[Path]:
 def _build_parts(
     jobs: Sequence[PartJob], folder: Path, workers: Workers, *, progress: bool
 ) -> dict[str, Part]:
-    """Return path and summary of each experiment's part, by its name."""
+    """Return path and summary of each experiment's part, by its name, sorted."""
     paths = {job.experiment.name: job.path(folder) for job in jobs}
     found = {name: (path, summary) for name, path in paths.items() if (summary := find_part(path))}
     todo = [(job, paths[job.experiment.name]) for job in jobs if job.experiment.name not in found]
-    megabytes = {job.experiment.name: max(1, _size(job) >> 20) for job, _ in todo}
+    megabytes = {job.experiment.name: max(1, _size(job.experiment) >> 20) for job, _ in todo}
     with progress_bar("anchors", sum(megabytes.values()), unit="MB of tracks", shown=progress) as advance:
         for (job, path), summary in workers.run(build_part, todo):
             found[job.experiment.name] = path, summary
             advance(megabytes[job.experiment.name])
-    return found
+    return dict(sorted(found.items()))
 
 
-def _workers(jobs: Sequence[PartJob], processes: int | None, dask: str | None) -> Workers:
+def _workers(experiments: Sequence[Experiment], processes: int | None, dask: str | None) -> Workers:
     if processes is not None:
         if processes < 1:
             raise InvalidInputError(f"processes={processes!r}: at least 1 is needed")
         if dask is not None:
             raise InvalidInputError(f"processes={processes}, dask={dask!r}: give one of them")
         return Workers(processes)
-    large = sum(map(_size, jobs)) > _WORTH_A_PROCESS
-    return Workers(min(cores(), len(jobs)) if large else 1, dask)
+    large = sum(map(_size, experiments)) > _WORTH_A_PROCESS
+    return Workers(cores() if large else 1, dask)
 
 
-def _size(job: PartJob) -> int:
-    return sum(status.st_size for _, status in tracking_files(job.experiment))
+def _size(experiment: Experiment) -> int:
+    return sum(status.st_size for _, status in tracking_files(experiment))
 
 
-def load_checked(path: str | Path) -> tuple[Experiments, dict[str, list[FovInfo]]]:
-    """Load an experiments file and describe its stores; all problems of both come in one error.
+def _describe_all(
+    experiments: Sequence[Experiment], workers: Workers, *, progress: bool
+) -> tuple[dict[str, list[FovInfo]], list[str]]:
+    """Return the fields of view of each store, by experiment, and what is wrong with stores, as lines."""
+    found: dict[str, list[FovInfo] | StoreError] = {}
+    with progress_bar("stores", len(experiments), unit="experiments", shown=progress) as advance:
+        for experiment, answer in workers.run(_try_describe, experiments):
+            found[experiment.name] = answer
+            advance(1)
+    fovs = {e.name: one for e in experiments if not isinstance(one := found[e.name], StoreError)}
+    problems = [f"experiment {e.name!r}: {found[e.name]}" for e in experiments if e.name not in fovs]
+    return fovs, problems + find_problems([e for e in experiments if e.name in fovs], fovs)
 
-    Raises
-    ------
-    ExperimentsFileError
-        Naming every problem of every experiment.
-    """
+
+def _try_describe(experiment: Experiment) -> list[FovInfo] | StoreError:
     from viscy_data.store import describe  # noqa: PLC0415
 
-    parsed, problems = parse_experiments(path)
-    fovs: dict[str, list[FovInfo]] = {}
-    for experiment in parsed:
-        try:
-            fovs[experiment.name] = describe(experiment)
-        except StoreError as error:
-            problems.append(f"experiment {experiment.name!r}: {error}")
-    problems += find_problems([e for e in parsed if e.name in fovs], fovs)
-    raise_problems(path, problems)
-    return Experiments(experiments=tuple(parsed)), fovs
+    try:
+        return describe(experiment)
+    except StoreError as error:
+        return error
 
 
 def _check_out(paths: Sequence[Path], *, overwrite: bool) -> None:

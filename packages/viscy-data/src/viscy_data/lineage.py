@@ -167,7 +167,7 @@ def _refuse_cycles(parent: IntArray, root: IntArray) -> None:
 
 
 def _number(group: IntArray, track_id: IntArray) -> tuple[IntArray, IntArray]:
-    """Number the tracks in the order in which they come; return that of each row (N,), and keys (n,)."""
+    """Return the number of each row's track (N,), in order of appearance, and the tracks' keys (n,)."""
     width = int(track_id.max(initial=-1)) + 1
     size = (int(group.max(initial=-1)) + 1) * width
     if size > 4 * len(group):  # ids are sparse

@@ -205,7 +205,7 @@ def _ranges(
 ) -> tuple[NDArray[np.int32], IntArray]:
     """Return the experiment of each row as a code, and each experiment's range of taus."""
     codes, names = _codes(anchors[EXPERIMENT])
-    used = [str(names[i]) for i in np.flatnonzero(np.bincount(codes))]
+    used = names[np.bincount(codes, minlength=len(names)) > 0].astype(str).tolist()
     missing = [name for name in used if name not in frames]
     if missing:
         raise InvalidInputError(f"frames: no tau range for the experiments {', '.join(missing)}")

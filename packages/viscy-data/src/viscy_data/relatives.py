@@ -67,8 +67,9 @@ class Relatives:
         return counts
 
     def own_track(self, low: IntArray, high: IntArray) -> BoolArray:
-        """Say of each row whether its track has a row low .. high (n,) frames later, by track; all False
-        where a timetable of tracks would be large against the table.
+        """Say of each row whether its own track is there low .. high frames later, both (n,) by track.
+
+        All False where tracks and frames are too many for a table of both.
         """
         # Wide enough that no step leads into the next track's line.
         width, tracks = int(self.t.max(initial=-1)) + 1 + int(high.max(initial=0)), len(self._parent)
@@ -85,7 +86,7 @@ class Relatives:
         return found
 
     def exist(self, rows: IntArray, tau: IntArray) -> BoolArray:
-        """Say of each row (n,) whether it has a relative tau (n,) frames later: ``count(...) > 0``, faster."""
+        """Say of each row (n,) whether it has a relative tau (n,) frames later: faster than to count."""
         track = self.track[rows]
         keys = self._keys(self.t[rows] + tau, self._first[track])
         nearest = self._sorted[np.minimum(np.searchsorted(self._sorted, keys), len(self._sorted) - 1)]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from importlib import import_module
 from multiprocessing import get_context
 from typing import Any
 
@@ -69,8 +70,8 @@ def _in_processes[J, R](work: Callable[[J], R], jobs: Sequence[J], processes: in
             yield job_of[future], future.result()
     except BrokenProcessPool as error:
         raise ViscyDataError(
-            f"processes={processes}: one of them died; was it killed, or is memory short? What is finished is "
-            "kept: run the same again, with fewer processes where memory is short."
+            f"processes={processes}: one of them died; was it killed, or is memory short? What is finished "
+            "is kept: run the same again, with fewer processes where memory is short."
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
@@ -97,13 +98,14 @@ def _on_dask[J, R](work: Callable[[J], R], jobs: Sequence[J], address: str) -> I
                 yield job_of[future], future.result()
         except distributed.KilledWorker as error:
             raise ViscyDataError(
-                f"dask={address!r}: workers died at a job: {error} What is finished is kept: run the same again."
+                f"dask={address!r}: workers died at a job: {error} What is finished is kept: run the same "
+                "again."
             ) from error
 
 
 def _distributed() -> Any:
     try:
-        import distributed  # noqa: PLC0415  an extra
+        distributed = import_module("distributed")
     except ImportError as error:
         raise InvalidInputError(
             "dask: the package 'distributed' is not installed; pip install 'viscy-data[dask]', here and on "
