@@ -7,15 +7,18 @@ what the table was built from and with, so that nothing has to be said twice.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial, reduce
+from functools import reduce
 from operator import and_
 from pathlib import Path
 from typing import Any, Final, Self
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.dataset as pa_dataset
+import pyarrow.fs as pa_fs
 import pyarrow.parquet as pa_parquet
 
+from viscy_data.anchors_columns import Categories, Numbers
 from viscy_data.columns import ANCHOR_COLUMNS, EXPERIMENT, HAS_POSITIVE
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.errors import InvalidInputError, suggest
@@ -23,6 +26,9 @@ from viscy_data.experiments import Experiments
 from viscy_data.tau import TauRange
 
 SCHEMA_VERSION: Final = 1
+
+# Rows that are decoded at a time; a row group holds no more.
+_BATCH: Final = 1 << 18
 
 METADATA_KEY: Final = b"viscy_data"
 """Where the file's metadata hold :class:`AnchorsMetadata`."""
@@ -133,7 +139,7 @@ def read_anchors(
 
     Notes
     -----
-    Columns are read one after the other: memory is what is returned, and one column more.
+    Row groups are read one after the other: memory is what is returned, and one column more.
     """
     known = read_metadata(path).experiments.experiments
     if columns is None:
@@ -145,10 +151,7 @@ def read_anchors(
         rows.append(pa_parquet.filters_to_expression([(EXPERIMENT, "in", list(experiments))]))
     if plan is not None:
         rows.append(_has_positive(path))
-    expression = reduce(and_, rows) if rows else None
-    read = partial(pa_parquet.read_table, path, filters=expression, partitioning=None, memory_map=True)
-    found = {name: _to_series(read(columns=[name])[name]) for name in columns}
-    return pd.DataFrame(found, index=None if found else range(read(columns=[]).num_rows), copy=False)
+    return _read_rows(path, list(columns), reduce(and_, rows) if rows else None)
 
 
 def read_metadata(path: str | Path) -> AnchorsMetadata:
@@ -188,6 +191,18 @@ def _has_positive(path: str | Path) -> Any:
     return pa_parquet.filters_to_expression([(HAS_POSITIVE, "==", True)])
 
 
-def _to_series(column: Any) -> "pd.Series[Any]":
-    values: pd.Series[Any] = column.to_pandas(split_blocks=True)
-    return values.cat.remove_unused_categories() if values.dtype == "category" else values
+def _read_rows(path: str | Path, columns: list[str], rows: Any) -> pd.DataFrame:
+    """Read columns of the rows that an expression holds for (None: all), a row group at a time."""
+    whole = pa_dataset.ParquetFileFormat().make_fragment(str(path), pa_fs.LocalFileSystem())
+    # Row groups of which the file's statistics say that no row fits are not read.
+    chosen = whole if rows is None else whole.subset(filter=rows, schema=whole.physical_schema)
+    most = sum(group.num_rows for group in chosen.row_groups)
+    strings = {column.name for column in ANCHOR_COLUMNS if column.dtype == "dictionary"}
+    found = {name: Categories() if name in strings else Numbers(most) for name in columns}
+    count = 0
+    # Batches come in order, and the next ones are decoded meanwhile.
+    for batch in chosen.to_batches(columns=columns, filter=rows, batch_size=_BATCH):
+        count += batch.num_rows
+        for name, column in found.items():
+            column.add(batch[name])
+    return pd.DataFrame({name: found.pop(name).result() for name in columns}, index=range(count), copy=False)
