@@ -11,6 +11,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+type Codes = NDArray[np.signedinteger[Any]]
+
 
 class Categories:
     """A column of strings.
@@ -25,7 +27,7 @@ class Categories:
     """
 
     def __init__(self) -> None:
-        self._codes: list[NDArray[np.signedinteger[Any]]] = []
+        self._codes: list[Codes] = []
         self._names: list[Any] = []
 
     def add(self, column: Any) -> None:

@@ -101,7 +101,7 @@ def read_note(path: Path) -> bytes | None:
 
 def merge_anchors(
     parts: Sequence[Path], path: Path, metadata: AnchorsMetadata, advance: Callable[[int], None]
-) -> Path:
+) -> None:
     """Write one anchors table of parts, in their order; ``advance`` is told the rows of each step."""
     with pa_ipc.open_file(parts[0]) as first:
         schema = first.schema
@@ -112,7 +112,6 @@ def merge_anchors(
                     table = pa.Table.from_batches([file.get_batch(i)])
                     _write_slices(writer, table)
                     advance(table.num_rows)
-    return path
 
 
 def _write_slices(writer: Any, table: pa.Table) -> None:

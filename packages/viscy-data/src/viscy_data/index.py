@@ -131,13 +131,12 @@ def build_index(
     written = (out, statistics_path(out)) if statistics else (out,)
     _check_out(written, overwrite=overwrite)
     parsed, problems = parse_experiments(experiments_path)
-    workers = _workers(parsed, processes, dask)
-    fovs, more = _describe_all(parsed, workers, progress=progress)
-    raise_problems(experiments_path, problems + more)
-    experiments = Experiments(experiments=tuple(parsed))
-    common = common_pixel_size(experiments.experiments, fovs)
-    jobs = [PartJob(e, fovs[e.name], patch_size, common, tau.in_frames(e)) for e in experiments.experiments]
-    with _parts_folder(out) as folder:
+    with _workers(parsed, processes, dask) as workers, _parts_folder(out) as folder:
+        fovs, more = _describe_all(parsed, workers, progress=progress)
+        raise_problems(experiments_path, problems + more)
+        experiments = Experiments(experiments=tuple(parsed))
+        common = common_pixel_size(parsed, fovs)
+        jobs = [PartJob(e, fovs[e.name], patch_size, common, tau.in_frames(e)) for e in parsed]
         parts = _build_parts(jobs, folder, workers, progress=progress)
         summaries = {name: summary for name, (_, summary) in parts.items()}
         counts = tuple(count for one in summaries.values() for count in one.counts)
@@ -148,7 +147,7 @@ def build_index(
             table = index_statistics(
                 experiments, fovs, folder, workers=workers, missing_chunks=missing_chunks, progress=progress
             )
-            write_statistics(statistics_path(out), table)
+            write_statistics(folder / written[1].name, table)
         metadata = AnchorsMetadata(
             experiments,
             patch_size,
@@ -157,8 +156,9 @@ def build_index(
             common_pixel_size_um=common,
         )
         with progress_bar("writing", sum(c.anchors for c in counts), unit="rows", shown=progress) as advance:
-            merged = merge_anchors([path for path, _ in parts.values()], folder / out.name, metadata, advance)
-        merged.replace(out)
+            merge_anchors([path for path, _ in parts.values()], folder / out.name, metadata, advance)
+        for path in reversed(written):
+            (folder / path.name).replace(path)
         rmtree(folder)
     without = {name: one.without_tracks for name, one in summaries.items() if one.without_tracks}
     return IndexSummary(out, statistics_path(out), counts, without, common)

@@ -9,35 +9,54 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 
 from viscy_data.errors import InvalidInputError, ViscyDataError
 
+# Seconds in which a scheduler answers or is not there.
+_TIMEOUT = 30.0
 
-@dataclass(frozen=True)
+
 class Workers:
-    """Who does the jobs.
+    """Who does the jobs; a context, in which processes start once, with the first jobs.
 
-    Attributes
+    Parameters
     ----------
     processes
         Processes of this machine; 1: this one.
     dask
         Address of a Dask scheduler, whose workers do the jobs instead; None: none.
+
+    Attributes
+    ----------
+    here
+        Whether jobs are done in this process, one after the other.
+
+    Examples
+    --------
+    >>> with Workers() as workers:
+    ...     list(workers.run(abs, [1, -2]))
+    [(1, 1), (-2, 2)]
     """
 
-    processes: int = 1
-    dask: str | None = None
+    def __init__(self, processes: int = 1, dask: str | None = None) -> None:
+        self._processes, self._dask = processes, dask
+        self.here = dask is None and processes < 2
+        self._pool: ProcessPoolExecutor | None = None
+        self._client: Any = None
 
-    @property
-    def here(self) -> bool:
-        """Whether jobs are done in this process, one after the other."""
-        return self.dask is None and self.processes < 2
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        if self._client is not None:
+            self._client.close()
 
     def run[J, R](self, work: Callable[[J], R], jobs: Sequence[J]) -> Iterator[tuple[J, R]]:
         """Do the jobs; yield each with its result when it is done.
@@ -45,14 +64,40 @@ class Workers:
         Raises
         ------
         ViscyDataError
-            Where a process or worker died; an exception of ``work`` comes through as it is. Jobs that
-            have not begun by then are dropped.
+            Where a process or worker died; an exception of ``work`` comes through as it is, and leaving
+            the context drops the jobs that have not begun.
         """
-        if self.here:
+        if self.here or not jobs:
             return ((job, work(job)) for job in jobs)
-        if self.dask is None:
-            return _in_processes(work, jobs, min(self.processes, len(jobs)))
-        return _on_dask(work, jobs, self.dask)
+        return self._in_processes(work, jobs) if self._dask is None else self._on_dask(work, jobs, self._dask)
+
+    def _in_processes[J, R](self, work: Callable[[J], R], jobs: Sequence[J]) -> Iterator[tuple[J, R]]:
+        if self._pool is None:
+            spawn = get_context("spawn")
+            self._pool = ProcessPoolExecutor(self._processes, mp_context=spawn, initializer=_one_core)
+        try:
+            job_of = {self._pool.submit(work, job): job for job in jobs}
+            for future in as_completed(job_of):
+                yield job_of[future], future.result()
+        except BrokenProcessPool as error:
+            raise ViscyDataError(
+                f"processes={self._processes}: one of them died; was it killed, or is memory short? What is "
+                "finished is kept: run the same again, with fewer processes where memory is short."
+            ) from error
+
+    def _on_dask[J, R](
+        self, work: Callable[[J], R], jobs: Sequence[J], address: str
+    ) -> Iterator[tuple[J, R]]:
+        distributed = _distributed()
+        self._client = self._client or _connect(distributed, address)
+        job_of = {self._client.submit(work, job, pure=False): job for job in jobs}
+        try:
+            for future in distributed.as_completed(job_of, loop=self._client.loop):
+                yield job_of[future], future.result()
+        except distributed.KilledWorker as error:
+            raise ViscyDataError(
+                f"dask={address!r}: workers died at a job: {error} Run the same again: what is finished is kept."
+            ) from error
 
 
 def cores() -> int:
@@ -60,55 +105,26 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _in_processes[J, R](work: Callable[[J], R], jobs: Sequence[J], processes: int) -> Iterator[tuple[J, R]]:
-    if not jobs:
-        return
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_one_core)
-    try:
-        job_of = {pool.submit(work, job): job for job in jobs}
-        for future in as_completed(job_of):
-            yield job_of[future], future.result()
-    except BrokenProcessPool as error:
-        raise ViscyDataError(
-            f"processes={processes}: one of them died; was it killed, or is memory short? What is finished "
-            "is kept: run the same again, with fewer processes where memory is short."
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def _one_core() -> None:
     # Each process has a core of its own; threads of its own would only take those of the others.
     pa.set_cpu_count(1)
 
 
-def _on_dask[J, R](work: Callable[[J], R], jobs: Sequence[J], address: str) -> Iterator[tuple[J, R]]:
-    distributed = _distributed()
+def _connect(distributed: Any, address: str) -> Any:
     try:
-        client = distributed.Client(address, set_as_default=False)
+        return distributed.Client(address, set_as_default=False, timeout=_TIMEOUT)
     except OSError as error:
         raise ViscyDataError(
             f"dask={address!r}: no Dask scheduler answers there ({error}); give its address, such as "
             "tcp://host:8786."
         ) from error
-    with client:
-        job_of = {client.submit(work, job, pure=False, retries=1): job for job in jobs}
-        try:
-            for future in distributed.as_completed(job_of):
-                yield job_of[future], future.result()
-        except distributed.KilledWorker as error:
-            raise ViscyDataError(
-                f"dask={address!r}: workers died at a job: {error} What is finished is kept: run the same "
-                "again."
-            ) from error
 
 
 def _distributed() -> Any:
     try:
-        distributed = import_module("distributed")
+        return import_module("distributed")
     except ImportError as error:
         raise InvalidInputError(
             "dask: the package 'distributed' is not installed; pip install 'viscy-data[dask]', here and on "
             "the workers."
         ) from error
-    return distributed

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import geff
 import networkx as nx
 
-# A cell divides after a gap (frame 2 is missing), one daughter ends, another cell stays alone. Ids are in no order.
+# A cell divides after a gap (frame 2 is missing), and another stays alone. Ids are in no order.
 NODES = {
     40: (0, 1.0, 10.5, 20.0),
     7: (1, 1.0, 11.5, 21.0),
