@@ -128,7 +128,7 @@ def build_index(
     from viscy_data.normalization import statistics_path, write_statistics  # noqa: PLC0415
 
     out = Path(out)
-    written = (out, statistics_path(out)) if statistics else (out,)
+    written = [out, statistics_path(out)] if statistics else [out]
     _check_out(written, overwrite=overwrite)
     parsed, problems = parse_experiments(experiments_path)
     with _workers(parsed, processes, dask) as workers, _parts_folder(out) as folder:

@@ -144,18 +144,18 @@ class _Spots:
         try:
             return float(text if text is not None else "")
         except ValueError:
-            which = f" {attributes['ID']}" if "ID" in attributes else ""
-            raise TracksError(
-                f"{self._path}: element {tag!r}{which}, attribute {name!r}: {text!r} is not a number"
-            ) from None
+            raise self._wrong(tag, attributes, name, "is not a number") from None
 
     def _whole(self, tag: str, attributes: dict[str, str], name: str) -> int:
         value = self._real(tag, attributes, name)
         if not (math.isfinite(value) and value == int(value) and abs(value) < 2**53):
-            raise TracksError(
-                f"{self._path}: element {tag!r}, attribute {name!r}: {attributes[name]!r} is no whole number"
-            )
+            raise self._wrong(tag, attributes, name, "is no whole number")
         return int(value)
+
+    def _wrong(self, tag: str, attributes: dict[str, str], name: str, why: str) -> TracksError:
+        which = f" {attributes['ID']}" if "ID" in attributes else ""
+        found = f"attribute {name!r}: {attributes.get(name)!r}"
+        return TracksError(f"{self._path}: element {tag!r}{which}, {found} {why}")
 
 
 def _parse(path: Path) -> _Spots:

@@ -96,7 +96,7 @@ class Workers:
                 yield job_of[future], future.result()
         except distributed.KilledWorker as error:
             raise ViscyDataError(
-                f"dask={address!r}: workers died at a job: {error} Run the same again: what is finished is kept."
+                f"dask={address!r}: workers died at a job: {error} What is finished is kept: run it again."
             ) from error
 
 

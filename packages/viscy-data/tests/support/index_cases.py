@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.ipc as pa_ipc
 import yaml
 
 from viscy_data import anchors_writing, index, index_statistics
@@ -27,7 +28,7 @@ NAMES = ("c", "a", "b")
 
 MOMENTS: dict[str, tuple[Any, str]] = {
     "a part is built": (index, "find_part"),
-    "a part is half written": (anchors_writing.pa_ipc.RecordBatchFileWriter, "write_table"),
+    "a part is half written": (pa_ipc.RecordBatchFileWriter, "write_table"),
     "statistics are written": (index_statistics, "write_statistics"),
     "the table is half written": (anchors_writing, "_compact"),
 }
