@@ -71,8 +71,9 @@ class Relatives:
 
         All False where tracks and frames are too many for a table of both.
         """
-        # Wide enough that no step leads into the next track's line.
-        width, tracks = int(self.t.max(initial=-1)) + 1 + int(high.max(initial=0)), len(self._parent)
+        # Wide enough that no step, of the widest range above any lower end, leads into the next track's line.
+        widest = int(low.max(initial=0)) + int((high - low).max(initial=0))
+        width, tracks = int(self.t.max(initial=-1)) + 1 + widest, len(self._parent)
         found = np.zeros(len(self.t), dtype=np.bool_)
         if width * tracks > 8 * len(self.t) or (self.t < 0).any():
             return found
