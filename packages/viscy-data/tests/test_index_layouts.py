@@ -62,9 +62,8 @@ def test_stores_of_other_pixel_sizes_share_the_coarsest(
         tracks(tmp_path / f"{name}.csv", [("A/1/0", 1, t, 1.0, 63.0) for t in (0, 1)])
     summary, anchors = index(tmp_path, "fine", "coarse")
     assert summary.common_pixel_size_um == read_metadata(summary.anchors_path).common_pixel_size_um == 0.5
-    crops = anchors.groupby("experiment", observed=True)[["y_crop", "x_crop"]].first()
-    assert crops.loc["coarse"].tolist() == [4, 60], "8 pixels"
-    assert crops.loc["fine"].tolist() == [8, 56], "16 pixels, of half the size"
+    crops = {name: (y, x) for name, y, x in anchors[["experiment", "y_crop", "x_crop"]].to_numpy().tolist()}
+    assert crops == {"coarse": (4, 60), "fine": (8, 56)}, "8 pixels, and 16 of half the size"
 
 
 def test_slices_stay(tmp_path: Path, write_store: Any, make_pixels: Any) -> None:

@@ -135,7 +135,7 @@ def read_anchors(
     Raises
     ------
     InvalidInputError
-        Where the file is no anchors table, or a name is not in it.
+        Where the file is no anchors table, is damaged, or a name is not in it.
 
     Notes
     -----
@@ -151,7 +151,12 @@ def read_anchors(
         rows.append(pa_parquet.filters_to_expression([(EXPERIMENT, "in", list(experiments))]))
     if plan is not None:
         rows.append(_has_positive(path))
-    return _read_rows(path, list(columns), reduce(and_, rows) if rows else None)
+    try:
+        return _read_rows(path, list(columns), reduce(and_, rows) if rows else None)
+    except (OSError, pa.ArrowException) as error:
+        raise InvalidInputError(
+            f"path={str(path)!r}: the table cannot be read: {error}; is the file whole? If not, index again"
+        ) from error
 
 
 def read_metadata(path: str | Path) -> AnchorsMetadata:
