@@ -46,23 +46,31 @@ def bytes_of(folder: Path) -> tuple[bytes, bytes]:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
 @pytest.mark.parametrize(
-    ("moment", "count", "again"),
+    ("moment", "count", "processes", "again"),
     [
-        ("a part is half written", 2, ["a", "b"]),
-        ("a part is half written", 3, ["b"]),
-        ("statistics are written", 2, []),
-        ("the table is half written", 3, []),
+        ("a part is half written", 2, 1, ["a", "b"]),
+        ("statistics are written", 2, 2, []),
+        ("the table is half written", 3, 1, []),
     ],
 )
 def test_what_is_finished_is_not_done_again(
-    folder: Path, moment: str, count: int, again: list[str], monkeypatch: pytest.MonkeyPatch
+    folder: Path, moment: str, count: int, processes: int, again: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build(folder)
     expected = bytes_of(folder)
-    command = [sys.executable, str(SUPPORT / "index_cases.py"), str(folder), moment, str(count)]
+    command = [
+        sys.executable,
+        str(SUPPORT / "index_cases.py"),
+        str(folder),
+        moment,
+        str(count),
+        str(processes),
+    ]
     paths = [str(SUPPORT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
-    assert subprocess.call(command, env=environment, timeout=240) == -signal.SIGKILL
+    # The output ends when the last process that could write to it does: none may outlive the killed one.
+    killed = subprocess.run(command, env=environment, timeout=240, stdout=subprocess.PIPE, check=False)
+    assert killed.returncode == -signal.SIGKILL
     assert not (folder / OUT).exists()
     assert len(list((folder / PARTS).glob("*.arrow"))) == len(NAMES) - len(again)
     built = count_built(monkeypatch)

@@ -6,11 +6,13 @@ for others is a file, which on a cluster lies where every worker sees it.
 """
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from importlib import import_module
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from typing import Any, Self
 
 import pyarrow as pa
@@ -74,7 +76,7 @@ class Workers:
     def _in_processes[J, R](self, work: Callable[[J], R], jobs: Sequence[J]) -> Iterator[tuple[J, R]]:
         if self._pool is None:
             spawn = get_context("spawn")
-            self._pool = ProcessPoolExecutor(self._processes, mp_context=spawn, initializer=_one_core)
+            self._pool = ProcessPoolExecutor(self._processes, mp_context=spawn, initializer=_prepare)
         try:
             job_of = {self._pool.submit(work, job): job for job in jobs}
             for future in as_completed(job_of):
@@ -105,9 +107,18 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _one_core() -> None:
+def _prepare() -> None:
     # Each process has a core of its own; threads of its own would only take those of the others.
     pa.set_cpu_count(1)
+    # A pool's processes wait for work as long as they live, which is for ever where their parent was killed.
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _exit_after(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
 
 
 def _connect(distributed: Any, address: str) -> Any:

@@ -1,6 +1,6 @@
 """Small experiments to index, and an index in a process of its own that is killed at a given moment.
 
-    python index_cases.py FOLDER MOMENT COUNT
+    python index_cases.py FOLDER MOMENT COUNT PROCESSES
 
 kills itself by SIGKILL when `MOMENT` comes for the COUNT-th time.
 """
@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow.ipc as pa_ipc
 import yaml
 
-from viscy_data import anchors_writing, index, index_statistics
+from viscy_data import anchors_writing, index_statistics
 from viscy_data.errors import TracksError
 from viscy_data.index import IndexSummary, build_index
 from viscy_data.tau import TauRange
@@ -27,7 +27,6 @@ CHANNELS = ("Phase", "RFP")
 NAMES = ("c", "a", "b")
 
 MOMENTS: dict[str, tuple[Any, str]] = {
-    "a part is built": (index, "find_part"),
     "a part is half written": (pa_ipc.RecordBatchFileWriter, "write_table"),
     "statistics are written": (index_statistics, "write_statistics"),
     "the table is half written": (anchors_writing, "_compact"),
@@ -94,4 +93,4 @@ def die(job: int) -> int:
 
 if __name__ == "__main__":
     die_at(sys.argv[2], int(sys.argv[3]))
-    build(Path(sys.argv[1]))
+    build(Path(sys.argv[1]), processes=int(sys.argv[4]))
