@@ -9,13 +9,13 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from viscy_data.anchors import Built, build_experiment, total_by_reason
-from viscy_data.anchors_file import SCHEMA_VERSION
 from viscy_data.anchors_writing import read_note, write_part
 from viscy_data.columns import CONDITION, GLOBAL_TRACK_ID
 from viscy_data.experiments import Experiment, FovInfo
@@ -115,8 +115,8 @@ def tracking_files(experiment: Experiment) -> Iterator[tuple[Path, Any]]:
 
 
 def digest_of(*content: Any) -> str:
-    """Return a digest of plain values, of experiments and of the version of the tables' columns."""
-    plain = json.dumps([SCHEMA_VERSION, *content], default=_plain, sort_keys=True)
+    """Return a digest of plain values, of experiments and of this package's version."""
+    plain = json.dumps([version("viscy-data"), *content], default=_plain, sort_keys=True)
     return hashlib.sha256(plain.encode()).hexdigest()
 
 
