@@ -34,12 +34,18 @@ class Categories:
         """Take in the next rows, an array of dictionaries."""
         if not pa.types.is_dictionary(column.type):  # where all rows are null, Arrow may say so by the type
             column = column.cast(pa.string()).dictionary_encode()
-        codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        codes = column.indices.fill_null(-1) if column.null_count else column.indices
+        codes = codes.to_numpy(zero_copy_only=False)
         # One place more than there are names, for -1: the rows that have none.
         occurs = np.zeros(len(column.dictionary) + 1, dtype=np.bool_)
         occurs[codes] = True
         occurs[-1] = False
-        new = np.where(occurs, np.cumsum(occurs) - 1, -1).astype(np.min_scalar_type(-len(occurs)))
+        narrow = np.min_scalar_type(-len(occurs))
+        if occurs[:-1].all():
+            self._codes.append(codes.astype(narrow))
+            self._names.append(column.dictionary)
+            return
+        new = np.where(occurs, np.cumsum(occurs) - 1, -1).astype(narrow)
         self._codes.append(new[codes])
         self._names.append(column.dictionary.filter(pa.array(occurs[:-1])))
 
@@ -53,8 +59,8 @@ class Categories:
             lookup = np.append(number[names : names + len(values)], -1).astype(kind)
             codes[rows : rows + len(own)] = lookup[own]
             rows, names = rows + len(own), names + len(values)
-        categories = pd.Index(joined.dictionary.to_pandas(), dtype="str")
-        return pd.Series(pd.Categorical.from_codes(codes, categories=categories), copy=False)
+        kinds = pd.CategoricalDtype(pd.Index(joined.dictionary.to_pandas(), dtype="str"))
+        return pd.Series(pd.Categorical.from_codes(codes, dtype=kinds, validate=False), copy=False)
 
 
 class Numbers:
