@@ -267,7 +267,7 @@ def _coded(fov: IntArray, values: Sequence[str | None]) -> pd.Categorical:
     used = sorted({value for value, there in zip(values, occurs, strict=True) if there and value is not None})
     place = {value: i for i, value in enumerate(used)}
     code = np.array([-1 if value is None else place.get(value, -1) for value in values], dtype=np.int32)
-    return pd.Categorical.from_codes(code[fov], dtype=pd.CategoricalDtype(pd.Index(used, dtype="str")))
+    return pd.Categorical.from_codes(code[fov], categories=pd.Index(used, dtype="str"))
 
 
 def _identities(
