@@ -202,3 +202,13 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_index_says_who_builds_and_reads_images_only_when_asked(synthetic: Path, tmp_path: Path) -> None:
+    path = tmp_path / "anchors.parquet"
+    run("index", synthetic / "experiments.yaml", "-o", path, "--processes", 1, "--no-statistics")
+    assert [one.name for one in tmp_path.iterdir()] == ["anchors.parquet"]
+    options = ("--overwrite", "--processes", 2, "--dask", "tcp://127.0.0.1:9")
+    result = run("index", synthetic / "experiments.yaml", "-o", path, *options, code=2)
+    assert "processes=2, dask='tcp://127.0.0.1:9': give one of them" in result.output
+    run("index", synthetic / "experiments.yaml", "-o", path, "--processes", 0, code=2)

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mutations import mutated
 
-from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata, write_anchors
+from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata
+from viscy_data.anchors_writing import write_anchors
 from viscy_data.audit.plan_file import read_plan
 from viscy_data.columns import ANCHOR_COLUMNS
 from viscy_data.composition import BatchPlan

@@ -97,3 +97,13 @@ def test_real_lineages_match_a_walk() -> None:
     assert len(parents) == 9218
     mothers, daughters = np.unique(forest.parent[forest.parent >= 0], return_counts=True)
     assert (len(mothers), set(daughters.tolist())) == (4585, {2})
+
+
+@given(data=st.data(), apart=st.sampled_from([1, 10**6]))
+def test_tracks_are_numbered_as_they_come_however_sparse_ids_are(data: st.DataObject, apart: int) -> None:
+    rows = data.draw(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 5)), max_size=30))
+    group, track = np.array(rows, dtype=np.int64).reshape(-1, 2).T
+    forest = build_forest(group, track * apart, np.full(len(rows), -1))
+    order = list(dict.fromkeys(rows))
+    assert forest.rows.tolist() == [order.index(row) for row in rows]
+    assert list(zip(forest.group.tolist(), (forest.track_id // apart).tolist(), strict=True)) == order

@@ -35,9 +35,28 @@ def test_lookups_match_a_comparison_of_all_rows(data: st.DataObject, sisters: bo
     for tau in (1, 2):
         every = np.arange(len(rows))
         counts = relatives.count(every, np.full(len(rows), tau))
+        assert (relatives.exist(every, np.full(len(rows), tau)) == (counts > 0)).all()
         for i, (a, begin) in enumerate(rows):
             expected = [j for j, (b, u) in enumerate(rows) if u == begin + tau and related(a, b)]
             assert counts[i] == len(expected)
             asked = np.arange(len(expected))
             picked = relatives.pick(np.full(len(asked), i), np.full(len(asked), tau), asked)
             assert sorted(picked.tolist()) == expected
+
+
+@given(data=st.data())
+def test_a_track_that_goes_on_is_found_without_searching(data: st.DataObject) -> None:
+    cells = st.tuples(st.integers(0, 3), st.integers(0, 9))
+    track, t = np.array(data.draw(st.lists(cells, min_size=1, max_size=30, unique=True))).T
+    forest = build_forest(np.zeros(len(t), dtype=np.int64), track, np.full(len(t), -1))
+    ranges = [data.draw(st.tuples(st.integers(1, 3), st.integers(0, 2))) for _ in forest.track_id]
+    low = np.array([first for first, _ in ranges])
+    high = low + [more for _, more in ranges]
+    found = Relatives(forest, t, sisters=False).own_track(low, high)
+    held = set(zip(track.tolist(), t.tolist(), strict=True))
+    for i, (own, begin) in enumerate(zip(track.tolist(), t.tolist(), strict=True)):
+        node = forest.rows[i]
+        there = any((own, begin + tau) in held for tau in range(low[node], high[node] + 1))
+        # A table of tracks and frames that is much larger than the rows is not made.
+        width = t.max() + 1 + low.max() + (high - low).max()
+        assert found[i] == (there and width * len(low) <= 8 * len(t))

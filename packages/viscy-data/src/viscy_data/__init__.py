@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from viscy_data.anchors import build_anchors
-    from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata, write_anchors
+    from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata
+    from viscy_data.anchors_writing import write_anchors
     from viscy_data.audit.plan_file import change_plan
     from viscy_data.composition.axes import Balance, Distinct, Focus, Grouping, Locality, Weighting
     from viscy_data.composition.batch import IndexBatch
@@ -124,8 +125,8 @@ _HOMES = {
         "AnchorsMetadata",
         "read_anchors",
         "read_metadata",
-        "write_anchors",
     ),
+    "anchors_writing": ("write_anchors",),
     "composition.batch": ("IndexBatch",),
     "composition.deviations": (
         "Deviation",

@@ -19,7 +19,8 @@ import pyarrow.compute as pa_compute
 from numpy.typing import NDArray
 from pandas.api.types import union_categoricals
 
-from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata, write_anchors
+from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata
+from viscy_data.anchors_writing import write_anchors
 from viscy_data.columns import (
     ANCHOR_COLUMNS,
     CONDITION,
@@ -264,8 +265,9 @@ def _coded(fov: IntArray, values: Sequence[str | None]) -> pd.Categorical:
     """Return one value for each row, given one for each fov, as a categorical of those that occur."""
     occurs = np.bincount(fov, minlength=len(values)) > 0
     used = sorted({value for value, there in zip(values, occurs, strict=True) if there and value is not None})
-    code = np.array([-1 if value is None or value not in used else used.index(value) for value in values])
-    return pd.Categorical.from_codes(code[fov].astype(np.int32), categories=pd.Index(used, dtype="str"))
+    place = {value: i for i, value in enumerate(used)}
+    code = np.array([-1 if value is None else place.get(value, -1) for value in values], dtype=np.int32)
+    return pd.Categorical.from_codes(code[fov], categories=pd.Index(used, dtype="str"))
 
 
 def _identities(

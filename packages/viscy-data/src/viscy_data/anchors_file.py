@@ -1,4 +1,4 @@
-"""The anchors table as a Parquet file: written whole or not at all, read by column and by row.
+"""The anchors table as a Parquet file, read by column and by row; see also `anchors_writing`.
 
 String columns are dictionary-encoded in the file and categorical in memory. The file's metadata say
 what the table was built from and with, so that nothing has to be said twice.
@@ -8,25 +8,31 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import and_
 from pathlib import Path
 from typing import Any, Final, Self
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.dataset as pa_dataset
+import pyarrow.fs as pa_fs
 import pyarrow.parquet as pa_parquet
 
-from viscy_data.columns import ANCHOR_COLUMNS, EXPERIMENT, Column
+from viscy_data.anchors_columns import Categories, Numbers
+from viscy_data.columns import ANCHOR_COLUMNS, EXPERIMENT, HAS_POSITIVE
+from viscy_data.composition.plan import BatchPlan
 from viscy_data.errors import InvalidInputError, suggest
 from viscy_data.experiments import Experiments
 from viscy_data.tau import TauRange
-from viscy_data.whole_file import whole_file
 
 SCHEMA_VERSION: Final = 1
 
-_KEY = b"viscy_data"
-# A row group is what filters can skip: small against an experiment, large against its own overhead.
-_ROW_GROUP = 1 << 18
+# Rows that are decoded at a time; a row group holds no more.
+_BATCH: Final = 1 << 18
+
+METADATA_KEY: Final = b"viscy_data"
+"""Where the file's metadata hold :class:`AnchorsMetadata`."""
 
 
 @dataclass(frozen=True)
@@ -103,30 +109,10 @@ class AnchorsMetadata:
         )
 
 
-def write_anchors(path: str | Path, frame: pd.DataFrame, metadata: AnchorsMetadata) -> None:
-    """Write an anchors table; an existing file is replaced when the new one is complete.
-
-    Raises
-    ------
-    InvalidInputError
-        Where the frame lacks a column of the anchors table.
-    OutputError
-        Where the file cannot be written; no part of it is left.
-    """
-    missing = [column.name for column in ANCHOR_COLUMNS if column.name not in frame]
-    if missing:
-        raise InvalidInputError(f"frame: missing columns of the anchors table: {', '.join(missing)}")
-    arrays = {column.name: _to_arrow(frame[column.name], column) for column in ANCHOR_COLUMNS}
-    path = Path(path)
-    said = metadata.to_json(path.parent).encode()
-    table = pa.table(arrays).replace_schema_metadata({_KEY: said})
-    with whole_file(path) as beside:
-        pa_parquet.write_table(table, beside, row_group_size=_ROW_GROUP, compression="zstd")
-
-
 def read_anchors(
     path: str | Path,
     *,
+    plan: BatchPlan | None = None,
     columns: Sequence[str] | None = None,
     filters: Any = None,
     experiments: Sequence[str] | None = None,
@@ -136,9 +122,12 @@ def read_anchors(
     Parameters
     ----------
     path
-        The file that :func:`write_anchors` wrote.
+        The anchors table.
+    plan
+        Read for sampling: the columns that the plan needs, of the anchors that have a positive. Rows are
+        then those of ``AnchorDataset(path).valid_anchors``, where its ``pairing`` is the file's.
     columns
-        Names of the columns; None: all.
+        Names of the columns; None: all, or those of ``plan``.
     filters
         Rows, as :func:`pyarrow.parquet.read_table` takes them: ``[("t", "<", 10)]`` or an expression.
     experiments
@@ -152,31 +141,28 @@ def read_anchors(
     Raises
     ------
     InvalidInputError
-        Where the file is no anchors table, or a name is not in it.
+        Where the file is no anchors table, is damaged, or a name is not in it.
+
+    Notes
+    -----
+    Row groups are read one after the other: memory is what is returned, and one column more.
     """
     known = read_metadata(path).experiments.experiments
+    if columns is None:
+        columns = [column.name for column in ANCHOR_COLUMNS] if plan is None else plan.columns
     _check_names("columns", columns, [column.name for column in ANCHOR_COLUMNS])
     _check_names("experiments", experiments, [experiment.name for experiment in known])
-    expression = None if filters is None else pa_parquet.filters_to_expression(filters)
+    rows = [] if filters is None else [pa_parquet.filters_to_expression(filters)]
     if experiments is not None:
-        chosen = pa_parquet.filters_to_expression([(EXPERIMENT, "in", list(experiments))])
-        expression = chosen if expression is None else expression & chosen
+        rows.append(pa_parquet.filters_to_expression([(EXPERIMENT, "in", list(experiments))]))
+    if plan is not None:
+        rows.append(_has_positive(path))
     try:
-        table = pa_parquet.read_table(
-            path,
-            columns=None if columns is None else list(columns),
-            filters=expression,
-            partitioning=None,
-            memory_map=True,
-        )
-        frame: pd.DataFrame = table.replace_schema_metadata(None).to_pandas(split_blocks=True)
+        return _read_rows(path, list(columns), reduce(and_, rows) if rows else None)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InvalidInputError(
-            f"path={str(path)!r}: the anchors table is damaged: {error}; index again"
+            f"path={str(path)!r}: the table cannot be read: {error}; is the file whole? If not, index again"
         ) from error
-    for name in frame.columns[frame.dtypes == "category"]:
-        frame[name] = frame[name].cat.remove_unused_categories()
-    return frame
 
 
 def read_metadata(path: str | Path) -> AnchorsMetadata:
@@ -193,12 +179,12 @@ def read_metadata(path: str | Path) -> AnchorsMetadata:
         raise InvalidInputError(
             f"path={str(path)!r}: not a Parquet file that can be read: {error}"
         ) from error
-    if _KEY not in found:
+    if METADATA_KEY not in found:
         raise InvalidInputError(
             f"path={str(path)!r}: not an anchors table; build one with 'viscy-data index'"
         )
     try:
-        return AnchorsMetadata.from_json(found[_KEY], Path(path).parent)
+        return AnchorsMetadata.from_json(found[METADATA_KEY], Path(path).parent)
     except InvalidInputError as error:
         raise InvalidInputError(f"path={str(path)!r}: {error}") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -223,18 +209,34 @@ def _found_beside(experiments: Experiments, old: Path, new: Path) -> Experiments
     return Experiments(experiments=tuple(paths))
 
 
-def _to_arrow(values: "pd.Series[Any]", column: Column) -> Any:
-    if column.dtype != "dictionary":
-        return pa.array(values.to_numpy(), type=getattr(pa, column.dtype)(), from_pandas=True)
-    coded = values if isinstance(values.dtype, pd.CategoricalDtype) else values.astype("category")
-    codes = coded.cat.codes.to_numpy(np.int32)
-    names = pa.array(coded.cat.categories.to_numpy(dtype=object), type=pa.string())
-    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), names)
-
-
 def _check_names(argument: str, asked: Sequence[str] | None, held: Sequence[str]) -> None:
     for name in asked or ():
         if name not in held:
             raise InvalidInputError(
                 f"{argument}={name!r} is not in the table, which has {', '.join(held)}.{suggest(name, held)}"
             )
+
+
+def _has_positive(path: str | Path) -> Any:
+    if HAS_POSITIVE not in pa_parquet.read_schema(path).names:
+        raise InvalidInputError(
+            f"path={str(path)!r}: the table does not say which anchors have a positive; index again"
+        )
+    return pa_parquet.filters_to_expression([(HAS_POSITIVE, "==", True)])
+
+
+def _read_rows(path: str | Path, columns: list[str], rows: Any) -> pd.DataFrame:
+    """Read columns of the rows that an expression holds for (None: all), a row group at a time."""
+    whole = pa_dataset.ParquetFileFormat().make_fragment(str(path), pa_fs.LocalFileSystem())
+    # Row groups of which the file's statistics say that no row fits are not read.
+    chosen = whole if rows is None else whole.subset(filter=rows, schema=whole.physical_schema)
+    most = sum(group.num_rows for group in chosen.row_groups)
+    strings = {column.name for column in ANCHOR_COLUMNS if column.dtype == "dictionary"}
+    found = {name: Categories() if name in strings else Numbers(most) for name in columns}
+    count = 0
+    # Batches come in order, and the next ones are decoded meanwhile.
+    for batch in chosen.to_batches(columns=columns, filter=rows, batch_size=_BATCH):
+        count += batch.num_rows
+        for name, column in found.items():
+            column.add(batch[name])
+    return pd.DataFrame({name: found.pop(name).result() for name in columns}, index=range(count), copy=False)

@@ -23,6 +23,9 @@ Z: Final = "z"
 Y_CROP: Final = "y_crop"
 X_CROP: Final = "x_crop"
 
+HAS_POSITIVE: Final = "has_positive"
+"""Column that an index has beside those of ``ANCHOR_COLUMNS``: whether the anchor has a positive."""
+
 NO_PARENT: Final = -1
 """Value of ``parent_track_id`` for a track that has no parent."""
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from viscy_data.convert import MovieSummary
-from viscy_data.index import ConditionCounts
+from viscy_data.index_parts import ConditionCounts
 
 
 def movies_table(movies: Sequence[MovieSummary]) -> Table:

@@ -1,28 +1,20 @@
-"""From an experiments file to an anchors table: describe, check, read, build, count, write.
+"""From an experiments file to an anchors table: describe, check, build, count, merge.
 
 Everything that can be wrong with the file and its stores is found first and reported at once. Experiments
-do not know of each other, so large ones are built in processes of their own; the output is the same.
+do not know of each other: each is built on its own, wherever there is room, into a file of its own (a
+*part*), and the parts are then written one after the other into the table. What is in memory at a time
+is one experiment for each process, and one row group at the end.
 """
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal
+from shutil import rmtree
+from typing import Final, Literal
 
-import numpy as np
-
-from viscy_data.anchors import (
-    AnchorsMetadata,
-    Built,
-    build_experiment,
-    concat_anchors,
-    total_by_reason,
-    write_anchors,
-)
-from viscy_data.columns import CONDITION, GLOBAL_TRACK_ID
+from viscy_data.anchors_file import AnchorsMetadata
+from viscy_data.anchors_writing import merge_anchors
 from viscy_data.crops import common_pixel_size
 from viscy_data.errors import InvalidInputError, StoreError
 from viscy_data.experiments import (
@@ -33,41 +25,22 @@ from viscy_data.experiments import (
     parse_experiments,
     raise_problems,
 )
-from viscy_data.lineage import BoolArray
-from viscy_data.positives import Positives
+from viscy_data.index_parts import (
+    ConditionCounts,
+    PartJob,
+    PartSummary,
+    build_part,
+    find_part,
+    tracking_files,
+)
 from viscy_data.progress import progress_bar
 from viscy_data.tau import TauRange
+from viscy_data.workers import Workers, cores
 
 # Starting a process costs about two seconds of imports, in which some hundred MB of tables are read.
-_WORTH_A_PROCESS = 200 << 20
+_WORTH_A_PROCESS: Final = 200 << 20
 
-type _Job = tuple[Experiment, Sequence[FovInfo], tuple[int, int], float | None, tuple[int, int]]
-
-
-@dataclass(frozen=True)
-class ConditionCounts:
-    """What one condition of one experiment contributed.
-
-    Attributes
-    ----------
-    experiment, condition
-        Names; condition None: not known.
-    cells
-        Tracks.
-    anchors
-        Rows of the table.
-    valid_anchors
-        Rows that have a positive.
-    dropped
-        Detections that are not in the table, by reason.
-    """
-
-    experiment: str
-    condition: str | None
-    cells: int
-    anchors: int
-    valid_anchors: int
-    dropped: Mapping[str, int]
+type Part = tuple[Path, PartSummary]
 
 
 @dataclass(frozen=True)
@@ -77,7 +50,7 @@ class IndexSummary:
     Attributes
     ----------
     anchors_path, statistics_path
-        The files written.
+        The files written; the latter only where statistics were asked for.
     counts
         One entry for each experiment and condition, sorted.
     without_tracks
@@ -102,9 +75,14 @@ def build_index(
     progress: bool = True,
     overwrite: bool = False,
     processes: int | None = None,
+    dask: str | None = None,
     missing_chunks: Literal["error", "fill"] = "error",
+    statistics: bool = True,
 ) -> IndexSummary:
     """Build the anchors table of an experiments file, and its images' statistics beside it.
+
+    What is finished is kept in the folder ``.NAME.parts`` beside ``out`` until the table is written: the
+    same call goes on where a killed one stopped. The table is the same to the bit whoever builds it.
 
     Parameters
     ----------
@@ -123,9 +101,13 @@ def build_index(
     processes
         Processes to build experiments in; None: one for each, up to the machine's cores, where the
         tracks are large.
+    dask
+        Address of a Dask scheduler whose workers do it instead; they see all paths as this machine does.
     missing_chunks
         A chunk that the store lacks is damage (``error``), or holds the store's fill value (``fill``:
         some writers leave empty chunks out).
+    statistics
+        Compute the images' statistics, which datasets normalise with; False: read no image.
 
     Raises
     ------
@@ -135,56 +117,117 @@ def build_index(
         Where tracks are malformed.
     InvalidInputError
         Where ``out`` exists, a patch does not fit, a tau range is empty, or no anchor has a positive.
+    ViscyDataError
+        Where a process died.
+
+    Notes
+    -----
+    Each process takes at most 400 MB, and 400 bytes for each row of the largest experiment; statistics take
+    a frame and its decoded chunks more.
     """
-    from viscy_data.normalization import compute_statistics, statistics_path, write_statistics  # noqa: PLC0415
+    from viscy_data.normalization import statistics_path, write_statistics  # noqa: PLC0415
 
     out = Path(out)
-    _check_out((out, statistics_path(out)), overwrite=overwrite)
-    experiments, fovs = load_checked(experiments_path)
-    common = common_pixel_size(experiments.experiments, fovs)
-    jobs: list[_Job] = [
-        (e, fovs[e.name], patch_size, common, tau.in_frames(e)) for e in experiments.experiments
-    ]
-    with progress_bar("anchors", len(jobs), unit="experiments", shown=progress) as advance:
-        built = _build_all(jobs, _processes(jobs, processes), advance)
-    counts = tuple(
-        one for name, (anchors, valid) in sorted(built.items()) for one in _counts(name, anchors, valid)
-    )
-    _check_any(counts)
-    statistics = compute_statistics(experiments, progress=progress, missing_chunks=missing_chunks)
-    metadata = AnchorsMetadata(
-        experiments=experiments,
-        patch_size=patch_size,
-        tau=tau,
-        dropped={name: total_by_reason(one.dropped) for name, (one, _) in sorted(built.items())},
-        common_pixel_size_um=common,
-    )
-    write_statistics(statistics_path(out), statistics)
-    write_anchors(out, concat_anchors([one.frame for one, _ in built.values()]), metadata)
-    without = {name: one.without_tracks for name, (one, _) in sorted(built.items()) if one.without_tracks}
+    written = [out, statistics_path(out)] if statistics else [out]
+    _check_out(written, overwrite=overwrite)
+    parsed, problems = parse_experiments(experiments_path)
+    with _workers(parsed, processes, dask) as workers, _parts_folder(out) as folder:
+        fovs, more = _describe_all(parsed, workers, progress=progress)
+        raise_problems(experiments_path, problems + more)
+        experiments = Experiments(experiments=tuple(parsed))
+        common = common_pixel_size(parsed, fovs)
+        jobs = [PartJob(e, fovs[e.name], patch_size, common, tau.in_frames(e)) for e in parsed]
+        parts = _build_parts(jobs, folder, workers, progress=progress)
+        summaries = {name: summary for name, (_, summary) in parts.items()}
+        counts = tuple(count for one in summaries.values() for count in one.counts)
+        _check_any(counts)
+        if statistics:
+            from viscy_data.index_statistics import index_statistics  # noqa: PLC0415
+
+            table = index_statistics(
+                experiments, fovs, folder, workers=workers, missing_chunks=missing_chunks, progress=progress
+            )
+            write_statistics(folder / written[1].name, table)
+        metadata = AnchorsMetadata(
+            experiments,
+            patch_size,
+            tau,
+            dropped={name: dict(one.dropped) for name, one in summaries.items()},
+            common_pixel_size_um=common,
+        )
+        with progress_bar("writing", sum(c.anchors for c in counts), unit="rows", shown=progress) as advance:
+            files = [path for path, _ in parts.values()]
+            merge_anchors(files, folder / out.name, metadata, advance, folder=out.parent)
+        for path in reversed(written):
+            (folder / path.name).replace(path)
+        rmtree(folder)
+    without = {name: one.without_tracks for name, one in summaries.items() if one.without_tracks}
     return IndexSummary(out, statistics_path(out), counts, without, common)
 
 
-def load_checked(path: str | Path) -> tuple[Experiments, dict[str, list[FovInfo]]]:
-    """Load an experiments file and describe its stores; all problems of both come in one error.
+@contextmanager
+def _parts_folder(out: Path) -> Iterator[Path]:
+    """Make the folder of what is finished; what it holds stays after an error, and is found again."""
+    folder = out.with_name(f".{out.name}.parts")
+    folder.mkdir(exist_ok=True)
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):  # it is not empty, or gone
+            folder.rmdir()
 
-    Raises
-    ------
-    ExperimentsFileError
-        Naming every problem of every experiment.
-    """
+
+def _build_parts(
+    jobs: Sequence[PartJob], folder: Path, workers: Workers, *, progress: bool
+) -> dict[str, Part]:
+    """Return path and summary of each experiment's part, by its name, sorted."""
+    paths = {job.experiment.name: job.path(folder) for job in jobs}
+    found = {name: (path, summary) for name, path in paths.items() if (summary := find_part(path))}
+    todo = [(job, paths[job.experiment.name]) for job in jobs if job.experiment.name not in found]
+    megabytes = {job.experiment.name: max(1, _size(job.experiment) >> 20) for job, _ in todo}
+    with progress_bar("anchors", sum(megabytes.values()), unit="MB of tracks", shown=progress) as advance:
+        for (job, path), summary in workers.run(build_part, todo):
+            found[job.experiment.name] = path, summary
+            advance(megabytes[job.experiment.name])
+    return dict(sorted(found.items()))
+
+
+def _workers(experiments: Sequence[Experiment], processes: int | None, dask: str | None) -> Workers:
+    if processes is not None:
+        if processes < 1:
+            raise InvalidInputError(f"processes={processes!r}: at least 1 is needed")
+        if dask is not None:
+            raise InvalidInputError(f"processes={processes}, dask={dask!r}: give one of them")
+        return Workers(processes)
+    large = sum(map(_size, experiments)) > _WORTH_A_PROCESS
+    return Workers(cores() if large else 1, dask)
+
+
+def _size(experiment: Experiment) -> int:
+    return sum(status.st_size for _, status in tracking_files(experiment))
+
+
+def _describe_all(
+    experiments: Sequence[Experiment], workers: Workers, *, progress: bool
+) -> tuple[dict[str, list[FovInfo]], list[str]]:
+    """Return the fields of view of each store, by experiment, and what is wrong with stores, as lines."""
+    found: dict[str, list[FovInfo] | StoreError] = {}
+    with progress_bar("stores", len(experiments), unit="experiments", shown=progress) as advance:
+        for experiment, answer in workers.run(_try_describe, experiments):
+            found[experiment.name] = answer
+            advance(1)
+    fovs = {e.name: one for e in experiments if not isinstance(one := found[e.name], StoreError)}
+    problems = [f"experiment {e.name!r}: {found[e.name]}" for e in experiments if e.name not in fovs]
+    return fovs, problems + find_problems([e for e in experiments if e.name in fovs], fovs)
+
+
+def _try_describe(experiment: Experiment) -> list[FovInfo] | StoreError:
     from viscy_data.store import describe  # noqa: PLC0415
 
-    parsed, problems = parse_experiments(path)
-    fovs: dict[str, list[FovInfo]] = {}
-    for experiment in parsed:
-        try:
-            fovs[experiment.name] = describe(experiment)
-        except StoreError as error:
-            problems.append(f"experiment {experiment.name!r}: {error}")
-    problems += find_problems([e for e in parsed if e.name in fovs], fovs)
-    raise_problems(path, problems)
-    return Experiments(experiments=tuple(parsed)), fovs
+    try:
+        return describe(experiment)
+    except StoreError as error:
+        return error
 
 
 def _check_out(paths: Sequence[Path], *, overwrite: bool) -> None:
@@ -200,53 +243,3 @@ def _check_any(counts: Sequence[ConditionCounts]) -> None:
     if not sum(one.valid_anchors for one in counts):
         lost = "; ".join(f"{c.experiment}: {c.anchors} anchors, dropped {dict(c.dropped)}" for c in counts)
         raise InvalidInputError(f"no anchor has a positive: {lost}; check the tau range and the tracks")
-
-
-def _processes(jobs: Sequence[_Job], asked: int | None) -> int:
-    if asked is not None:
-        return min(asked, len(jobs))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    size = sum(_size(experiment.tracks_path) for experiment, *_ in jobs)
-    return min(cores, len(jobs)) if size > _WORTH_A_PROCESS else 1
-
-
-def _size(path: Path) -> int:
-    files = [path] if path.is_file() else (p for p in path.rglob("*") if p.is_file())
-    return sum(file.stat().st_size for file in files)
-
-
-def _build_all(
-    jobs: Sequence[_Job], processes: int, advance: Callable[[int], None]
-) -> dict[str, tuple[Built, BoolArray]]:
-    built = {}
-    for name, result in _results(jobs, processes):
-        built[name] = result
-        advance(1)
-    return built
-
-
-def _results(jobs: Sequence[_Job], processes: int) -> Iterator[tuple[str, tuple[Built, BoolArray]]]:
-    if processes < 2:
-        yield from ((job[0].name, _build_one(job)) for job in jobs)
-        return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        names = {pool.submit(_build_one, job): job[0].name for job in jobs}
-        yield from ((names[future], future.result()) for future in as_completed(names))
-
-
-def _build_one(job: _Job) -> tuple[Built, BoolArray]:
-    experiment, fovs, patch_size, common, frames = job
-    built = build_experiment(experiment, fovs, patch_size=patch_size, common_pixel_size_um=common)
-    return built, Positives(built.frame, {experiment.name: frames}).has_positive
-
-
-def _counts(name: str, built: Built, valid: BoolArray) -> Iterator[ConditionCounts]:
-    condition = built.frame[CONDITION]
-    present: list[str | None] = list(condition.cat.categories)
-    present += [None] if condition.isna().any() else []
-    for value in sorted({*present, *built.dropped}, key=lambda one: (one is None, one or "")):
-        rows = condition.isna().to_numpy() if value is None else (condition == value).to_numpy()
-        cells = len(np.unique(built.frame[GLOBAL_TRACK_ID].cat.codes.to_numpy()[rows]))
-        yield ConditionCounts(
-            name, value, cells, int(rows.sum()), int((rows & valid).sum()), built.dropped.get(value, {})
-        )

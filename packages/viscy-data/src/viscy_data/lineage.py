@@ -55,8 +55,7 @@ def build_forest(group: IntArray, track_id: IntArray, parent_track_id: IntArray)
     >>> forest.rows.tolist(), forest.parent.tolist()
     ([0, 0, 1], [-1, 0])
     """
-    keys = _keys(group, track_id)
-    rows, tracks = pd.factorize(keys)
+    rows, tracks = _number(group, track_id)
     named = np.full(len(tracks), NO_PARENT, dtype=np.int64)
     naming = np.flatnonzero(parent_track_id >= 0)
     named[rows[naming]] = parent_track_id[naming]
@@ -165,6 +164,22 @@ def _refuse_cycles(parent: IntArray, root: IntArray) -> None:
         raise TracksError(
             f"parent: track {int(lost[0])} is its own ancestor ({len(lost)} tracks have no root)"
         )
+
+
+def _number(group: IntArray, track_id: IntArray) -> tuple[IntArray, IntArray]:
+    """Return the number of each row's track (N,), in order of appearance, and the tracks' keys (n,)."""
+    width = int(track_id.max(initial=-1)) + 1
+    size = (int(group.max(initial=-1)) + 1) * width
+    if size > 4 * len(group):  # ids are sparse
+        return pd.factorize(_keys(group, track_id))
+    place = group * width + track_id
+    first = np.full(size, len(place))
+    first[place[::-1]] = np.arange(len(place) - 1, -1, -1)  # of several values for one index the last stays
+    used = np.flatnonzero(first < len(place))
+    used = used[np.argsort(first[used])]
+    number = np.empty(size, dtype=np.int64)
+    number[used] = np.arange(len(used))
+    return number[place], _keys(*np.divmod(used, width))
 
 
 def _keys(group: IntArray, track_id: IntArray) -> IntArray:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from viscy_data.channel_statistics import ChannelStatistics
 from viscy_data.columns import EXPERIMENT, FOV, T
 from viscy_data.errors import InvalidInputError, StoreError
-from viscy_data.experiments import Experiments, FovInfo
+from viscy_data.experiments import Experiment, Experiments, FovInfo
 from viscy_data.patches import Crop
 from viscy_data.progress import progress_bar
 from viscy_data.store import MissingChunks, StoreReader
@@ -34,6 +34,7 @@ from viscy_data.whole_file import whole_file
 Per = Literal["fov", "time"]
 Normalization = Literal["mean_std", "median_iqr"]
 FloatArray = NDArray[np.float64]
+type StatisticsRow = dict[str, object]
 
 CHANNEL: Final = "channel"
 MEAN: Final = "mean"
@@ -88,22 +89,33 @@ def compute_statistics(
         raise InvalidInputError(f"per={per!r} must be 'fov' or 'time'.")
     reader = StoreReader(experiments, missing_chunks=missing_chunks)
     work = [
-        (experiment.name, fov)
+        (experiment, fov)
         for experiment in experiments.experiments
         for fov in reader.fovs(experiment.name)
         if fov.fov not in experiment.exclude_fovs
     ]
-    channels = {experiment.name: experiment.channels for experiment in experiments.experiments}
-    rows: list[dict[str, object]] = []
+    rows: list[StatisticsRow] = []
     frames = sum(fov.shape[0] for _, fov in work)
     with progress_bar("statistics", frames, unit="frames", shown=progress) as advance:
-        for name, fov in work:
-            for t, statistics in _of_fov(reader, name, fov, per, advance):
-                key = {EXPERIMENT: name, FOV: fov.fov, T: t}
-                rows += [
-                    key | {CHANNEL: channel} | _checked(one.result(), name, fov.fov, t, channel)
-                    for channel, one in zip(channels[name], statistics, strict=True)
-                ]
+        for experiment, fov in work:
+            rows += fov_statistics(reader, experiment, fov, per=per, advance=advance)
+    return statistics_table(rows)
+
+
+def fov_statistics(
+    reader: StoreReader, experiment: Experiment, fov: FovInfo, *, per: Per, advance: Callable[[int], None]
+) -> list[StatisticsRow]:
+    """Return the rows of :func:`compute_statistics` of one fov; ``advance`` is told each frame."""
+    return [
+        {EXPERIMENT: experiment.name, FOV: fov.fov, T: t, CHANNEL: channel}
+        | _checked(one.result(), experiment.name, fov.fov, t, channel)
+        for t, statistics in _of_fov(reader, experiment.name, fov, per, advance)
+        for channel, one in zip(experiment.channels, statistics, strict=True)
+    ]
+
+
+def statistics_table(rows: Sequence[StatisticsRow]) -> pd.DataFrame:
+    """Return the table of rows of :func:`fov_statistics`."""
     return pd.DataFrame(rows, columns=list(STATISTICS_COLUMNS)).astype({T: np.int32})
 
 

@@ -160,15 +160,16 @@ class Positives:
 
     def _find_any(self) -> BoolArray:
         """Say for every row whether it has a positive at any of its taus."""
-        found = np.zeros(len(self._relatives.t), dtype=np.bool_)
         low, high = self._ranges[:, 0], self._ranges[:, 1]
+        found = self._relatives.own_track(low[self._experiment], high[self._experiment])
         todo = self._relatives.by_time
+        todo = todo[~found[todo]]
         for step in range(int((high - low).max(initial=-1)) + 1):
             experiment = self._experiment[self._relatives.track[todo]]
             tau = low[experiment] + step
             asked = tau <= high[experiment]
             todo, tau = todo[asked], tau[asked]
-            hit = self._relatives.count(todo, tau) > 0
+            hit = self._relatives.exist(todo, tau)
             found[todo[hit]] = True
             todo = todo[~hit]
         return found
@@ -204,7 +205,7 @@ def _ranges(
 ) -> tuple[NDArray[np.int32], IntArray]:
     """Return the experiment of each row as a code, and each experiment's range of taus."""
     codes, names = _codes(anchors[EXPERIMENT])
-    used = [str(names[i]) for i in np.unique(codes)]
+    used = names[np.bincount(codes, minlength=len(names)) > 0].astype(str).tolist()
     missing = [name for name in used if name not in frames]
     if missing:
         raise InvalidInputError(f"frames: no tau range for the experiments {', '.join(missing)}")

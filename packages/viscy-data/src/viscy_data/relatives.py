@@ -66,6 +66,36 @@ class Relatives:
             counts[which] += place >= 0
         return counts
 
+    def own_track(self, low: IntArray, high: IntArray) -> BoolArray:
+        """Say of each row whether its own track is there low .. high frames later, both (n,) by track.
+
+        All False where tracks and frames are too many for a table of both.
+        """
+        # Wide enough that no step, of the widest range above any lower end, leads into the next track's line.
+        widest = int(low.max(initial=0)) + int((high - low).max(initial=0))
+        width, tracks = int(self.t.max(initial=-1)) + 1 + widest, len(self._parent)
+        found = np.zeros(len(self.t), dtype=np.bool_)
+        if width * tracks > 8 * len(self.t) or (self.t < 0).any():
+            return found
+        timetable = np.zeros(width * tracks, dtype=np.bool_)
+        place = self.track.astype(np.int64) * width + self.t
+        timetable[place] = True
+        place += low[self.track]
+        reach = (high - low)[self.track]
+        for step in range(int(reach.max(initial=-1)) + 1):
+            found |= timetable[place + step] & (step <= reach)
+        return found
+
+    def exist(self, rows: IntArray, tau: IntArray) -> BoolArray:
+        """Say of each row (n,) whether it has a relative tau (n,) frames later: faster than to count."""
+        track = self.track[rows]
+        keys = self._keys(self.t[rows] + tau, self._first[track])
+        nearest = self._sorted[np.minimum(np.searchsorted(self._sorted, keys), len(self._sorted) - 1)]
+        found = np.asarray((nearest >= keys) & (nearest < keys + self._size[track]))
+        for which, place in self._others(rows, tau):
+            found[which] |= place >= 0
+        return found
+
     def pick(self, rows: IntArray, tau: IntArray, i: IntArray) -> IntArray:
         """Return the i-th relative of each row, tau frames later; i (n,) is below their number."""
         begin, end = self._line(rows, tau)

@@ -3,8 +3,9 @@
 Layouts of ``tracks_path``, with ``fov`` a name such as ``B/3/0``:
 
 - a file: one table with a ``fov`` column (not needed for a store with one field of view);
-- a folder with ``fov/*.csv`` or ``fov/*.parquet`` (one table each), or ``fov.csv``, ``fov.parquet``;
-- a Cell Tracking Challenge folder, or one at ``fov`` for each field of view.
+- a folder with one table for each field of view: ``fov/*.csv``, ``fov/*.parquet``, ``fov.csv``, ...;
+- a Cell Tracking Challenge folder, a GEFF or a TrackMate file, or one for each field of view: at
+  ``fov`` for the first, and ``fov/*`` or ``fov.geff``, ``fov.xml`` for the others.
 
 A field of view without tracks gives no rows; an experiment without any is an error. The result is
 sorted by fov, t and track, and every row of a track names the track's parent.
@@ -17,12 +18,15 @@ import numpy as np
 import pandas as pd
 
 from viscy_data.columns import FOV, PARENT_TRACK_ID, TRACK_ID, T, X, Y, Z
+from viscy_data.crops import pixel_size
 from viscy_data.detections import Detections, check_detections
 from viscy_data.errors import TracksError
 from viscy_data.experiments import Experiment, FovInfo
 from viscy_data.packing import pack
-from viscy_data.tracks_ctc import find_track_list, read_ctc
+from viscy_data.tracks_ctc import TRACK_LISTS, find_track_list, read_ctc
+from viscy_data.tracks_geff import is_geff, read_geff
 from viscy_data.tracks_tables import is_table, read_table
+from viscy_data.tracks_trackmate import is_trackmate, read_trackmate
 
 TRACK_COLUMNS = (FOV, TRACK_ID, PARENT_TRACK_ID, T, Y, X, Z)
 
@@ -54,52 +58,69 @@ def read_tracks(experiment: Experiment, fovs: Sequence[FovInfo]) -> pd.DataFrame
     if not sum(len(one.t) for one in found):
         raise TracksError(
             f"experiment {experiment.name!r}: no tracks for any fov under {experiment.tracks_path}; expected "
-            "a table with a 'fov' column, fov/*.csv, fov/*.parquet, fov.csv, or a Cell Tracking Challenge "
-            "folder"
+            "a table with a 'fov' column, fov/*.csv, fov/*.parquet, fov.csv, a GEFF (fov.geff), a TrackMate "
+            "file (fov.xml), or a Cell Tracking Challenge folder"
         )
     return _assemble(found, [info.fov for info in fovs])
 
 
 def _read_files(experiment: Experiment, fovs: Sequence[FovInfo]) -> Iterator[Detections]:
     path = experiment.tracks_path
-    names = {info.fov: i for i, info in enumerate(fovs)}
-    if path.is_file() and path.name in {"man_track.txt", "res_track.txt"}:
+    if path.is_file() and path.name in TRACK_LISTS:
         path = path.parent
-    if path.is_file():
-        yield _read_single(path, names)
-    elif track_list := find_track_list(path):
+    if is_table(path) and path.is_file():
+        yield read_table(path, fov=None, names={info.fov: i for i, info in enumerate(fovs)})
+    elif _is_tracks(path):
         if len(fovs) != 1:
-            raise TracksError(
-                f"{track_list}: a Cell Tracking Challenge folder is one fov; the store has {len(fovs)}"
-            )
-        yield read_ctc(track_list, fovs[0], 0)
+            raise TracksError(f"{path}: {_kind(path)} is one fov; the store has {len(fovs)}")
+        yield _read(path, experiment, 0, fovs[0])
+    elif path.is_file():
+        raise TracksError(
+            f"{path}: not a tracking table; known are .csv, .csv.gz, .parquet and .pq, and a TrackMate .xml"
+        )
     else:
         for i, info in enumerate(fovs):
             if info.fov not in experiment.exclude_fovs:
-                yield from _read_fov(path, i, info)
+                yield from _read_fov(experiment, i, info)
 
 
-def _read_single(path: Path, names: dict[str, int]) -> Detections:
-    if not is_table(path):
-        raise TracksError(f"{path}: not a tracking table; known are .csv, .csv.gz, .parquet and .pq")
-    return read_table(path, fov=None, names=names)
+def _is_tracks(path: Path) -> bool:
+    return bool(find_track_list(path)) or is_geff(path) or is_trackmate(path) or is_table(path)
 
 
-def _read_fov(folder: Path, i: int, info: FovInfo) -> Iterator[Detections]:
+def _kind(path: Path) -> str:
+    if is_geff(path):
+        return "a GEFF"
+    return "a TrackMate file" if path.is_file() else "a Cell Tracking Challenge folder"
+
+
+def _read(path: Path, experiment: Experiment, i: int, info: FovInfo) -> Detections:
+    """Read the tracks of one field of view, number i."""
+    if track_list := find_track_list(path):
+        return read_ctc(track_list, info, i)
+    if is_geff(path):
+        return read_geff(path, info, i, pixel_size(experiment, info))
+    if is_trackmate(path):
+        return read_trackmate(path, info, i)
+    return read_table(path, fov=i, names={})
+
+
+def _read_fov(experiment: Experiment, i: int, info: FovInfo) -> Iterator[Detections]:
+    folder = experiment.tracks_path
     inside = folder / info.fov
-    if track_list := find_track_list(inside):
-        yield read_ctc(track_list, info, i)
+    if find_track_list(inside) or is_geff(inside):
+        yield _read(inside, experiment, i, info)
         return
-    tables = sorted(p for p in inside.iterdir() if is_table(p)) if inside.is_dir() else []
+    found = sorted(filter(_is_tracks, inside.iterdir())) if inside.is_dir() else []
     beside = inside.parent
     if beside.is_dir():
-        stem = inside.name + "."
-        tables += sorted(p for p in beside.iterdir() if p.name.startswith(stem) and is_table(p))
-    if len(tables) > 1:
-        listed = ", ".join(str(p.relative_to(folder)) for p in tables)
+        named = (p for p in beside.iterdir() if p.name.startswith(inside.name + "."))
+        found += sorted(filter(_is_tracks, named))
+    if len(found) > 1:
+        listed = ", ".join(str(p.relative_to(folder)) for p in found)
         raise TracksError(f"{folder}: several tracking tables for fov={info.fov!r}: {listed}; keep one")
-    for path in tables:
-        yield read_table(path, fov=i, names={})
+    for path in found:
+        yield _read(path, experiment, i, info)
 
 
 def _assemble(found: Sequence[Detections], names: Sequence[str]) -> pd.DataFrame:

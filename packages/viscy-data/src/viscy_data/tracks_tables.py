@@ -125,7 +125,10 @@ class _Reader:
 
     def fovs(self, names: Mapping[str, int]) -> IntArray:
         """Return the index of each row's field of view."""
-        column = self._table[FOV].cast(pa.string()).combine_chunks().dictionary_encode()
+        column = self._table[FOV]
+        if not pa.types.is_dictionary(column.type):
+            column = column.cast(pa.string()).dictionary_encode()
+        column = column.unify_dictionaries().combine_chunks()
         codes = pd.Series(column.indices.to_numpy(zero_copy_only=False)).fillna(-1).to_numpy(dtype=np.int64)
         try:
             found = column.dictionary.to_pylist()
@@ -149,7 +152,8 @@ def _load(path: Path) -> Any:
     try:
         if path.name.lower().endswith(PARQUET_SUFFIXES):
             held = pa_parquet.read_schema(path).names
-            return pa_parquet.read_table(path, columns=[name for name in wanted if name in held])
+            columns = [name for name in wanted if name in held]
+            return pa_parquet.read_table(path, columns=columns, read_dictionary=[FOV])
         held = [str(name) for name in pd.read_csv(path, nrows=0).columns]
         options = pa_csv.ConvertOptions(
             include_columns=[name for name in held if name in wanted],

@@ -1,0 +1,163 @@
+"""One experiment of an index: its anchors and their positives, kept in a file until all are there.
+
+A *part* is the file of one experiment (:func:`viscy_data.anchors_writing.write_part`), named by a digest
+of everything that it depends on: the experiment, its fields of view, size and time of its tracking
+files, and the options. A part that is there is therefore right, and is not built again.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from viscy_data.anchors import Built, build_experiment, total_by_reason
+from viscy_data.anchors_writing import read_note, write_part
+from viscy_data.columns import CONDITION, GLOBAL_TRACK_ID
+from viscy_data.experiments import Experiment, FovInfo
+from viscy_data.lineage import BoolArray
+from viscy_data.positives import Positives
+
+
+@dataclass(frozen=True)
+class ConditionCounts:
+    """What one condition of one experiment contributed.
+
+    Attributes
+    ----------
+    experiment, condition
+        Names; condition None: not known.
+    cells
+        Tracks.
+    anchors
+        Rows of the table.
+    valid_anchors
+        Rows that have a positive.
+    dropped
+        Detections that are not in the table, by reason.
+    """
+
+    experiment: str
+    condition: str | None
+    cells: int
+    anchors: int
+    valid_anchors: int
+    dropped: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class PartSummary:
+    """What a part holds, and what it does not.
+
+    Attributes
+    ----------
+    counts
+        One entry for each condition, sorted.
+    dropped
+        Rows lost, by reason.
+    without_tracks
+        Fields of view for which there are no tracks.
+    """
+
+    counts: tuple[ConditionCounts, ...]
+    dropped: dict[str, int]
+    without_tracks: tuple[str, ...]
+
+    def to_note(self) -> bytes:
+        """Return the summary as a part holds it."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_note(cls, note: bytes) -> Self:
+        """Read what :meth:`to_note` wrote."""
+        content = json.loads(note)
+        counts = tuple(ConditionCounts(**one) for one in content["counts"])
+        return cls(counts, content["dropped"], tuple(content["without_tracks"]))
+
+
+@dataclass(frozen=True)
+class PartJob:
+    """All that building a part takes.
+
+    Attributes
+    ----------
+    experiment, fovs
+        The experiment and its store's fields of view.
+    patch_size
+        Rows and columns of a patch.
+    common_pixel_size_um
+        Micrometres per pixel of patches; None: the store's own.
+    frames
+        (tau_min, tau_max) of positives.
+    """
+
+    experiment: Experiment
+    fovs: Sequence[FovInfo]
+    patch_size: tuple[int, int]
+    common_pixel_size_um: float | None
+    frames: tuple[int, int]
+
+    def path(self, folder: Path) -> Path:
+        """Return the part's file: its name changes with everything that its content depends on."""
+        files = [(str(p), one.st_size, one.st_mtime_ns) for p, one in tracking_files(self.experiment)]
+        return folder / f"{digest_of(asdict(self), files)}.arrow"
+
+
+def tracking_files(experiment: Experiment) -> Iterator[tuple[Path, Any]]:
+    """Yield every file under an experiment's ``tracks_path``, with its status, sorted by path."""
+    path = experiment.tracks_path
+    files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
+    yield from ((file, file.stat()) for file in files)
+
+
+def digest_of(*content: Any) -> str:
+    """Return a digest of plain values, of experiments and of this package's version."""
+    plain = json.dumps([version("viscy-data"), *content], default=_plain, sort_keys=True)
+    return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, Experiment) else str(value)
+
+
+def build_part(placed: tuple[PartJob, Path]) -> PartSummary:
+    """Build the part of one experiment, and write it at the path that comes with the job.
+
+    Raises
+    ------
+    TracksError
+        Where the tracks are malformed.
+    InvalidInputError
+        Where a patch does not fit.
+    """
+    job, path = placed
+    built = build_experiment(
+        job.experiment, job.fovs, patch_size=job.patch_size, common_pixel_size_um=job.common_pixel_size_um
+    )
+    valid = Positives(built.frame, {job.experiment.name: job.frames}).has_positive
+    counts = tuple(_counts(job.experiment.name, built, valid))
+    summary = PartSummary(counts, total_by_reason(built.dropped), built.without_tracks)
+    write_part(path, built.frame, valid, summary.to_note())
+    return summary
+
+
+def find_part(path: Path) -> PartSummary | None:
+    """Return the summary of a part that an earlier run finished, or None."""
+    note = read_note(path)
+    return None if note is None else PartSummary.from_note(note)
+
+
+def _counts(name: str, built: Built, valid: BoolArray) -> Iterator[ConditionCounts]:
+    condition = built.frame[CONDITION]
+    present: list[str | None] = list(condition.cat.categories)
+    present += [None] if condition.isna().any() else []
+    for value in sorted({*present, *built.dropped}, key=lambda one: (one is None, one or "")):
+        rows = condition.isna().to_numpy() if value is None else (condition == value).to_numpy()
+        cells = len(np.unique(built.frame[GLOBAL_TRACK_ID].cat.codes.to_numpy()[rows]))
+        yield ConditionCounts(
+            name, value, cells, int(rows.sum()), int((rows & valid).sum()), built.dropped.get(value, {})
+        )
