@@ -1,14 +1,11 @@
-"""Which anchors a batch takes: a table of cells, and plans that draw from few frames or from all.
-
-`frames_plan` stands in for a sampler: the same anchors would come from one that restricts a batch to K
-frames, and keeps each for several batches.
-"""
+"""Which anchors a batch takes: a table of cells, and plans that draw from few frames or from all."""
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from reads.stores import Size, fov_names
+from viscy_data import BatchPlan, FlexibleBatchSampler, Locality
 
 type Rows = NDArray[np.int64]
 
@@ -43,24 +40,7 @@ def random_plan(anchors: pd.DataFrame, pairs: int, batches: int, seed: int) -> l
 def frames_plan(
     anchors: pd.DataFrame, pairs: int, batches: int, seed: int, *, frames: int = 8, hold: int = 1
 ) -> list[Rows]:
-    """Return batches of rows of `frames` frames each; every frame stays for `hold` batches, staggered."""
-    rng = np.random.default_rng(seed)
-    of_frame = list(anchors.groupby(["fov", "t"], sort=True).indices.values())
-    turns = np.concatenate([rng.permutation(len(of_frame)) for _ in range(frames * batches)])
-    held, plan, used = list(turns[:frames]), [], frames
-    for number in range(batches):
-        if number:
-            fresh = [place for place in range(frames) if (number + place) % hold == 0]
-            for place in fresh:
-                held[place] = turns[used]
-                used += 1
-        rows = [
-            rng.choice(of_frame[frame], share, replace=share > len(of_frame[frame]))
-            for frame, share in zip(held, _shares(pairs, frames), strict=True)
-        ]
-        plan.append(np.concatenate(rows))
-    return plan
-
-
-def _shares(pairs: int, frames: int) -> list[int]:
-    return [pairs // frames + (place < pairs % frames) for place in range(frames)]
+    """Return batches of rows of at most `frames` frames, each held for `hold` batches, from the sampler."""
+    plan = BatchPlan(pairs, locality=Locality(frames=frames, hold=hold))
+    sampler = FlexibleBatchSampler.from_plan(anchors, plan, seed=seed)
+    return [np.asarray(sampler.batch(number, epoch=0)) for number in range(batches)]
