@@ -4,12 +4,9 @@ Time is what the consumer waits for batches; a training step can be put between 
 sleeps as it does while a GPU works. Only what is read ahead gains from it.
 """
 
-from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
 from math import prod
 from pathlib import Path
 from time import perf_counter, sleep
@@ -200,14 +197,14 @@ def _read(
     dataset: AnchorDataset, rows: Iterator[IndexBatch], setting: Setting
 ) -> Generator[Batch, None, None]:
     """Yield the batches of rows as a setting reads them."""
-    if setting.look_ahead:
-        yield from _ahead(dataset, rows, setting.look_ahead)
-        return
-    workers = setting.workers
-    loader = anchor_loader(
-        dataset, _Once(rows), num_workers=workers, persistent_workers=False, pin_memory=False
+    yield from anchor_loader(
+        dataset,
+        _Once(rows),
+        num_workers=setting.workers,
+        look_ahead=setting.look_ahead,
+        persistent_workers=False,
+        pin_memory=False,
     )
-    yield from loader
 
 
 class _Once:
@@ -218,15 +215,3 @@ class _Once:
 
     def __iter__(self) -> Iterator[IndexBatch]:
         return self._rows
-
-
-def _ahead(dataset: AnchorDataset, rows: Iterator[IndexBatch], depth: int) -> Iterator[Batch]:
-    """Yield batches that a thread of this process has read ahead."""
-    pool = ThreadPoolExecutor(1)
-    try:
-        waiting = deque(pool.submit(dataset.__getitems__, one) for one in islice(rows, depth))
-        for one in rows:
-            waiting.append(pool.submit(dataset.__getitems__, one))
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
