@@ -147,7 +147,8 @@ def test_a_store_that_vanishes_and_comes_back(anchors: Path, experiments: Path) 
 
 def test_a_field_that_vanishes_is_replaced_until_it_comes_back(anchors: Path, experiments: Path) -> None:
     expected = epoch_of(anchors)
-    dataset = AnchorDataset(anchors, reading=SKIP)
+    forgetful = Reading(on_error="skip", cache_bytes=0)  # chunks that are kept need no file
+    dataset = AnchorDataset(anchors, reading=forgetful)
     fov = store_of(experiments) / "A/1/1"
     away = fov.with_name("away")
     taken: list[Batch] = []
@@ -249,16 +250,14 @@ def files_of_at_most(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize(
-    ("size", "name"), [(2000, r"anchors\.statistics\.parquet"), (7000, r"anchors\.parquet")]
-)
+@pytest.mark.parametrize("size", [2000, 7000])
 def test_an_index_that_cannot_be_written_whole_is_not_there(
-    size: int, name: str, experiments: Path, tmp_path: Path
+    size: int, experiments: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "anchors.parquet"
     with (
         files_of_at_most(size),
-        pytest.raises(OutputError, match=rf"{name}' cannot be written.*File too large"),
+        pytest.raises(OutputError, match=r"anchors\.parquet.* cannot be written.*File too large"),
     ):
         index_project(experiments, out)
     assert out.name not in left_over(tmp_path)

@@ -16,7 +16,7 @@ from typing import Final, Literal
 from viscy_data.anchors_file import AnchorsMetadata
 from viscy_data.anchors_writing import merge_anchors
 from viscy_data.crops import common_pixel_size
-from viscy_data.errors import InvalidInputError, StoreError
+from viscy_data.errors import InvalidInputError, OutputError, StoreError
 from viscy_data.experiments import (
     Experiment,
     Experiments,
@@ -117,6 +117,8 @@ def build_index(
         Where tracks are malformed.
     InvalidInputError
         Where ``out`` exists, a patch does not fit, a tau range is empty, or no anchor has a positive.
+    OutputError
+        Where a file cannot be written; what is finished is found again.
     ViscyDataError
         Where a process died.
 
@@ -169,7 +171,12 @@ def build_index(
 def _parts_folder(out: Path) -> Iterator[Path]:
     """Make the folder of what is finished; what it holds stays after an error, and is found again."""
     folder = out.with_name(f".{out.name}.parts")
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"path={str(out)!r} cannot be written: {error}. Choose another place, or make this one writable."
+        ) from error
     try:
         yield folder
     finally:

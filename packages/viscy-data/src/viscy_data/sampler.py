@@ -143,6 +143,7 @@ class FlexibleBatchSampler(Sampler[list[int]]):
 
         Examples
         --------
+        >>> from viscy_data import Grouping
         >>> table = pd.DataFrame({"plate": [1, 1, 2, 2]})
         >>> sampler = FlexibleBatchSampler.from_plan(table, BatchPlan(2, grouping=Grouping("plate")))
         >>> len(sampler)
