@@ -43,7 +43,7 @@ MUTANTS = [
     Mutant("window a tolerance short", C + "plan.py", "CLOCK_TOLERANCE: Final = 1e-4", "CLOCK_TOLERANCE: Final = -1e-4", "test_sampler_axes.py::test_the_window_includes_its_edges_within_a_tenth_of_a_millihour"),
     Mutant("window a frame too wide", C + "focal_clock.py", "progress, batches) + CLOCK_TOLERANCE", "progress, batches) + 0.5", "test_sampler_axes.py::test_the_window_includes_its_edges_within_a_tenth_of_a_millihour"),
     Mutant("no rule of swaps", C + "focal.py", "inside = np.minimum(np.maximum(inside, rest - (size - window)), np.minimum(rest, window))", "inside = np.minimum(inside, rest)", "test_focal.py"),
-    Mutant("global side from anywhere", C + "focal.py", "domain = np.where(is_inside, window[request], (size - window)[request])", "domain = np.where(is_inside, window[request], size[request])", "test_focal.py"),
+    Mutant("global side from anywhere", C + "focal.py", "around = (self.end - self.start)[request] - window", "around = (self.end - self.start)[request]", "test_focal.py"),
     Mutant("a small cell filled with one anchor", C + "focal.py", "(number - rest[request]) % size[request]", "0", "test_focal.py"),
     Mutant("focal times by anchors, not by distinct times", C + "layout.py", "parts.append(runs[np.unique(run_time[runs], return_index=True)[1]])", "parts.append(runs)", "test_layout.py"),
     Mutant("leak from the own group too", C + "layout.py", "self.size.sum(axis=1, keepdims=True) - self.size]", "(self.size.sum(axis=1, keepdims=True) > self.size) * self.size.sum(axis=1, keepdims=True)]", "test_sampler_axes.py::test_leaks_come_in_proportion_to_whole_cells_whatever_the_weights"),
@@ -62,7 +62,7 @@ MUTANTS = [
     Mutant("leaks of a step unknown to each other", C + "draw.py", "members = self.schedule.members(number)\n        visits", "members = number\n        visits", "test_sampler_steps.py"),
     Mutant("conflicts stay", C + "distinct.py", "        place[waiting[admitted]] = redrawn[admitted]\n", "", "test_sampler_distinct.py"),
     Mutant("conflicts redrawn from the other side", C + "distinct.py", "inside = (place[waiting] >= origin.low)", "inside = (place[waiting] < origin.low)", "test_sampler_distinct.py"),
-    Mutant("nothing but random redraws", C + "distinct.py", "        if free.size:\n", "        if False:\n", "test_sampler_distinct.py"),
+    Mutant("nothing but random redraws", C + "distinct.py", "found = _searched(origin[np.arange(waiting.size) == nth], bool(inside[nth]), int(unit[slot]), held)", "found = None", "test_sampler_distinct.py"),
     Mutant("hours between anchors of a value ignored", C + "distinct.py", "< self.values.min_hours", "< 0", "test_sampler_distinct.py"),
     Mutant("conflicts in batches of a step unseen", C + "draw.py", "if self.plan.span > 1 else np.arange(number.size)", "if self.plan.span < 1 else np.arange(number.size)", "test_sampler_distinct.py"),
     Mutant("windows with few values pass", C + "enough.py", "hours[1:] - hours[:-1] > 2 * reach", "hours[1:] - hours[:-1] > reach", "test_enough.py"),
@@ -121,7 +121,7 @@ MUTANTS = [
     Mutant("what a walked visit skipped is lost", C + "walked.py", "order[~np.isin(order, new)]", "order[new.size :]", "test_walked.py"),
     Mutant("each batch of a step has a window of its own", C + "epochs.py", "place - place % self.span", "place", "test_sampler_schedule_axes.py::test_a_batch_is_that_of_a_plan_with_its_steps_window"),
     Mutant("redraws from a window that stands still", C + "draw.py", "reach = self.clock.reach(epoch, number[mine])", "reach = self.clock.reach(0, 0 * number[mine])", "test_sampler_schedule_axes.py::test_a_batch_is_that_of_a_plan_with_its_steps_window"),
-    Mutant("rounds while quotas move", C + "plan.py", "self.span == 1 and not self.moving_quotas", "self.span == 1", "test_sampler_schedule_axes.py::test_values_stay_apart_while_quotas_move"),
+    Mutant("rounds while quotas move", C + "plan.py", "return alone and plain and not self.moving_quotas", "return alone and plain", "test_sampler_schedule_axes.py::test_values_stay_apart_while_quotas_move"),
     Mutant("a report holds all batches to one plan", C + "tally.py", "asked = None if stages is None else stages.asked(epoch, numbers)", "asked = None", "test_sampler_schedule_axes.py::test_a_report_holds_each_batch_to_its_own_step"),
     Mutant("passes of epochs count as one", C + "report.py", "(1 if composer.stages is None else epochs)", "1", "test_sampler_schedule_axes.py::test_passes_that_begin_anew_leave_anchors_apart_by_one_an_epoch"),
     Mutant("a gauge holds a step to one batch's window", C + "gauge.py", "is_scarce = (plan.span > 1) & ", "is_scarce = (plan.span > 99) & ", "test_sampler_schedule_axes.py::test_a_window_that_a_step_empties_is_asked_of_no_batch"),
@@ -157,6 +157,7 @@ settings.register_profile("mutants", phases=[Phase.explicit, Phase.generate], de
 
 OPTIONS = [
     *("-p", "no:cacheprovider", "-p", "mutant_profile", "--hypothesis-profile=mutants"),
+    *("-n", "0"),
     "--timeout=60",  # a broken permutation may walk for ever
 ]
 
