@@ -8,7 +8,8 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 
-from viscy_data.errors import InvalidInputError
+from viscy_data.dataset import Pairing
+from viscy_data.errors import CompositionWarning, InvalidInputError
 from viscy_train.datamodule import AnchorDataModule, PatchOptions
 from viscy_train.parts import BatchOptions, SplitOptions
 
@@ -54,6 +55,17 @@ def test_without_groups_there_are_no_group_ids(anchors_path: Path) -> None:
     data = build(anchors_path, batches=BatchOptions(batch_size=8, experiment_aware=False))
     batch = data.on_before_batch_transfer(next(iter(data.train_dataloader())), 0)
     assert "group_ids" not in batch
+
+
+def test_positives_that_undo_few_frames_are_told_of(anchors_path: Path) -> None:
+    batches = BatchOptions(batch_size=4, condition_balanced=False, plan={"locality": {"frames": 2}})
+    with pytest.warns(CompositionWarning, match=r"from 2 frames .* set tau_per to 'frame'"):
+        build(anchors_path, batches=batches)
+    data = build(anchors_path, batches=batches, pairing=Pairing(tau_per="frame"))
+    anchors = data.dataset.anchors
+    for batch in data.train_dataloader():
+        for rows_, most in ((batch["rows"], 2), (torch.cat([batch["rows"], batch["positive_rows"]]), 4)):
+            assert len(anchors.iloc[rows_.numpy()][["experiment", "fov", "t"]].drop_duplicates()) <= most
 
 
 def test_parts_share_no_lineage(anchors_path: Path) -> None:

@@ -4,6 +4,7 @@ Training follows the trainer's epochs. Validation batches are those of epoch 0, 
 every number of ranks. The trainer must leave the sampler alone, which knows ranks itself.
 """
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,8 +16,9 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 from viscy_data.columns import EXPERIMENT, LINEAGE_ID
+from viscy_data.composition import BatchPlan
 from viscy_data.dataset import AnchorDataset, Pairing, Reading
-from viscy_data.errors import InvalidInputError
+from viscy_data.errors import CompositionWarning, InvalidInputError
 from viscy_data.loader import AnchorLoader, anchor_loader
 from viscy_train.parts import (
     BatchOptions,
@@ -144,7 +146,9 @@ class AnchorDataModule(LightningDataModule):
         if not training.all():
             self.validation_sampler = sample_part("validation", valid, ~training, self.batches, self.seed)
         self._lineages = _codes(self.dataset.anchors[LINEAGE_ID])
-        self._groups = _codes(self.dataset.anchors[EXPERIMENT]) if self.batches.experiment_aware else None
+        plan = self.train_sampler.sampler.plan
+        self._groups = None if plan.grouping is None else _codes(self.dataset.anchors[EXPERIMENT])
+        _warn_of_scattered_positives(plan, self.pairing)
         self._training = self.train_sampler
         self._ready = True
 
@@ -228,6 +232,18 @@ class AnchorDataModule(LightningDataModule):
 
 def _codes(column: "pd.Series[Any]") -> IntArray:
     return np.asarray(column.astype("category").cat.codes, dtype=np.int64)
+
+
+def _warn_of_scattered_positives(plan: BatchPlan, pairing: Pairing) -> None:
+    """Say that positives undo what few frames bring, where the time to each is drawn apart."""
+    if plan.locality is not None and pairing.tau_per == "anchor":
+        warnings.warn(
+            f"The plan takes batches from {plan.locality.most} frames or fields of view, but pairing.tau_per="
+            "'anchor' draws the time to each positive apart, so that positives come from many more frames; "
+            "set tau_per to 'frame'.",
+            CompositionWarning,
+            stacklevel=4,
+        )
 
 
 def _refuse_foreign_sampler(trainer: Any) -> None:
