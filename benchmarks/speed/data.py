@@ -38,12 +38,19 @@ class Data:
 
     @cached_property
     def full_table(self) -> pd.DataFrame:
-        """The table with lineages of 40 anchors, frames of 50, and one anchor in twenty as heavy as ten."""
+        """The table with lineages of 40 anchors, frames of 50, and one anchor in twenty as heavy as five.
+
+        A field of view is of one experiment and condition.
+        """
         rng = np.random.default_rng(1)
         lineage = rng.integers(0, max(len(self) // 40, 1), len(self), dtype=np.int32)
-        weight = np.where(rng.random(len(self), dtype=np.float32) < 0.05, np.float32(10), np.float32(1))
-        fov = rng.integers(0, max(len(self) // 2400, 1), len(self), dtype=np.int32)
+        weight = np.where(rng.random(len(self), dtype=np.float32) < 0.05, np.float32(5), np.float32(1))
         time = (self.hours * 2).astype(np.int16)
+        cells = self.groups * self.classes
+        fov = rng.integers(0, max(len(self) // (2400 * cells), 1), len(self), dtype=np.int32)
+        fov *= cells
+        fov += self.group_codes * np.int32(self.classes)
+        fov += self.class_codes
         return self.table.assign(lineage_id=lineage, weight=weight, fov=fov, t=time)
 
     @property

@@ -22,6 +22,11 @@ class Entry:
         return f"{self.job}/{self.sampler}"
 
     @property
+    def needs_all(self) -> bool:
+        """Whether lineages, frames and weights are read."""
+        return self.job in {HEAVY, FRAMES, DISTINCT, EVERY}
+
+    @property
     def is_ours(self) -> bool:
         return self.package == OURS
 
@@ -36,7 +41,7 @@ LEAK = "one group, balanced, leak"
 FOCUS = "one group, balanced, focus"
 ALL = "all axes"
 HEAVY = "one group, balanced, anchors weighed"
-FRAMES = "one group, balanced, 16 frames"
+FRAMES = "one group, balanced, 24 frames"
 DISTINCT = "all axes, lineages distinct"
 EVERY = "all axes, distinct, weighed"
 
@@ -50,8 +55,8 @@ ASKED = {
     LEAK: "and 10 % from other experiments",
     FOCUS: "and 70 % around one focal time",
     ALL: "one group, balanced, leak and focus together",
-    HEAVY: "one anchor in twenty comes ten times as often as others of its cell",
-    FRAMES: "and at most sixteen frames in a batch",
+    HEAVY: "one anchor in twenty comes five times as often as others of its cell",
+    FRAMES: "and at most 24 frames in a batch",
     DISTINCT: "all axes, and no two anchors of one lineage in a batch",
     EVERY: "that, and anchors weighed",
 }

@@ -107,7 +107,7 @@ class OneGroupBalancedWeighted(OneGroupBalanced):
 
 
 class OneGroupBalancedFewFrames(OneGroupBalanced):
-    locality = Locality(frames=16)
+    locality = Locality(frames=24)
 
 
 class AllAxesDistinct(AllAxes):
