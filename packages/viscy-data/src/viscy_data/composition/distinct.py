@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from viscy_data.composition import keyed
 from viscy_data.composition.race import Sides, throw
+from viscy_data.composition.requests import are_first
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -84,13 +85,17 @@ class _Held:
 
     def add(self, unit: Integers, place: Integers) -> None:
         pair = np.concatenate([self._pair, self.pair(unit, place)])
+        if self.values.hours is None:
+            self._pair = np.sort(pair)
+            return
         order = np.argsort(pair, kind="stable")
         self._pair = pair[order]
-        if self.values.hours is not None:
-            self._hours = np.concatenate([self._hours, self.values.hours[place]])[order]
+        self._hours = np.concatenate([self._hours, self.values.hours[place]])[order]
 
     def clashes(self, unit: Integers, place: Integers) -> NDArray[np.bool_]:
         """Return which of these anchors may not join their units."""
+        if not self._pair.size:
+            return np.zeros(place.size, dtype=np.bool_)
         pair = self.pair(unit, place)
         at = np.searchsorted(self._pair, pair)
         after = np.searchsorted(self._pair, pair, side="right")
@@ -99,7 +104,7 @@ class _Held:
         found = np.zeros(place.size, dtype=np.bool_)
         mine = self.values.hours[place]
         for nth in range(int((after - at).max(initial=0))):
-            there = np.minimum(at + nth, max(self._pair.size - 1, 0))
+            there = np.minimum(at + nth, self._pair.size - 1)
             near = np.abs(self._hours[there] - mine) < self.values.min_hours
             found |= (at + nth < after) & near
         return found
@@ -109,10 +114,10 @@ class _Held:
         admitted = np.zeros(place.size, dtype=np.bool_)
         waiting = np.flatnonzero(~self.clashes(unit, place))
         while waiting.size:
-            first = np.unique(self.pair(unit[waiting], place[waiting]), return_index=True)[1]
-            admitted[waiting[first]] = True
-            self.add(unit[waiting[first]], place[waiting[first]])
-            rest = np.delete(waiting, first)
+            first = are_first(self.pair(unit[waiting], place[waiting]))
+            joins, rest = waiting[first], waiting[~first]
+            admitted[joins] = True
+            self.add(unit[joins], place[joins])
             waiting = rest[~self.clashes(unit[rest], place[rest])] if rest.size else rest
         return admitted
 
@@ -151,6 +156,8 @@ def make_distinct(
     place, origin = place.copy(), origins(waiting)
     inside = (place[waiting] >= origin.low) & (place[waiting] < origin.high)
     for turn in range(REDRAWS):
+        if not waiting.size:
+            return place
         redrawn = _redrawn(origin, inside, turn, weight_sum)
         admitted = held.admit(unit[waiting], redrawn)
         place[waiting[admitted]] = redrawn[admitted]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from viscy_data.composition import keyed
 from viscy_data.composition.layout import AnchorLayout
-from viscy_data.composition.requests import slots
+from viscy_data.composition.requests import are_first, slots
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -115,8 +115,7 @@ class GaussianDraws:
         clock = np.concatenate([clock, more_clock])
         order = np.lexsort((clock, request))
         request, place, clock = request[order], place[order], clock[order]
-        _, first = np.unique(request * len(self.layout) + place, return_index=True)
-        first.sort()
+        first = are_first(request * len(self.layout) + place)
         request, place, clock = request[first], place[first], clock[first]
         known = np.bincount(request, weights=clock <= horizon[request], minlength=tried.size)
         settled = known >= wanted

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viscy_data.composition import keyed
-from viscy_data.composition.requests import slots
+from viscy_data.composition.requests import are_first, slots
 
 Integers = NDArray[np.int64]
 
@@ -65,7 +65,7 @@ def winners(weight_sum: Integers, sides: Sides, wanted: Integers) -> Integers:
         (sides,) anchors to draw, at most as many as the side holds.
     """
     some = np.flatnonzero(wanted)
-    points = wanted + wanted // 4 + 4
+    points = wanted + np.where(wanted > 1, wanted // 8 + 2, 0)
     found = []
     while some.size:
         few = (sides.size[some] <= FEW * wanted[some]) | (points[some] > FEW * sides.size[some])
@@ -86,7 +86,7 @@ def _by_points(
     """Return (side, place) of the winners where so many points suffice, and (sides,) where they do."""
     side, number = slots(points)
     place = throw(weight_sum, sides[side], keyed.words(sides.key[side], number))
-    first = np.sort(np.unique(side * weight_sum.size + place, return_index=True)[1])
+    first = are_first(side * weight_sum.size + place)
     side, place = side[first], place[first]
     count = np.bincount(side, minlength=wanted.size)
     settled = count >= wanted

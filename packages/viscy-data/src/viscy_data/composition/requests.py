@@ -1,6 +1,7 @@
 """What batches want of cells, on either side of a focal window, and what their steps want together."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,3 +78,12 @@ def slots(count: Integers) -> tuple[Integers, Integers]:
     """Return, for each of ``count`` slots of each request, the request and the slot's number in it."""
     request = np.repeat(np.arange(count.size), count)
     return request, np.arange(request.size) - (np.cumsum(count) - count)[request]
+
+
+def are_first(value: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which of the values, (values,), equal none before them."""
+    order = np.argsort(value, kind="stable")
+    sorted_value = value[order]
+    found = np.ones(value.size, dtype=np.bool_)
+    found[order[1:][sorted_value[1:] == sorted_value[:-1]]] = False
+    return found
