@@ -153,6 +153,26 @@ def test_names_alone_are_enough(unpack: Callable[..., Path]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("metadata", "match"),
+    [
+        ([], "metadata geff: .* not \\[\\]"),
+        ({"axes": [{"type": "time"}]}, r"metadata geff\.axes\.0\.name: Field required"),
+        ({"axes": "tyx"}, r"metadata geff\.axes: .* not 'tyx'"),
+        ({"display_hints": {"display_time": 4}}, r"metadata geff\.display_hints\.display_time: .* not 4"),
+    ],
+)
+def test_metadata_of_another_shape_are_refused(
+    metadata: Any, match: str, unpack: Callable[..., Path]
+) -> None:
+    path = unpack()
+    content = json.loads((path / "zarr.json").read_text())
+    content["attributes"]["geff"] = metadata
+    (path / "zarr.json").write_text(json.dumps(content))
+    with pytest.raises(TracksError, match=match):
+        read(path)
+
+
+@pytest.mark.parametrize(
     ("damage", "match"),
     [
         (lambda path: shutil.rmtree(path / "nodes/props/x"), "no property for the axes x"),

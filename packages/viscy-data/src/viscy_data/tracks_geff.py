@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
 
 from viscy_data.detections import Detections, FloatArray
 from viscy_data.errors import TracksError
@@ -66,6 +67,21 @@ def read_geff(path: Path, info: FovInfo, fov: int, pixel_size_um: tuple[float, f
     return Detections(path, ids, "node", own, track, parent, t, y, x, z)
 
 
+class _Axis(BaseModel):
+    """One axis of nodes: the property that holds it, its kind and its unit."""
+
+    name: str
+    type: str | None = None
+    unit: str | None = None
+
+
+class _Metadata(BaseModel):
+    """What is needed of a GEFF's metadata; all else is passed over."""
+
+    axes: list[_Axis] | None = None
+    display_hints: dict[str, str | None] | None = None
+
+
 class _Geff:
     """The arrays and metadata of one GEFF, each checked."""
 
@@ -75,36 +91,41 @@ class _Geff:
         self._path = path
         try:
             self._group = zarr.open_group(path, mode="r")
-            self._metadata: Any = dict(self._group.attrs).get("geff")
+            metadata = dict(self._group.attrs).get("geff")
         except Exception as error:  # zarr raises its own kinds and those of its codecs
             raise self._unreadable(error) from error
-        if not isinstance(self._metadata, dict):
+        if metadata is None:
             raise TracksError(f"{path}: the group has no metadata 'geff'; versions from 0.3 on are read")
+        try:
+            given = _Metadata.model_validate(metadata)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, ("geff", *first["loc"])))
+            raise TracksError(f"{path}: metadata {where}: {first['msg']}, not {first['input']!r}") from None
+        self._axes = {axis.name: axis for axis in given.axes or ()}
+        self._hints = given.display_hints or {}
 
     def _unreadable(self, error: Exception) -> TracksError:
         return TracksError(f"{self._path}: the GEFF cannot be read: {type(error).__name__}: {error}")
 
     def axes(self) -> dict[str, str]:
         """Return the properties that are t, y, x and, where there is one, z."""
-        listed = [axis["name"] for axis in self._metadata.get("axes") or ()]
-        hints = self._metadata.get("display_hints") or {}
-        times = [axis["name"] for axis in self._metadata.get("axes") or () if axis.get("type") == "time"]
-        found = {axis: hints.get(hint) or axis for axis, hint in _HINTS.items()}
+        times = [axis.name for axis in self._axes.values() if axis.type == "time"]
+        found = {axis: self._hints.get(hint) or axis for axis, hint in _HINTS.items()}
         if times:
             found["t"] = times[0]
         held = [str(name) for name in self._array("nodes/props")]
         missing = [axis for axis in "tyx" if found[axis] not in held]
         if missing:
             raise TracksError(
-                f"{self._path}: no property for the axes {', '.join(missing)}; axes are {listed}, properties "
-                f"{held}. Name them t, y, x or point to them by display_hints."
+                f"{self._path}: no property for the axes {', '.join(missing)}; axes are {[*self._axes]}, "
+                f"properties {held}. Name them t, y, x or point to them by display_hints."
             )
         return {axis: name for axis, name in found.items() if name in held}
 
     def pixels(self, name: str, size_um: float | None) -> float:
         """Return what a pixel is in the unit of an axis."""
-        axes = {axis["name"]: axis for axis in self._metadata.get("axes") or ()}
-        unit = axes.get(name, {}).get("unit")
+        unit = self._axes[name].unit if name in self._axes else None
         if unit in (None, "pixel", "slice"):
             return 1.0
         if unit not in _MICROMETRES or size_um is None:
