@@ -112,13 +112,13 @@ def draw(found: list[Trade], path: Path) -> None:
     mpl.use("Agg")
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     free = [one for one in found if one.locality is None or one.locality.hold == 1]
-    axes.plot([one.tracks for one in free], [one.rate for one in free], "o-", color="#3b6fb6")
+    axes.plot([one.fovs for one in free], [one.rate for one in free], "o-", color="#3b6fb6")
     for one in found:
         held = one not in free
-        axes.plot(one.tracks, one.rate, "s" if held else "o", color="#e0902f" if held else "#3b6fb6")
-        axes.annotate(one.name, (one.tracks, one.rate), xytext=(6, 6), textcoords="offset points")
+        axes.plot(one.fovs, one.rate, "s" if held else "o", color="#e0902f" if held else "#3b6fb6")
+        axes.annotate(one.name, (one.fovs, one.rate), xytext=(6, 6), textcoords="offset points")
     axes.set(
-        xlabel="different tracks in a batch of 64 (effective number)",
+        xlabel="fields of view in a batch of 64, of 6 (effective number)",
         ylabel="patches per second",
         yscale="log",
     )

@@ -81,7 +81,8 @@ def watch(process: subprocess.Popen[bytes], output: TextIO, limit: int) -> tuple
     while process.poll() is None:
         spent = used(process.pid)
         begun = gather(text_of(output)).get("begun_s", float("inf"))
-        if spent - begun > limit or time.monotonic() - start > WALL * limit:
+        allowed = WALL * (limit + min(begun, spent))  # waiting, not working, counts here
+        if spent - begun > limit or time.monotonic() - start > allowed:
             process.kill()
             return True, spent
         time.sleep(POLL)
