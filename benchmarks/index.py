@@ -37,8 +37,6 @@ def peak_mb(who: int) -> float:
 
 def index_once(folder: Path, processes: int) -> dict[str, float]:
     """Index in this process and its children."""
-    import iohub.ngff  # noqa: F401  what follows shall not pay for imports
-
     import viscy_data.index_statistics  # noqa: F401
     from viscy_data.index import build_index
     from viscy_data.tau import TauRange

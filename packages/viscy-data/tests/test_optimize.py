@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from viscy_data.errors import InvalidInputError, StoreError
+from viscy_data.ngff import read_attributes
 from viscy_data.optimize import job, writing
 from viscy_data.optimize.job import plan_job
 from viscy_data.optimize.layout import SHARD_BYTES, Layout
-from viscy_data.optimize.metadata import read_attributes, to_ngff_05
+from viscy_data.optimize.metadata import to_ngff_05
 from viscy_data.optimize.run import rewrite
 
 Pixels = NDArray[Any]

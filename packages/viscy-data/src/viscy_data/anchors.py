@@ -197,7 +197,7 @@ def _reasons(
     conditions: Sequence[str | None],
 ) -> NDArray[np.int8]:
     """Return the index into ``REASONS`` of each row (N,) that is lost, else -1."""
-    depth, height, width = shapes[fov, 2], shapes[fov, 3], shapes[fov, 4]
+    depth, height, width = (shapes[:, axis][fov] for axis in (2, 3, 4))
     y, x, z = (tracks[name].to_numpy(np.float64) for name in (Y, X, Z))
     lost = {
         NO_CONDITION: np.array([c is None for c in conditions])[fov]
@@ -236,10 +236,10 @@ def _columns(
     every_fov = tracks[FOV].cat.codes.to_numpy().astype(np.int64)
     names = _identities(experiment, fovs, tracks, every_fov, kept)
     fov = every_fov[kept]
-    shapes = np.array([info.shape for info in fovs], dtype=np.int64)[fov]
+    depth, height, width = np.array([info.shape[2:] for info in fovs], dtype=np.int64).T
     frame = tracks if len(kept) == len(tracks) else tracks.iloc[kept]
-    t, y, x = (frame[name].to_numpy() for name in (T, Y, X))
-    z = np.where(np.isnan(frame[Z]), shapes[:, 2] // 2, np.floor(frame[Z].to_numpy() + 0.5))
+    t, y, x, z = (frame[name].to_numpy() for name in (T, Y, X, Z))
+    z = np.where(np.isnan(z), depth[fov] // 2, np.floor(z + 0.5))
     return pd.DataFrame(
         {
             EXPERIMENT: _coded(np.zeros(len(kept), dtype=np.int64), [experiment.name]),
@@ -254,8 +254,8 @@ def _columns(
             Y: y,
             X: x,
             Z: z.astype(np.int16),
-            Y_CROP: clamp_centres(y, crops[fov, 0], shapes[:, 3]).astype(np.int32),
-            X_CROP: clamp_centres(x, crops[fov, 1], shapes[:, 4]).astype(np.int32),
+            Y_CROP: clamp_centres(y, crops[:, 0][fov], height[fov]).astype(np.int32),
+            X_CROP: clamp_centres(x, crops[:, 1][fov], width[fov]).astype(np.int32),
         },
         copy=False,
     )

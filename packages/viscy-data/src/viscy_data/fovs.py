@@ -1,19 +1,19 @@
-"""What the metadata of image stores say of their fields of view (iohub).
+"""What the metadata of image stores say of their fields of view.
 
 A *store* is an OME-Zarr (NGFF 0.4 or 0.5): an HCS plate or a single position. A *fov* is one position
 of it, an array with axes T, C, Z, Y, X at full resolution.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from viscy_data.errors import StoreError
 from viscy_data.experiments import Experiment, FovInfo
+from viscy_data.ngff import Multiscale, Position, position_names, read_ome, read_shape
 
-if TYPE_CHECKING:
-    from iohub.ngff import Position
-
-_AXES: Final = ("t", "c", "z", "y", "x")
+_AXES: Final = ["t", "c", "z", "y", "x"]
 _MICROMETRES: Final = {
     "angstrom": 1e-4,
     "nanometer": 1e-3,
@@ -47,7 +47,7 @@ def describe(experiment: Experiment) -> list[FovInfo]:
     Returns
     -------
     list[FovInfo]
-        In the order of the plate's metadata.
+        Those that are there, sorted by row, column and position.
 
     Raises
     ------
@@ -59,49 +59,65 @@ def describe(experiment: Experiment) -> list[FovInfo]:
 
 def find_places(experiment: Experiment) -> list[Place]:
     """Do as ``describe``, with the folder of each array."""
-    # iohub takes seconds to import and only metadata need it: workers never get here.
-    from iohub.ngff import Plate, open_ome_zarr  # noqa: PLC0415
-
     path = experiment.data_path
+    where = f"experiment={experiment.name!r}: data_path={str(path)!r}"
     if not path.exists():
-        raise StoreError(f"experiment={experiment.name!r}: data_path={str(path)!r} does not exist.")
+        raise StoreError(f"{where} does not exist.")
+    with _readable(where):
+        if "plate" not in read_ome(path):
+            return [_place(experiment, path.stem, path)]
+        names = list(position_names(path))
+    places = []
+    for name in names:
+        with _readable(f"{where} fov={name!r}"):
+            places.append(_place(experiment, name, path / name))
+    return places
+
+
+@contextmanager
+def _readable(where: str) -> Iterator[None]:
     try:
-        with open_ome_zarr(path, mode="r") as node:
-            named = node.positions() if isinstance(node, Plate) else [(path.stem, node)]
-            plate = isinstance(node, Plate)
-            return [
-                _place(experiment, name, position, path / name if plate else path) for name, position in named
-            ]
+        yield
     except StoreError:
         raise
-    except Exception as error:  # iohub, zarr and pydantic raise their own kinds for malformed metadata
+    except Exception as error:  # malformed metadata raise whatever comes of what stands where it should not
         raise StoreError(
-            f"experiment={experiment.name!r}: data_path={str(path)!r} cannot be read as OME-Zarr 0.4 or "
-            f"0.5, plate or single position: {type(error).__name__}: {error}"
+            f"{where} cannot be read as OME-Zarr 0.4 or 0.5, plate or single position: "
+            f"{type(error).__name__}: {error}"
         ) from error
 
 
-def _place(experiment: Experiment, name: str, position: "Position", folder: Path) -> Place:
-    if tuple(position.axis_names) != _AXES:
+def _place(experiment: Experiment, name: str, folder: Path) -> Place:
+    position = Position.model_validate(read_ome(folder))
+    image = position.multiscales[0]
+    axes = [axis.name.lower() for axis in image.axes]
+    if axes != _AXES:
         raise StoreError(
-            f"experiment={experiment.name!r} fov={name!r}: axes {position.axis_names} are not T, C, Z, Y, X. "
+            f"experiment={experiment.name!r} fov={name!r}: axes {axes} are not T, C, Z, Y, X. "
             "Write the store with all five axes (length 1 where there is nothing)."
         )
-    level = position.metadata.multiscales[0].datasets[0].path
-    frames, channels, depth, rows, columns = position[level].shape
+    array = folder / image.datasets[0].path
+    shape = read_shape(array)
     info = FovInfo(
         fov=name,
         well=name.rpartition("/")[0],
-        shape=(frames, channels, depth, rows, columns),
-        channels=tuple(position.channel_names),
-        pixel_size_um=_pixel_size(position, level),
+        shape=shape,
+        channels=_channels(position, shape[1]),
+        pixel_size_um=_pixel_size(image),
     )
-    return Place(info, folder / level)
+    return Place(info, array)
 
 
-def _pixel_size(position: "Position", level: str) -> tuple[float, float] | None:
-    scale = position.get_effective_scale(level)[-2:]
-    units = [getattr(axis, "unit", None) or "micrometer" for axis in position.axes[-2:]]
+def _channels(position: Position, count: int) -> tuple[str, ...]:
+    """Return the channels' names; where the store has none they are called by their places."""
+    named = position.omero.channels if position.omero else None
+    labels = [channel.label for channel in named] if named else [None] * count
+    return tuple(str(i) if label is None else label for i, label in enumerate(labels))
+
+
+def _pixel_size(image: Multiscale) -> tuple[float, float] | None:
+    scale = image.scale()[-2:]
+    units = [axis.unit or "micrometer" for axis in image.axes[-2:]]
     if scale == [1.0, 1.0] or not all(unit in _MICROMETRES for unit in units):
         return None
     y, x = (length * _MICROMETRES[unit] for length, unit in zip(scale, units, strict=True))

@@ -152,12 +152,15 @@ def find_part(path: Path) -> PartSummary | None:
 
 
 def _counts(name: str, built: Built, valid: BoolArray) -> Iterator[ConditionCounts]:
-    condition = built.frame[CONDITION]
-    present: list[str | None] = list(condition.cat.categories)
-    present += [None] if condition.isna().any() else []
+    condition = built.frame[CONDITION].cat
+    codes, tracks = condition.codes.to_numpy(), built.frame[GLOBAL_TRACK_ID].cat.codes.to_numpy()
+    code = {value: i for i, value in enumerate(condition.categories)}
+    present: list[str | None] = list(condition.categories)
+    present += [None] if (codes < 0).any() else []
     for value in sorted({*present, *built.dropped}, key=lambda one: (one is None, one or "")):
-        rows = condition.isna().to_numpy() if value is None else (condition == value).to_numpy()
-        cells = len(np.unique(built.frame[GLOBAL_TRACK_ID].cat.codes.to_numpy()[rows]))
+        # A condition of which every row was dropped has none: no code is -2.
+        rows = codes == (-1 if value is None else code.get(value, -2))
+        cells = np.count_nonzero(np.bincount(tracks[rows]))
         yield ConditionCounts(
-            name, value, cells, int(rows.sum()), int((rows & valid).sum()), built.dropped.get(value, {})
+            name, value, int(cells), int(rows.sum()), int((rows & valid).sum()), built.dropped.get(value, {})
         )

@@ -1,4 +1,4 @@
-"""Image stores: what they hold (iohub) and the one reader of their pixels (TensorStore).
+"""Image stores: what they hold and the one reader of their pixels (TensorStore).
 
 A *store* is an OME-Zarr (NGFF 0.4 or 0.5): an HCS plate or a single position. A *fov* is one position
 of it, an array with axes T, C, Z, Y, X at full resolution. A *crop* is a box of one fov at one frame.

@@ -125,7 +125,7 @@ def _read_fov(experiment: Experiment, i: int, info: FovInfo) -> Iterator[Detecti
 
 def _assemble(found: Sequence[Detections], names: Sequence[str]) -> pd.DataFrame:
     fov = np.concatenate([one.fov for one in found])
-    z = [np.full(len(one.t), np.nan) if one.z is None else one.z for one in found]
+    z = [np.full(len(one.t), np.nan, np.float32) if one.z is None else one.z for one in found]
     ids, t = (np.concatenate([getattr(one, name) for one in found]) for name in (TRACK_ID, T))
     columns = {
         TRACK_ID: ids.astype(np.int32),
@@ -133,7 +133,7 @@ def _assemble(found: Sequence[Detections], names: Sequence[str]) -> pd.DataFrame
         T: t.astype(np.int32),
         Y: np.concatenate([one.y for one in found]).astype(np.float32),
         X: np.concatenate([one.x for one in found]).astype(np.float32),
-        Z: np.concatenate(z).astype(np.float32),
+        Z: np.concatenate(z).astype(np.float32, copy=False),
     }
     keys = pack([fov, t, ids])
     if (keys[1:] < keys[:-1]).any():

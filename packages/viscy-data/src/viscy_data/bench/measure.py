@@ -24,8 +24,9 @@ from viscy_data.dataset import AnchorDataset, Batch, Pairing, Reading
 from viscy_data.expectation import collect_notes
 from viscy_data.experiments import Experiments, FovInfo
 from viscy_data.loader import anchor_loader
+from viscy_data.ngff import read_attributes
 from viscy_data.optimize.job import open_array
-from viscy_data.optimize.metadata import first_level, read_attributes
+from viscy_data.optimize.metadata import first_level
 from viscy_data.sampler import FlexibleBatchSampler
 from viscy_data.store import MissingChunks, describe
 

@@ -13,8 +13,9 @@ from viscy_data.anchors_file import read_metadata
 from viscy_data.checks import is_whole
 from viscy_data.errors import InvalidInputError, StoreError
 from viscy_data.experiments import Experiment, Experiments, FovInfo
+from viscy_data.ngff import read_attributes
 from viscy_data.optimize.layout import Box, Compression, Layout
-from viscy_data.optimize.metadata import first_level, read_attributes
+from viscy_data.optimize.metadata import first_level
 from viscy_data.patches import PatchShape
 from viscy_data.store import MissingChunks, describe
 

@@ -12,16 +12,6 @@ _KEYS: Final = ("multiscales", "omero", "plate", "well", "bioformats2raw.layout"
 _VERSION: Final = "version"
 
 
-def read_attributes(group: Path) -> dict[str, Any]:
-    """Return the attributes of a Zarr group of format 2 or 3."""
-    whole = group / "zarr.json"
-    if whole.exists():
-        attributes: dict[str, Any] = json.loads(whole.read_text(encoding="utf-8")).get("attributes", {})
-        return attributes
-    apart = group / ".zattrs"
-    return json.loads(apart.read_text(encoding="utf-8")) if apart.exists() else {}
-
-
 def write_group(group: Path, attributes: dict[str, Any]) -> None:
     """Write a Zarr 3 group; its folder is made."""
     group.mkdir(parents=True, exist_ok=True)

@@ -6,10 +6,11 @@ from math import prod
 from pathlib import Path
 
 from viscy_data.errors import StoreError
+from viscy_data.ngff import read_attributes
 from viscy_data.optimize.job import Image, Job, itemsize
 from viscy_data.optimize.journal import Finished, Journal
 from viscy_data.optimize.layout import Box
-from viscy_data.optimize.metadata import read_attributes, write_group
+from viscy_data.optimize.metadata import write_group
 from viscy_data.optimize.writing import ShardWriter, copy_shards, write_skeleton
 from viscy_data.progress import progress_bar
 

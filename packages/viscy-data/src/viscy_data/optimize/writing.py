@@ -16,10 +16,11 @@ import tensorstore as ts
 from numpy.typing import NDArray
 
 from viscy_data.errors import StoreError
+from viscy_data.ngff import read_attributes
 from viscy_data.optimize.job import Image, Job, itemsize, open_array
 from viscy_data.optimize.journal import Finished, digest_of
 from viscy_data.optimize.layout import Box
-from viscy_data.optimize.metadata import read_attributes, to_ngff_05, write_group
+from viscy_data.optimize.metadata import to_ngff_05, write_group
 
 type Pixels = NDArray[Any]
 
