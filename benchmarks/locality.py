@@ -116,7 +116,8 @@ def draw(found: list[Trade], path: Path) -> None:
     for one in found:
         held = one not in free
         axes.plot(one.fovs, one.rate, "s" if held else "o", color="#e0902f" if held else "#3b6fb6")
-        axes.annotate(one.name, (one.fovs, one.rate), xytext=(6, 6), textcoords="offset points")
+        beside = {"xytext": (0, 12), "ha": "center"} if held else {"xytext": (6, 6)}
+        axes.annotate(one.name, (one.fovs, one.rate), textcoords="offset points", **beside)
     axes.set(
         xlabel="fields of view in a batch of 64, of 6 (effective number)",
         ylabel="patches per second",
