@@ -125,7 +125,7 @@ def write_geff(path: Path) -> None:
     axes = [{"name": "t", "type": "time", "unit": "second"}]
     axes += [{"name": name, "type": "space", "unit": "pixel"} for name in "zyx"]
     hints = {"display_horizontal": "x", "display_vertical": "y", "display_depth": "z", "display_time": "t"}
-    geff = {"geff_version": "1.1.0", "directed": True, "axes": axes, "display_hints": hints}
+    geff: dict[str, Any] = {"geff_version": "1.1.0", "directed": True, "axes": axes, "display_hints": hints}
     group.attrs["geff"] = geff
 
 
