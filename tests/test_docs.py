@@ -128,6 +128,7 @@ def test_pictures_are_drawn_by_the_script_and_small(tmp_path: Path) -> None:
     script = ROOT / "docs" / "figures.py"
     subprocess.run([sys.executable, script, "--out", tmp_path], capture_output=True, check=True)
     shown = set(re.findall(r"images/(\w+)\.png", (ROOT / "docs" / "axes.md").read_text(encoding="utf-8")))
-    assert {picture.stem for picture in tmp_path.glob("*.png")} == shown
+    measured = {"locality"}  # by benchmarks/locality.py: speeds differ from run to run
+    assert {picture.stem for picture in tmp_path.glob("*.png")} == shown - measured
     sizes = {picture.name: picture.stat().st_size for picture in (ROOT / "docs" / "images").iterdir()}
     assert {name: size for name, size in sizes.items() if size > 100_000} == {}

@@ -39,6 +39,7 @@ WHY = {
     ("grain", "kept_bytes"): COMPUTED,
     ("Streaming", "first_s"): COUNTED,
     ("Streaming", "batch_s"): LAID_OUT,
+    ("Streaming", "ranks_8_s"): LAID_OUT,
     ("Streaming", "resume_s"): COUNTED,
     ("Streaming", "peak_bytes"): BLOCK,
     ("Streaming", "kept_bytes"): BLOCK,
