@@ -12,45 +12,37 @@ import os
 import subprocess
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-from sampler import BATCH, PLANS, Peak, make_table, seconds
+from speed import ours
+from speed.data import make_data
+from speed.measure import seconds
+from speed.memory import Peak
 
-from viscy_data import FlexibleBatchSampler, progress_bar
+from viscy_data import progress_bar
 
-
-def mark(table: pd.DataFrame, seed: int = 1) -> pd.DataFrame:
-    """Add lineages of about 60 anchors, and fields of view of about a hundred cells a frame."""
-    rng = np.random.default_rng(seed)
-    rows = len(table)
-    lineages = max(1, rows // 60)
-    fovs = max(1, rows // 5000)
-    codes = rng.integers(0, lineages, rows, dtype=np.int32)
-    return table.assign(
-        lineage_id=pd.Categorical.from_codes(codes, pd.RangeIndex(lineages)),
-        fov=pd.Categorical.from_codes(rng.integers(0, fovs, rows, dtype=np.int32), pd.RangeIndex(fovs)),
-        t=(table["hours_post_infection"] * 2).astype(np.int32),
-    )
+PLANS = {
+    "one group, balanced": ours.OneGroupBalanced,
+    "all axes": ours.AllAxes,
+    "all axes, distinct, weighed": ours.AllAxesDistinctWeighted,
+}
 
 
 def measure(rows: int, groups: int, strata: int, frames: int) -> list[dict[str, Any]]:
-    table = mark(make_table(rows, groups, strata, frames))
+    data = make_data(rows, groups, strata, frames)
+    table = data.full_table
     found = []
-    for name, options in PLANS.items():
+    for name, kind in PLANS.items():
+        sampler = kind(data).sampler
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            sampler = FlexibleBatchSampler(table, BATCH, **options)
-        expected = seconds(sampler.expect)
-        with (
-            progress_bar(name, sampler.batches_per_epoch, unit="batches", shown=True) as advance,
-            Peak() as peak,
-        ):
-            counted = seconds(
-                lambda sampler=sampler, advance=advance: sampler.report(table=table, advance=advance)
-            )
+            refused = sampler.plan.weighting is not None and sampler.plan.focus is not None
+            expected = None if refused else seconds(sampler.expect)
+        bar = progress_bar(name, sampler.batches_per_epoch, unit="batches", shown=True)
+        with bar as advance, Peak() as memory:
+            counted = seconds(partial(sampler.report, table=table, advance=advance))
         found.append(
             {
                 "rows": rows,
@@ -58,7 +50,7 @@ def measure(rows: int, groups: int, strata: int, frames: int) -> list[dict[str, 
                 "expect_s": expected,
                 "report_s": counted,
                 "anchors_per_s": rows / counted,
-                "peak_bytes": (peak.highest - peak.before) / rows,
+                "peak_bytes": memory.peak / rows,
             }
         )
     return found
@@ -103,7 +95,9 @@ def main() -> None:
     for title, _ in COLUMNS.values():
         shown.add_column(title, justify="right")
     for row in found:
-        shown.add_row(*(form.format(row[key]) for key, (_, form) in COLUMNS.items()))
+        shown.add_row(
+            *("-" if row[key] is None else form.format(row[key]) for key, (_, form) in COLUMNS.items())
+        )
     Console(width=120).print(shown)
     if options.out:
         options.out.write_text(json.dumps(found, indent=1))

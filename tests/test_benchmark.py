@@ -1,10 +1,12 @@
 """Every contender of the benchmark does the job that it is listed for: its times compare like with like."""
 
 import sys
+from contextlib import nullcontext
 from importlib import import_module
 from io import StringIO
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -117,3 +119,13 @@ def test_what_was_not_found_is_said_and_drawn(tmp_path: Path) -> None:
 def test_a_contest_that_ours_leads_leaves_nothing_to_explain() -> None:
     ours = {"job": jobs.SHUFFLE, "sampler": "ours", "ours": True, "rows": 1000, "first_s": 0.001}
     assert table.behind([ours, {**ours, "sampler": "torch", "ours": False, "first_s": 0.01}]) == table.LEADS
+
+
+def test_reports_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    report: Any = import_module("report")
+    monkeypatch.setattr(
+        report, "Peak", lambda: nullcontext(SimpleNamespace(peak=0))
+    )  # the kernel's, on Linux
+    found = report.measure(20_000, 4, 2, 48)
+    assert [one["plan"] for one in found] == list(report.PLANS)
+    assert all(one["report_s"] > 0 for one in found)
