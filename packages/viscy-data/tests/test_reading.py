@@ -19,16 +19,17 @@ def test_shares_add_up_to_no_more_than_what_was_stated(
     memory_bytes: int, cache_bytes: int | None, workers: int, batches: int, batch_bytes: int
 ) -> None:
     reading = Reading(memory_bytes=memory_bytes, cache_bytes=cache_bytes)
-    left = memory_bytes // workers * 4 // 5 - batches * batch_bytes
+    own = memory_bytes // workers
+    left = own - own // 5 - batches * batch_bytes
     if left - max(left // 4, min(left, 128 << 20)) < (cache_bytes or 0) or left <= 0:
         with pytest.raises(InvalidInputError, match=f"memory_bytes={memory_bytes} is too little"):
             reading.limits(workers=workers, batches=batches, batch_bytes=batch_bytes)
         return
     limits = reading.limits(workers=workers, batches=batches, batch_bytes=batch_bytes)
-    held = batches * batch_bytes + limits.in_flight_bytes + limits.cache_bytes
+    assert limits.spare_bytes is not None
+    held = batches * batch_bytes + limits.in_flight_bytes + limits.cache_bytes + limits.spare_bytes
     assert workers * held <= memory_bytes
     assert limits.in_flight_bytes > 0
-    assert limits.firm
     assert limits.pool_bytes <= limits.cache_bytes + limits.in_flight_bytes
     assert cache_bytes is None or limits.cache_bytes == cache_bytes
 
@@ -37,7 +38,7 @@ def test_without_a_number_nothing_is_refused() -> None:
     limits = Reading().limits(workers=99, batches=99, batch_bytes=10**12)
     assert (limits.cache_bytes, limits.firm) == (0, False)
     kept = Reading(cache_bytes=7).limits(workers=99, batches=99, batch_bytes=10**12)
-    assert kept == ReadLimits(limits.in_flight_bytes, 7, firm=False)
+    assert kept == ReadLimits(limits.in_flight_bytes, 7)
 
 
 def test_processes_are_the_ranks_of_the_node_times_their_workers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,7 +117,7 @@ def test_kept_chunks_need_no_file(tmp_path: Path, write_store: WriteStore, make_
     pixels = make_pixels((4, 1, 1, 32, 32))
     store = write_store(tmp_path / "p.zarr", {"A/1/0": pixels}, ["Phase"], chunk=32)
     reader = reader_of(store, ("Phase",))
-    reader.limit(ReadLimits(in_flight_bytes=4 * 32 * 32 * 2, cache_bytes=4 * 32 * 32 * 2))
+    reader.limit(ReadLimits(in_flight_bytes=4 * 32 * 32 * 2, cache_bytes=5 * 32 * 32 * 2))
     crops = [Crop("a", "A/1/0", t, (0, 1), (5, 9), (20, 32)) for t in range(4)]
     before = reader.read(crops)
     for file in (store / "A/1/0/0/c").rglob("0"):
@@ -149,8 +149,24 @@ def test_firm_limits_refuse_a_crop_that_needs_more(
     reader = reader_of(store, ("Phase",))
     crop = Crop("a", "A/1/0", 0, (0, 1), (0, 8), (0, 8))
     need = 2 * 32 * 32 * 2 + 8 * 8 * 2
-    reader.limit(ReadLimits(in_flight_bytes=need, firm=True))
+    reader.limit(ReadLimits(in_flight_bytes=need, spare_bytes=0))
     assert reader.read([crop])[0].shape == (1, 1, 8, 8)
-    reader.limit(ReadLimits(in_flight_bytes=need - 1, firm=True))
+    reader.limit(ReadLimits(in_flight_bytes=need - 1, spare_bytes=0))
     with pytest.raises(InvalidInputError, match=rf"fov='A/1/0' takes {need} to read"):
         reader.read([crop])
+
+
+def test_freed_memory_is_handed_back_where_limits_are_firm(
+    tmp_path: Path, write_store: WriteStore, make_pixels: MakePixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = write_store(tmp_path / "p.zarr", {"A/1/0": make_pixels((4, 1, 1, 32, 32))}, ["Phase"], chunk=32)
+    reader = reader_of(store, ("Phase",))
+    crops = [Crop("a", "A/1/0", t, (0, 1), (0, 8), (0, 8)) for t in range(4)]
+    cost = 2 * 32 * 32 * 2 + 8 * 8 * 2
+    beyond: list[int] = []
+    monkeypatch.setattr("viscy_data.store.hand_back", beyond.append)
+    reader.read(crops)
+    assert beyond == []
+    reader.limit(ReadLimits(in_flight_bytes=10 * cost, spare_bytes=4 * cost - 2))
+    reader.read(crops)
+    assert beyond == [2 * cost - 1] * 2

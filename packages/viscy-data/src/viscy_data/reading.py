@@ -2,8 +2,9 @@
 
 What a user states is shared evenly by the processes of a node that read: ranks, and the workers of each.
 A process's share holds, in this order: the batches that are ready, being made or in use; the chunks and
-crops in flight; decoded chunks that are kept for later batches. A fifth stays free for what an allocator
-does not hand back at once. Nothing else of a process is counted: interpreter, libraries, anchors table.
+crops in flight; decoded chunks that are kept for later batches. A fifth stays for memory that was freed
+and not handed back to the system (``viscy_data.allocator``). Nothing else of a process is counted:
+interpreter, libraries, anchors table.
 """
 
 import os
@@ -29,18 +30,28 @@ class ReadLimits:
         Of chunks and crops that have been asked for.
     cache_bytes
         Of decoded chunks kept for later calls, beside those in flight.
-    firm
-        Whether a single crop that needs more is refused; otherwise it is read alone.
+    spare_bytes
+        Of freed memory that the process may hold beside. None: the limits are not firm; nothing is handed
+        back, and a crop that alone needs more than ``in_flight_bytes`` is read instead of refused.
     """
 
     in_flight_bytes: int = _IN_FLIGHT
     cache_bytes: int = 0
-    firm: bool = False
+    spare_bytes: int | None = None
+
+    @property
+    def firm(self) -> bool:
+        """Whether they are kept to."""
+        return self.spare_bytes is not None
 
     @property
     def pool_bytes(self) -> int:
-        """Of all decoded chunks: those in flight are half of what is, the others are as they are stored."""
-        return self.cache_bytes + self.in_flight_bytes // 2
+        """Of decoded chunks that nobody reads at the moment.
+
+        An eighth of what is in flight beside those that are kept: enough that a chunk stays from one crop
+        of its frame to the next, and little enough that its memory is used again before it has cooled.
+        """
+        return self.cache_bytes + self.in_flight_bytes // 8
 
 
 @dataclass(frozen=True)
@@ -106,12 +117,13 @@ class Reading:
         Examples
         --------
         >>> Reading(memory_bytes=10**9, processes=2).limits(workers=2, batches=3, batch_bytes=5 * 10**7)
-        ReadLimits(in_flight_bytes=134217728, cache_bytes=115782272, firm=True)
+        ReadLimits(in_flight_bytes=134217728, cache_bytes=115782272, spare_bytes=50000000)
         """
         if self.memory_bytes is None:
             return ReadLimits(cache_bytes=self.cache_bytes or 0)
         processes = self.processes or int(os.environ.get("LOCAL_WORLD_SIZE", "1")) * workers
-        share = self.memory_bytes // processes * 4 // 5
+        spare = self.memory_bytes // processes // 5
+        share = self.memory_bytes // processes - spare
         left = share - batches * batch_bytes
         in_flight = max(left // 4, min(left, _ENOUGH_IN_FLIGHT))
         kept = left - in_flight if self.cache_bytes is None else self.cache_bytes
@@ -122,4 +134,4 @@ class Reading:
                 f"{max(left, 0)}, and cache_bytes={self.cache_bytes}. Allow more, take smaller batches or "
                 "patches, or fewer workers or batches ahead."
             )
-        return ReadLimits(in_flight, kept, firm=True)
+        return ReadLimits(in_flight, kept, spare)

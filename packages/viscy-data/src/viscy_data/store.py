@@ -22,6 +22,7 @@ import numpy as np
 import tensorstore as ts
 from numpy.typing import NDArray
 
+from viscy_data.allocator import hand_back, share_arenas
 from viscy_data.checks import is_whole
 from viscy_data.chunks import ChunkGrid, Portion, portions
 from viscy_data.errors import InvalidInputError, StoreError, suggest
@@ -98,7 +99,7 @@ class StoreReader:
         self._close()
 
     def _close(self) -> None:
-        self._gone = False
+        self._gone, self._freed = False, 0
         self._context: ts.Context | None = None
         self._handles: dict[tuple[str, str], Any] = {}
         self._grids: dict[tuple[str, str], ChunkGrid] = {}
@@ -119,6 +120,8 @@ class StoreReader:
             if limits != self._limits:
                 self._limits = limits
                 self._close()
+            if limits.firm:
+                share_arenas()
 
     def drain_counts(self) -> ReadCounts:
         """Return the counts since they were last asked for."""
@@ -235,6 +238,10 @@ class StoreReader:
         """Hand over the crops of a portion; return the bytes that this frees."""
         for place, one in zip(portion.places, asked, strict=True):
             take(place, self._answer(crops[place], one))
+        self._freed += portion.cost
+        if self._limits.spare_bytes is not None and self._freed > self._limits.spare_bytes // 2:
+            hand_back(self._limits.spare_bytes // 2)
+            self._freed = 0
         return portion.cost
 
     def _open(self, crop: Crop) -> Any:
