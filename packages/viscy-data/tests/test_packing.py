@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viscy_data.packing import pack
+from viscy_data.packing import pack, stable_order
 
 # Widths of 40 bits each make three columns too wide for one word.
 NUMBERS = st.integers(0, 5) | st.integers(0, 2**40)
@@ -23,3 +23,9 @@ def test_wide_values_keep_their_order_and_input_is_left_alone() -> None:
     before = column.copy()
     assert np.argsort(pack([column, column])).tolist() == [1, 2, 0]
     np.testing.assert_array_equal(column, before)
+
+
+@given(st.lists(st.integers(0, 9) | st.integers(2**16 - 2, 2**16 + 1), max_size=40))
+def test_a_stable_order_is_that_of_sorted(keys: list[int]) -> None:
+    column = np.array(keys, dtype=np.int64)
+    assert stable_order(column).tolist() == sorted(range(len(keys)), key=keys.__getitem__)

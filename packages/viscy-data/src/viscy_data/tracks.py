@@ -22,7 +22,8 @@ from viscy_data.crops import pixel_size
 from viscy_data.detections import Detections, check_detections
 from viscy_data.errors import TracksError
 from viscy_data.experiments import Experiment, FovInfo
-from viscy_data.packing import pack
+from viscy_data.lineage import IntArray
+from viscy_data.packing import pack, stable_order
 from viscy_data.tracks_ctc import TRACK_LISTS, find_track_list, read_ctc
 from viscy_data.tracks_geff import is_geff, read_geff
 from viscy_data.tracks_tables import is_table, read_table
@@ -135,10 +136,19 @@ def _assemble(found: Sequence[Detections], names: Sequence[str]) -> pd.DataFrame
         X: np.concatenate([one.x for one in found]).astype(np.float32),
         Z: np.concatenate(z).astype(np.float32, copy=False),
     }
-    keys = pack([fov, t, ids])
-    if (keys[1:] < keys[:-1]).any():
-        order = np.argsort(keys)
+    if not _ascending(pack([fov, t, ids])):
+        order = _order(fov, t, ids)
         fov = fov[order]
         columns = {name: values[order] for name, values in columns.items()}
     fovs = pd.Categorical.from_codes(fov.astype(np.int32), categories=pd.Index(list(names), dtype="str"))
     return pd.DataFrame({FOV: fovs, **columns}, copy=False)
+
+
+def _order(fov: IntArray, t: IntArray, ids: IntArray) -> IntArray:
+    """Return the order of rows by fov, t and track; as trackers write them, by fov and track, it is quick."""
+    written = _ascending(pack([fov, ids]))
+    return stable_order(pack([fov, t])) if written else np.argsort(pack([fov, t, ids]))
+
+
+def _ascending(keys: IntArray) -> bool:
+    return bool((keys[1:] >= keys[:-1]).all())
