@@ -1,37 +1,39 @@
 """Columns of an anchors table, taken in a row group at a time, in little more memory than they end up with.
 
-A row group has dictionaries of its own. Its codes are kept as narrow as that dictionary allows, and are
-renumbered once all row groups are there and it is known which values occur.
+Rows go where they stay, into memory for as many as there may be. A row group has dictionaries of its own:
+its names are numbered after those of the row groups before, in words as narrow as the numbers allow. Of
+lineages, where there are millions of names, that is their alphabetical order in the whole table wherever
+each row group has experiments of its own; what is in order needs no hash of each name to be unique.
 """
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pa_compute
 from numpy.typing import NDArray
 
 type Codes = NDArray[np.signedinteger[Any]]
 
-# Names up to which comparing every code with each is faster than marking those that occur.
-_FEW: Final = 4
-
 
 class Categories:
-    """A column of strings.
+    """A column of strings, of at most so many rows.
 
     Examples
     --------
-    >>> column = Categories()
+    >>> column = Categories(5)
     >>> column.add(pa.array(["b", None, "a"]).dictionary_encode())
     >>> column.add(pa.array(["a", "c"]).dictionary_encode())
     >>> column.result().tolist(), column.result().cat.codes.tolist()
-    (['b', nan, 'a', 'a', 'c'], [0, -1, 1, 1, 2])
+    (['b', nan, 'a', 'a', 'c'], [1, -1, 0, 0, 2])
     """
 
-    def __init__(self) -> None:
-        self._codes: list[Codes] = []
+    def __init__(self, most: int) -> None:
+        self._codes: Codes = np.empty(most, dtype=np.int8)  # pages that no row fills are never there
+        self._rows = 0
         self._names: list[Any] = []
+        self._count = 0
 
     def add(self, column: Any) -> None:
         """Take in the next rows, an array of dictionaries."""
@@ -39,46 +41,56 @@ class Categories:
             column = column.cast(pa.string()).dictionary_encode()
         codes = column.indices.fill_null(-1) if column.null_count else column.indices
         codes = codes.to_numpy(zero_copy_only=False)
-        occurs = _occurring(codes, len(column.dictionary))
-        narrow = np.min_scalar_type(-len(occurs) - 1)
-        if occurs.all():
-            self._codes.append(codes.astype(narrow))
-            self._names.append(column.dictionary)
-            return
-        new = np.append(np.where(occurs, np.cumsum(occurs) - 1, -1), -1).astype(narrow)
-        self._codes.append(new[codes])
-        self._names.append(column.dictionary.filter(pa.array(occurs)))
+        used = _occurring(codes, len(column.dictionary), nulls=bool(column.null_count))
+        names = column.dictionary.take(pa.array(used))
+        order = pa_compute.array_sort_indices(names)
+        number = np.full(len(column.dictionary) + 1, -1)  # the last is that of null
+        number[used[order.to_numpy()]] = np.arange(len(used)) + self._number(names.take(order))
+        out = self._codes[self._rows : self._rows + len(codes)]
+        np.take(number.astype(out.dtype), codes, out=out, mode="wrap")
+        self._rows += len(codes)
 
     def result(self) -> "pd.Series[Any]":
-        """Return all rows; categories are those that occur, in the order in which they do."""
-        joined = pa.chunked_array(self._names, pa.string()).combine_chunks().dictionary_encode()
-        number = joined.indices.to_numpy()
-        kind = np.min_scalar_type(-len(joined.dictionary) - 1)
-        codes, rows, names = np.empty(sum(map(len, self._codes)), dtype=kind), 0, 0
-        for own, values in zip(self._codes, self._names, strict=True):
-            _renumber(own, number[names : names + len(values)], codes[rows : rows + len(own)])
-            rows, names = rows + len(own), names + len(values)
-        kinds = pd.CategoricalDtype(pd.Index(joined.dictionary.to_pandas(), dtype="str"))
+        """Return all rows; categories are those that occur, sorted."""
+        names = pa.chunked_array(self._names, pa.string()).combine_chunks()
+        codes = self._codes[: self._rows]
+        if not pa_compute.all(pa_compute.less(names[:-1], names[1:])).as_py():
+            names, number = _united(names)
+            codes = number.astype(np.min_scalar_type(-len(names) - 1))[codes]
+        categories = pd.Index(names.to_pandas(), dtype="str")
+        # pandas, asked this first, need not hash each name to know that no two are the same.
+        _ = categories.is_monotonic_increasing
+        kinds = pd.CategoricalDtype(categories)
         return pd.Series(pd.Categorical.from_codes(codes, dtype=kinds, validate=False), copy=False)
 
+    def _number(self, names: Any) -> int:
+        """Return the number of the first of a row group's names; the others follow."""
+        if self._names and names.equals(self._names[-1]):  # as for row groups of one experiment
+            return self._count - len(names)
+        first = self._count
+        self._names.append(names)
+        self._count += len(names)
+        narrow = np.min_scalar_type(-self._count - 1)
+        if narrow != self._codes.dtype:
+            wider = np.empty(len(self._codes), dtype=narrow)
+            wider[: self._rows] = self._codes[: self._rows]
+            self._codes = wider
+        return first
 
-def _occurring(codes: Codes, count: int) -> NDArray[np.bool_]:
-    """Say of each of ``count`` codes whether it occurs; -1 is none of them."""
-    if count <= _FEW:  # experiments and conditions, of which a row group has one or two
-        return np.array([(codes == code).any() for code in range(count)], dtype=np.bool_)
-    occurs = np.zeros(count + 1, dtype=np.bool_)
-    occurs[codes] = True
-    return occurs[:-1]
+
+def _occurring(codes: Codes, count: int, *, nulls: bool) -> NDArray[np.intp]:
+    """Return which of ``count`` codes occur; -1, which is there where ``nulls``, is none of them."""
+    if nulls:
+        codes = codes[codes >= 0]
+    return np.flatnonzero(np.bincount(codes, minlength=count))
 
 
-def _renumber(codes: Codes, number: Codes, out: Codes) -> None:
-    """Write into ``out`` the new number of each code; -1 stays."""
-    # Names that are new, or come as they came before, need no lookup for each row.
-    if (np.diff(number) == 1).all():
-        np.add(codes, out.dtype.type(number[0] if len(number) else 0), out=out)
-        out[codes < 0] = -1
-    else:
-        out[:] = np.append(number, -1).astype(out.dtype)[codes]
+def _united(names: Any) -> tuple[Any, Codes]:
+    """Return names sorted and without repetitions, and the place among them of each, then of null, -1."""
+    found = names.dictionary_encode()
+    order = pa_compute.array_sort_indices(found.dictionary)
+    place = np.argsort(order.to_numpy())
+    return found.dictionary.take(order), np.append(place[found.indices.to_numpy()], -1)
 
 
 class Numbers:
@@ -92,7 +104,6 @@ class Numbers:
         """Take in the next rows."""
         values = column.to_numpy(zero_copy_only=False)
         if self._values is None:
-            # Pages that no row fills are never there.
             self._values = np.empty(self._most, dtype=values.dtype)
         self._values[self._rows : self._rows + len(values)] = values
         self._rows += len(values)

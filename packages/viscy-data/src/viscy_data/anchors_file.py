@@ -136,7 +136,7 @@ def read_anchors(
     Returns
     -------
     DataFrame
-        String columns are categorical, with the categories that occur.
+        String columns are categorical, with the categories that occur, sorted.
 
     Raises
     ------
@@ -232,7 +232,7 @@ def _read_rows(path: str | Path, columns: list[str], rows: Any) -> pd.DataFrame:
     chosen = whole if rows is None else whole.subset(filter=rows, schema=whole.physical_schema)
     most = sum(group.num_rows for group in chosen.row_groups)
     strings = {column.name for column in ANCHOR_COLUMNS if column.dtype == "dictionary"}
-    found = {name: Categories() if name in strings else Numbers(most) for name in columns}
+    found = {name: Categories(most) if name in strings else Numbers(most) for name in columns}
     count = 0
     # Batches come in order, and the next ones are decoded meanwhile.
     for batch in chosen.to_batches(columns=columns, filter=rows, batch_size=_BATCH):
