@@ -197,14 +197,15 @@ def _reasons(
     conditions: Sequence[str | None],
 ) -> NDArray[np.int8]:
     """Return the index into ``REASONS`` of each row (N,) that is lost, else -1."""
-    depth, height, width = (shapes[:, axis][fov] for axis in (2, 3, 4))
-    y, x, z = (tracks[name].to_numpy(np.float64) for name in (Y, X, Z))
+    depth, height, width = (_each(shapes[:, axis], fov) for axis in (2, 3, 4))
+    y, x = (tracks[name].to_numpy() for name in (Y, X))
+    z = np.floor(tracks[Z].to_numpy(np.float64) + 0.5)
     lost = {
         NO_CONDITION: np.array([c is None for c in conditions])[fov]
         if experiment.condition_wells is not None
         else np.zeros(len(fov), dtype=np.bool_),
         OUTSIDE_IMAGE: (y < 0) | (y >= height) | (x < 0) | (x >= width),
-        OUTSIDE_STACK: (np.floor(z + 0.5) < 0) | (np.floor(z + 0.5) >= depth),
+        OUTSIDE_STACK: (z < 0) | (z >= depth),
     }
     reason = np.full(len(fov), -1, dtype=np.int8)
     for i in reversed(range(len(REASONS))):
@@ -235,11 +236,11 @@ def _columns(
     """Build the anchors table's columns for the kept rows."""
     every_fov = tracks[FOV].cat.codes.to_numpy().astype(np.int64)
     names = _identities(experiment, fovs, tracks, every_fov, kept)
-    fov = every_fov[kept]
+    whole = len(kept) == len(tracks)
+    frame, fov = (tracks, every_fov) if whole else (tracks.iloc[kept], every_fov[kept])
     depth, height, width = np.array([info.shape[2:] for info in fovs], dtype=np.int64).T
-    frame = tracks if len(kept) == len(tracks) else tracks.iloc[kept]
     t, y, x, z = (frame[name].to_numpy() for name in (T, Y, X, Z))
-    z = np.where(np.isnan(z), depth[fov] // 2, np.floor(z + 0.5))
+    z = np.where(np.isnan(z), _each(depth // 2, fov), np.floor(z + 0.5))
     return pd.DataFrame(
         {
             EXPERIMENT: _coded(np.zeros(len(kept), dtype=np.int64), [experiment.name]),
@@ -254,11 +255,16 @@ def _columns(
             Y: y,
             X: x,
             Z: z.astype(np.int16),
-            Y_CROP: clamp_centres(y, crops[:, 0][fov], height[fov]).astype(np.int32),
-            X_CROP: clamp_centres(x, crops[:, 1][fov], width[fov]).astype(np.int32),
+            Y_CROP: clamp_centres(y, _each(crops[:, 0], fov), _each(height, fov)).astype(np.int32),
+            X_CROP: clamp_centres(x, _each(crops[:, 1], fov), _each(width, fov)).astype(np.int32),
         },
         copy=False,
     )
+
+
+def _each(values: IntArray, fov: IntArray) -> IntArray:
+    """Return the value of each row (N,), given that of each fov; one for all rows, (1,), where fovs agree."""
+    return values[:1] if (values == values[0]).all() else values[fov]
 
 
 def _coded(fov: IntArray, values: Sequence[str | None]) -> pd.Categorical:
@@ -285,16 +291,14 @@ def _identities(
         labels = pa_compute.binary_join_element_wise(
             places, pa.array(forest.track_id[used]).cast(pa.string()), ""
         )
-        return pd.Categorical.from_codes(
-            codes.astype(np.int32), categories=pd.Index(labels.to_pandas(), dtype="str")
-        )
+        return pd.Categorical.from_codes(codes, categories=pd.Index(labels.to_pandas(), dtype="str"))
 
     own = forest.rows[kept]
     return {GLOBAL_TRACK_ID: named(own), LINEAGE_ID: named(root[own])}
 
 
-def _compress(values: IntArray, limit: int) -> tuple[IntArray, IntArray]:
+def _compress(values: IntArray, limit: int) -> tuple[IntArray, NDArray[np.int32]]:
     """Return the values that occur, ascending, and for each row its place among them."""
     occurs = np.zeros(limit, dtype=np.bool_)
     occurs[values] = True
-    return np.flatnonzero(occurs), (np.cumsum(occurs) - 1)[values]
+    return np.flatnonzero(occurs), (np.cumsum(occurs, dtype=np.int32) - 1)[values]

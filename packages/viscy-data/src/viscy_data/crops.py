@@ -84,7 +84,7 @@ def clamp_centres(centres: NDArray[np.floating], crop: IntArray, extent: IntArra
     centres
         Pixels along one axis (N,).
     crop, extent
-        Size of crop and image along that axis (N,); the crop fits.
+        Size of crop and image along that axis, (N,) or (1,) for all; the crop fits.
 
     Examples
     --------
