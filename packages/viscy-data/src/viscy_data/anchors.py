@@ -42,7 +42,7 @@ from viscy_data.columns import (
 from viscy_data.crops import clamp_centres, crop_size, pixel_size
 from viscy_data.errors import InvalidInputError
 from viscy_data.experiments import Experiment, FovInfo
-from viscy_data.lineage import IntArray, build_forest, root_tracks
+from viscy_data.lineage import BoolArray, IntArray, build_forest, root_tracks
 from viscy_data.tracks import read_tracks
 
 OUTSIDE_IMAGE: Final = "centre outside the image"
@@ -238,15 +238,16 @@ def _columns(
     names = _identities(experiment, fovs, tracks, every_fov, kept)
     whole = len(kept) == len(tracks)
     frame, fov = (tracks, every_fov) if whole else (tracks.iloc[kept], every_fov[kept])
+    occurs = np.bincount(fov, minlength=len(fovs)) > 0
     depth, height, width = np.array([info.shape[2:] for info in fovs], dtype=np.int64).T
     t, y, x, z = (frame[name].to_numpy() for name in (T, Y, X, Z))
     z = np.where(np.isnan(z), _each(depth // 2, fov), np.floor(z + 0.5))
     return pd.DataFrame(
         {
-            EXPERIMENT: _coded(np.zeros(len(kept), dtype=np.int64), [experiment.name]),
-            CONDITION: _coded(fov, [experiment.condition_of(info.well) for info in fovs]),
-            WELL: _coded(fov, [info.well for info in fovs]),
-            FOV: _coded(fov, [info.fov for info in fovs]),
+            EXPERIMENT: _coded(fov, occurs, [experiment.name] * len(fovs)),
+            CONDITION: _coded(fov, occurs, [experiment.condition_of(info.well) for info in fovs]),
+            WELL: _coded(fov, occurs, [info.well for info in fovs]),
+            FOV: _coded(fov, occurs, [info.fov for info in fovs]),
             TRACK_ID: frame[TRACK_ID].to_numpy(),
             PARENT_TRACK_ID: frame[PARENT_TRACK_ID].to_numpy(),
             T: t,
@@ -267,9 +268,8 @@ def _each(values: IntArray, fov: IntArray) -> IntArray:
     return values[:1] if (values == values[0]).all() else values[fov]
 
 
-def _coded(fov: IntArray, values: Sequence[str | None]) -> pd.Categorical:
-    """Return one value for each row, given one for each fov, as a categorical of those that occur."""
-    occurs = np.bincount(fov, minlength=len(values)) > 0
+def _coded(fov: IntArray, occurs: BoolArray, values: Sequence[str | None]) -> pd.Categorical:
+    """Return one value for each row, given one for each fov, as a categorical of those of fovs that occur."""
     used = sorted({value for value, there in zip(values, occurs, strict=True) if there and value is not None})
     place = {value: i for i, value in enumerate(used)}
     code = np.array([-1 if value is None else place.get(value, -1) for value in values], dtype=np.int32)
