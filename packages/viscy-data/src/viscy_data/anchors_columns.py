@@ -6,7 +6,7 @@ lineages, where there are millions of names, that is their alphabetical order in
 each row group has experiments of its own; what is in order needs no hash of each name to be unique.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,9 @@ import pyarrow.compute as pa_compute
 from numpy.typing import NDArray
 
 type Codes = NDArray[np.signedinteger[Any]]
+
+# Names up to which comparing every code with each is faster than counting those that occur.
+_FEW: Final = 4
 
 
 class Categories:
@@ -34,6 +37,7 @@ class Categories:
         self._rows = 0
         self._names: list[Any] = []
         self._count = 0
+        self._last: str | None = ""  # of all names, as long as each row group's follow it
 
     def add(self, column: Any) -> None:
         """Take in the next rows, an array of dictionaries."""
@@ -43,9 +47,11 @@ class Categories:
         codes = codes.to_numpy(zero_copy_only=False)
         used = _occurring(codes, len(column.dictionary), nulls=bool(column.null_count))
         names = column.dictionary.take(pa.array(used))
-        order = pa_compute.array_sort_indices(names)
+        if self._follow(names):
+            order = pa_compute.array_sort_indices(names)
+            used, names = used[order.to_numpy()], names.take(order)
         number = np.full(len(column.dictionary) + 1, -1)  # the last is that of null
-        number[used[order.to_numpy()]] = np.arange(len(used)) + self._number(names.take(order))
+        number[used] = np.arange(len(used)) + self._number(names)
         out = self._codes[self._rows : self._rows + len(codes)]
         np.take(number.astype(out.dtype), codes, out=out, mode="wrap")
         self._rows += len(codes)
@@ -62,6 +68,13 @@ class Categories:
         _ = categories.is_monotonic_increasing
         kinds = pd.CategoricalDtype(categories)
         return pd.Series(pd.Categorical.from_codes(codes, dtype=kinds, validate=False), copy=False)
+
+    def _follow(self, names: Any) -> bool:
+        """Say whether names come after all before, and those did: else sorting them would gain nothing."""
+        if self._last is not None and len(names):
+            ends = pa_compute.min_max(names)
+            self._last = ends["max"].as_py() if ends["min"].as_py() > self._last else None
+        return self._last is not None
 
     def _number(self, names: Any) -> int:
         """Return the number of the first of a row group's names; the others follow."""
@@ -80,6 +93,8 @@ class Categories:
 
 def _occurring(codes: Codes, count: int, *, nulls: bool) -> NDArray[np.intp]:
     """Return which of ``count`` codes occur; -1, which is there where ``nulls``, is none of them."""
+    if count <= _FEW:  # experiments and conditions, of which a row group has one or two
+        return np.flatnonzero([(codes == code).any() for code in range(count)])
     if nulls:
         codes = codes[codes >= 0]
     return np.flatnonzero(np.bincount(codes, minlength=count))
