@@ -23,7 +23,7 @@ COLUMNS = ["experiment", "fov", "lineage_id"]
 PLAN = BatchPlan(4, grouping=Grouping(["experiment", "fov"]), distinct=Distinct("lineage_id"))
 
 
-@given(st.lists(st.lists(st.sampled_from(["a", "b", "cc", "", None])), min_size=1))
+@given(st.lists(st.lists(st.sampled_from(["a", "b", "cc", "", "é", "z", None])), min_size=1))
 def test_strings_are_those_of_all_groups(groups: list[list[str | None]]) -> None:
     column = Categories(sum(map(len, groups)))
     for group in groups:
