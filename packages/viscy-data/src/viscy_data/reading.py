@@ -117,7 +117,7 @@ class Reading:
         Examples
         --------
         >>> Reading(memory_bytes=10**9, processes=2).limits(workers=2, batches=3, batch_bytes=5 * 10**7)
-        ReadLimits(in_flight_bytes=134217728, cache_bytes=115782272, spare_bytes=50000000)
+        ReadLimits(in_flight_bytes=134217728, cache_bytes=115782272, spare_bytes=100000000)
         """
         if self.memory_bytes is None:
             return ReadLimits(cache_bytes=self.cache_bytes or 0)
