@@ -37,10 +37,11 @@ from viscy_data.normalization import Normalization, Normalizer, read_statistics,
 from viscy_data.pairs import Pairs
 from viscy_data.patches import PatchShape, PatchTable
 from viscy_data.positives import Positives
+from viscy_data.read_counts import ReadCounts
 from viscy_data.reading import Reading, ReadLimits
 from viscy_data.replacement import Cells
 from viscy_data.sharing import Shared
-from viscy_data.store import ReadCounts, StoreReader
+from viscy_data.store import StoreReader
 from viscy_data.tau import TauRange
 from viscy_data.views import ViewReader, Views
 

@@ -16,7 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorstore as ts
@@ -29,38 +29,14 @@ from viscy_data.errors import InvalidInputError, StoreError, suggest
 from viscy_data.experiments import Experiments, FovInfo
 from viscy_data.fovs import Place, describe, find_places
 from viscy_data.patches import Crop
+from viscy_data.read_counts import ReadCounts, count_loads
 from viscy_data.reading import MissingChunks, ReadLimits
 
 Array = NDArray[Any]
 
-__all__ = ["Array", "MissingChunks", "ReadCounts", "StoreReader", "describe"]
+__all__ = ["Array", "MissingChunks", "StoreReader", "describe"]
 
 _ONE_AT_A_TIME = threading.Lock()
-
-
-class ReadCounts(NamedTuple):
-    """How often a chunk was there already.
-
-    Attributes
-    ----------
-    wanted
-        Chunks, and indices of shards, that calls needed; each once per call.
-    loaded
-        Those that were read from files and decoded. The index of a shard that is wanted whole comes with
-        the shard and counts as there.
-    """
-
-    wanted: int = 0
-    loaded: int = 0
-
-    @property
-    def hits(self) -> int:
-        """How many the pool of decoded chunks saved."""
-        return max(0, self.wanted - self.loaded)
-
-    def plus(self, wanted: int, loaded: int) -> "ReadCounts":
-        """Return the counts with those of another call."""
-        return ReadCounts(self.wanted + wanted, self.loaded + loaded)
 
 
 class StoreReader:
@@ -206,7 +182,7 @@ class StoreReader:
                 readable[place] = grid
             else:
                 take(place, self._error(crop, grid, ()))
-        loaded, wanted = _loads(), 0
+        loaded, wanted = count_loads(), 0
         waiting: deque[tuple[Portion, list[Any]]] = deque()
         free = self._limits.in_flight_bytes
         for portion in portions(crops, readable, free):
@@ -218,7 +194,7 @@ class StoreReader:
             wanted += portion.wanted
         while waiting:
             self._finish(*waiting.popleft(), crops, take)
-        self._counts = self._counts.plus(wanted, _loads() - loaded)
+        self._counts = self._counts.plus(wanted, count_loads() - loaded)
 
     def _check_cost(self, crop: Crop, portion: Portion) -> None:
         if self._limits.firm and portion.cost > self._limits.in_flight_bytes:
@@ -367,9 +343,3 @@ def _as_slice(places: tuple[int, ...]) -> list[int] | slice:
     """Return places as a slice, the faster, where they are a run."""
     run = range(places[0], places[0] + len(places))
     return slice(run.start, run.stop) if places == tuple(run) else list(places)
-
-
-def _loads() -> int:
-    """Return how many chunks and indices of shards this process has read from files so far."""
-    found = ts.experimental_collect_matching_metrics("/tensorstore/cache/kvs_cache_read")
-    return sum(int(value["value"]) for metric in found for value in metric["values"])

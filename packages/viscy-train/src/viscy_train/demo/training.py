@@ -104,7 +104,7 @@ def train(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         trainer.fit(module, datamodule=data)
-    trainer.save_checkpoint(out / f"{name.split(maxsplit=1)[0]}.ckpt")
+    trainer.save_checkpoint(out / f"{name.split(maxsplit=1)[0]}.ckpt", weights_only=False)
     said = dict.fromkeys(str(one.message) for one in caught if "viscy_" in one.filename)
     return Trained(module.cpu(), data, np.array(losses.values), tuple(said))
 
