@@ -128,17 +128,23 @@ def synthesize(
 def index(
     experiments: Annotated[Path, typer.Argument(help="The experiments file (YAML).", show_default=False)],
     out: Annotated[Path, typer.Option("-o", "--out", help="The anchors table to write (Parquet).")],
-    patch_size: Annotated[tuple[int, int], typer.Option(help="Rows and columns of a patch, in pixels.")] = (
+    patch_size: Annotated[
+        tuple[int, int], typer.Option(metavar="ROWS COLUMNS", help="Of a patch, in pixels.")
+    ] = (
         64,
         64,
     ),
     tau_hours: Annotated[
         tuple[float, float] | None,
-        typer.Option(help="Least and most hours from a cell to its positive.", show_default="0.5 1.5"),
+        typer.Option(metavar="LEAST MOST", help="Hours from a cell to its positive.", show_default="0.5 1.5"),
     ] = None,
     tau_frames: Annotated[
         tuple[int, int] | None,
-        typer.Option(help="The same in frames, for movies whose interval is not known.", show_default=False),
+        typer.Option(
+            metavar="LEAST MOST",
+            help="The same in frames, for movies whose interval is not known.",
+            show_default=False,
+        ),
     ] = None,
     missing_chunks: Annotated[
         Literal["error", "fill"],
