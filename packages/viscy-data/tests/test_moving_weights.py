@@ -53,7 +53,9 @@ def test_an_epoch_holds_the_floor_or_ceiling_of_its_mean_share(
     assert sum(found) == 1
     step = np.arange(epoch * batches, (epoch + 1) * batches)
     slow = [list(schedule.at(float(at)).values()) for at in schedule.position(step, batches)]
-    np.testing.assert_allclose(np.array(found, dtype=float), np.mean(slow, axis=0), atol=1e-9)
+    np.testing.assert_allclose(
+        np.array(found, dtype=float), np.array(slow, dtype=float).mean(axis=0), atol=1e-9
+    )
     partial = min(partial, batches - 1)
     laid_out = EpochSchedule(found, batches - partial, partial, seed=3, moving=weights)
     visits = laid_out.visits(epoch, np.arange(batches))

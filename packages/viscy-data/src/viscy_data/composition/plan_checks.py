@@ -1,6 +1,7 @@
 """What values of a plan may be: each check returns a plain copy of its value, or refuses it by name."""
 
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from functools import partial
 from math import isfinite
 from numbers import Integral, Real
@@ -10,7 +11,7 @@ from viscy_data.composition.mix import NATURAL, Mix
 from viscy_data.composition.schedule import Schedule
 from viscy_data.errors import InvalidInputError, suggest
 
-Ratios = Mapping[Any, float]
+Ratios = Mapping[Any, float | Fraction]
 Shares = Ratios | Literal["natural"] | Mix
 Weights = Ratios | Mapping[str, Ratios] | Mix
 
@@ -67,7 +68,7 @@ def check_mix(name: str, value: Mix, check: Callable[[str, object], object]) -> 
     weights = check_ratios(f"{name}.parts", dict(enumerate(weight for _, weight in value.parts)))
     assert weights is not None
     parts = enumerate(part for part, _ in value.parts)
-    return Mix(tuple((check(f"{name}.parts[{place}]", part), weights[place]) for place, part in parts))
+    return Mix(tuple((check(f"{name}.parts[{place}]", part), float(weights[place])) for place, part in parts))
 
 
 def check_weights(name: str, value: object, columns: Sequence[str]) -> Weights | None:
@@ -134,6 +135,8 @@ def _number(name: str, value: object) -> float:
     return float(value)
 
 
-def _plain_number(value: Real) -> float:
-    """Return a number as an int or a float: NumPy's integers wrap in exact arithmetic."""
+def _plain_number(value: Real) -> float | Fraction:
+    """Return a number as an int, a float or a fraction: NumPy's integers wrap in exact arithmetic."""
+    if isinstance(value, Fraction):  # as a schedule gives shares
+        return value
     return int(value) if isinstance(value, Integral) else float(value)

@@ -7,6 +7,7 @@ batches at the step. Nothing is remembered: a restored sampler goes on where the
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from math import isfinite
 from numbers import Real
 from typing import Any, Final, Literal, get_args
@@ -65,15 +66,15 @@ class Schedule:
         object.__setattr__(self, "points", _checked(self.points))
 
     def at(self, position: float) -> Any:
-        """Return the value at a position, in the schedule's unit: a float, floats by name, or a `Mix`."""
+        """Return the value at a position, in the schedule's unit: a float, fractions by name, or a `Mix`."""
         if not self.is_of_shares:
             return float(self.numbers([position])[0])
         place, stage = divmod(int(self.stages([position])[0]), STAGES)
-        part = stage / STAGES
+        part = Fraction(stage, STAGES)
         before, after = self.values[place : place + 2]
         if _is_flat(before) and _is_flat(after):
             return {name: before[name] + (after[name] - before[name]) * part for name in before}
-        return Mix(((before, 1 - part), (after, part))) if part else before
+        return Mix(((before, float(1 - part)), (after, float(part)))) if part else before
 
     def numbers(self, positions: ArrayLike) -> Floats:
         """Return the numbers at many positions."""
@@ -174,8 +175,9 @@ def _check_value(position: Any, value: Any) -> None:
 def _normalised(value: Any) -> Any:
     if not _is_flat(value):
         return value
-    total = sum(value.values())
-    return {name: float(number) / float(total) for name, number in value.items()}
+    # Exact: a batch of 17 by shares of 1/17 takes one of each, as with a ratio that does not move.
+    exact = {name: Fraction(number) for name, number in value.items()}
+    return {name: number / sum(exact.values()) for name, number in exact.items()}
 
 
 def _is_flat(value: object) -> bool:
