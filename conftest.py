@@ -1,0 +1,7 @@
+"""What all tests share."""
+
+import os
+
+# pytest-xdist runs a test process per core, and some tests start ranks and workers of their own: with a thread
+# per core in each of them they would mostly wait for one another. Read when PyTorch and NumPy are imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
