@@ -13,5 +13,5 @@ check ruff format --check
 # One run each: both packages have a tests/test_smoke.py, and mypy takes a module name once.
 check mypy packages/viscy-data/src packages/viscy-data/tests
 check mypy packages/viscy-train/src packages/viscy-train/tests
-check mypy tests scripts docs/figures.py
+check mypy conftest.py tests scripts docs/figures.py
 check lint-imports
