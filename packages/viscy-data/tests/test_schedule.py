@@ -107,3 +107,11 @@ def test_each_value_is_checked_like_the_number_it_stands_for() -> None:
         other = {"x": 2} if isinstance(value, dict) else 2.0
         with pytest.raises(InvalidInputError, match=rf"Focus\.window_hours {match}"):
             Focus("t", window_hours=Schedule({0: other, 3: value}))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float16, np.uint8, np.int64])
+def test_shares_of_numpys_numbers_are_those_of_plain_ones(kind: Any) -> None:
+    asked = {"a": 100, "b": 200}
+    numpys = Schedule({0: {name: kind(number) for name, number in asked.items()}, 5: {"a": 1, "b": 1}})
+    plain = Schedule({0: asked, 5: {"a": 1, "b": 1}})
+    assert [numpys.at(position) for position in (0, 2, 5)] == [plain.at(position) for position in (0, 2, 5)]

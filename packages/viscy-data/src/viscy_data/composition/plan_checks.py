@@ -7,6 +7,7 @@ from math import isfinite
 from numbers import Integral, Real
 from typing import Any, Literal
 
+from viscy_data.checks import plain_number
 from viscy_data.composition.mix import NATURAL, Mix
 from viscy_data.composition.schedule import Schedule
 from viscy_data.errors import InvalidInputError, suggest
@@ -50,7 +51,7 @@ def check_ratios(name: str, value: object) -> Ratios | None:
             raise InvalidInputError(f"{name}[{key!r}]={number!r} is not a finite number >= 0.")
     if not any(value.values()):
         raise InvalidInputError(f"{name}={dict(value)!r} is zero for every value; give at least one above 0.")
-    return {key: _plain_number(value[key]) for key in value}
+    return {key: plain_number(value[key]) for key in value}
 
 
 def check_shares(name: str, value: object) -> Shares | None:
@@ -133,10 +134,3 @@ def _number(name: str, value: object) -> float:
     if not isinstance(value, Real) or isinstance(value, bool):
         raise InvalidInputError(f"{name}={value!r} is not a number.")
     return float(value)
-
-
-def _plain_number(value: Real) -> float | Fraction:
-    """Return a number as an int, a float or a fraction: NumPy's integers wrap in exact arithmetic."""
-    if isinstance(value, Fraction):  # as a schedule gives shares
-        return value
-    return int(value) if isinstance(value, Integral) else float(value)

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from viscy_data.checks import plain_number
 from viscy_data.composition.mix import NATURAL, Mix
 from viscy_data.errors import InvalidInputError
 
@@ -176,8 +177,9 @@ def _normalised(value: Any) -> Any:
     if not _is_flat(value):
         return value
     # Exact: a batch of 17 by shares of 1/17 takes one of each, as with a ratio that does not move.
-    exact = {name: Fraction(number) for name, number in value.items()}
-    return {name: number / sum(exact.values()) for name, number in exact.items()}
+    exact = {name: Fraction(plain_number(number)) for name, number in value.items()}
+    total = sum(exact.values())
+    return {name: number / total for name, number in exact.items()}
 
 
 def _is_flat(value: object) -> bool:
