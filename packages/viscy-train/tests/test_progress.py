@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.progress import Progress
+from rich.text import Text
 
 from viscy_train.callbacks import FitProgress, fit_columns
 from viscy_train.callbacks.data_wait import FRACTION, PATCHES
@@ -42,6 +43,21 @@ def test_shows_steps_loss_and_rate() -> None:
     assert "4/4" in text
     assert "loss 1.700" in text
     assert "steps/s" in text
+
+
+def test_a_narrow_terminal_shortens_the_bar_and_nothing_else() -> None:
+    output = io.StringIO()
+    progress = Progress(*fit_columns(), console=Console(file=output, width=80, force_terminal=True))
+    bar = FitProgress("train, composed batches", progress)
+    with progress:
+        shown(bar, trainer(450), 450)
+        bar.on_train_end(trainer(), trainer())
+        output.truncate(output.seek(0))
+        progress.console.print(progress.get_renderable())
+        lines = Text.from_ansi(output.getvalue()).plain.splitlines()
+    (line,) = [line for line in lines if "450/450" in line]
+    assert "steps/s" in line
+    assert "loss" in line
 
 
 def test_shows_patches_and_waiting_where_they_are_logged() -> None:

@@ -16,6 +16,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from viscy_train.callbacks.data_wait import FRACTION, PATCHES
@@ -113,10 +114,10 @@ def fit_columns() -> tuple[ProgressColumn, ...]:
     """Return the columns of a fit's display; its tasks need a field ``loss``."""
     return (
         TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
+        BarColumn(),  # the one that gives way where the terminal is narrow
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        _Rate(table_column=Column(no_wrap=True)),
         TextColumn("{task.fields[loss]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TimeElapsedColumn(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(table_column=Column(no_wrap=True)),
     )
