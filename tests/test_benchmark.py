@@ -116,6 +116,12 @@ def test_what_was_not_found_is_said_and_drawn(tmp_path: Path) -> None:
     assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".svg"}
 
 
+@pytest.mark.parametrize("values", [[1000], [1e-3], [3, 7], [1000, 1000]])
+def test_limits_of_an_axis_are_no_decades_of_their_own(values: list[float]) -> None:
+    low, high = plot.around(values)
+    assert low < min(values) <= max(values) < high
+
+
 def test_a_contest_that_ours_leads_leaves_nothing_to_explain() -> None:
     ours = {"job": jobs.SHUFFLE, "sampler": "ours", "ours": True, "rows": 1000, "first_s": 0.001}
     assert table.behind([ours, {**ours, "sampler": "torch", "ours": False, "first_s": 0.01}]) == table.LEADS

@@ -45,8 +45,10 @@ def draw(records: Sequence[Record], out: Path) -> None:
         figure.subplots_adjust(**inches, wspace=0.1, hspace=0.2)
         for place, job in enumerate(jobs):
             draw_job(list(grid[:, place]), job, [record for record in records if record["job"] == job])
+        grid[0, 0].set_xlim(around([record["rows"] for record in records]))
         for axes, column in zip(grid[:, 0], COLUMNS, strict=True):
             axes.set_ylabel(f"{column.title},\n{column.unit}")
+            axes.set_ylim(around([value for _, value in found(column, records)]))
         figure.text(
             0.1 / width, 0.1 / height, "x: not found in the time of a case, for so many anchors or fewer"
         )
@@ -77,7 +79,7 @@ def draw_job(column_axes: Sequence[Axes], job: str, records: Sequence[Record]) -
 def draw_line(axes: Axes, column: Column, records: Sequence[Record], colour: str, dash: str) -> None:
     """Draw one sampler's figure; values below what can be told apart stand at that level."""
     ours = records[0]["ours"]
-    points = [(r["rows"], max(v, column.level)) for r in records if (v := column.read(r)) is not None]
+    points = found(column, records)
     axes.plot(
         [rows for rows, _ in points],
         [value for _, value in points],
@@ -91,3 +93,17 @@ def draw_line(axes: Axes, column: Column, records: Sequence[Record], colour: str
     )
     late = [r["rows"] for r in records if "too_slow" in r and column.read(r) is None]
     axes.plot(late, [1] * len(late), "x", color=colour, transform=axes.get_xaxis_transform(), clip_on=False)
+
+
+def found(column: Column, records: Sequence[Record]) -> list[tuple[float, float]]:
+    """Return anchors and the figure of the records that have one."""
+    return [(r["rows"], max(v, column.level)) for r in records if (v := column.read(r)) is not None]
+
+
+def around(values: Sequence[float]) -> tuple[float, float]:
+    """Return the limits of a logarithmic axis that shows some values above 0.
+
+    Matplotlib makes room around an axis with one value by its decades, and where log10(1000) is not 3 to
+    the last bit, which depends on the processor, it finds none and warns.
+    """
+    return (min(values) / 2, max(values) * 2) if values else (1, 10)

@@ -115,3 +115,15 @@ def test_shares_of_numpys_numbers_are_those_of_plain_ones(kind: Any) -> None:
     numpys = Schedule({0: {name: kind(number) for name, number in asked.items()}, 5: {"a": 1, "b": 1}})
     plain = Schedule({0: asked, 5: {"a": 1, "b": 1}})
     assert [numpys.at(position) for position in (0, 2, 5)] == [plain.at(position) for position in (0, 2, 5)]
+
+
+@pytest.mark.parametrize("towards", [-np.inf, np.inf])
+def test_no_number_depends_on_the_last_bit_of_a_cosine(
+    towards: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cosine = np.cos
+    leak = Schedule({0: 0.0, 24: 1.0}, shape="cosine")
+    expected = leak.numbers(range(25))
+    monkeypatch.setattr(np, "cos", lambda part: np.nextafter(cosine(part), towards))
+    assert leak.numbers(range(25)).tolist() == expected.tolist()
+    assert expected[[0, 8, 12, 16, 24]].tolist() == [0, 0.25, 0.5, 0.75, 1]
