@@ -1,6 +1,6 @@
 import pytest
 
-from viscy_data.units import micrometres, minutes
+from viscy_data.units import counts_frames, counts_pixels, micrometres, minutes
 
 MICROMETRE = ("micrometer", "micrometre", "Micrometers", "micron", "microns", "um", "µm", "μm", " um ")
 
@@ -33,3 +33,11 @@ def test_times_become_minutes(name: str, size: float) -> None:
 @pytest.mark.parametrize("name", ["", "frame", "um", "month"])
 def test_what_is_no_time_is_not_guessed(name: str) -> None:
     assert minutes(name) is None
+
+
+def test_pixels_and_frames_are_counted_not_measured() -> None:
+    assert counts_pixels("Pixels")
+    assert counts_pixels("px")
+    assert not counts_pixels("um")
+    assert counts_frames("frames")
+    assert not counts_frames("second")

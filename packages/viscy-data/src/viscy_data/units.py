@@ -19,7 +19,7 @@ _LENGTHS: Final = {
     1e5: ("decimeter", "decimetre", "dm"),
     1e6: ("meter", "metre", "m"),
     1e9: ("kilometer", "kilometre", "km"),
-    25400.0: ("inch", "in"),
+    25400.0: ("inch", "inches", "in"),
 }
 _TIMES: Final = {
     1e-9 / 60: ("nanosecond", "ns"),
@@ -27,9 +27,11 @@ _TIMES: Final = {
     1e-3 / 60: ("millisecond", "ms", "msec"),
     1 / 60: ("second", "sec", "s"),
     1.0: ("minute", "min"),
-    60.0: ("hour", "hr", "h"),
+    60.0: ("hour", "hr", "hrs", "h"),
     1440.0: ("day", "d"),
 }
+_PIXELS: Final = ("pixel", "px", "pix", "voxel", "slice", "plane")
+_FRAMES: Final = ("frame", "timepoint", "time point")
 
 
 def _named(table: dict[float, tuple[str, ...]]) -> dict[str, float]:
@@ -62,6 +64,16 @@ def minutes(unit: str) -> float | None:
     (60.0, 1.0, None)
     """
     return _MINUTES.get(_plain(unit))
+
+
+def counts_pixels(unit: str) -> bool:
+    """Say whether a unit counts pixels or slices, and is no length."""
+    return _plain(unit).removesuffix("s") in _PIXELS
+
+
+def counts_frames(unit: str) -> bool:
+    """Say whether a unit counts frames, and is no time."""
+    return _plain(unit).removesuffix("s") in _FRAMES
 
 
 def _plain(unit: str) -> str:
