@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -156,3 +157,17 @@ def test_bad_tracks_and_a_missing_folder_are_named(tmp_path: Path, write_store: 
     (tmp_path / "a" / FOVS[0] / "tracks.csv").write_text("track_id,t,y,x\n1,99,1,1\n")
     with pytest.raises(TracksError, match=r"A/1/0/tracks\.csv: line 2, column 't'"):
         index(path, tmp_path / "anchors.parquet")
+
+
+def test_an_unknown_unit_is_said(tmp_path: Path, write_store: WriteStore) -> None:
+    path = write_file(tmp_path, write_experiment(tmp_path, "a", write_store, pixel_size_um=None))
+    for fov in FOVS[:2]:
+        file = tmp_path / "a.zarr" / fov / "zarr.json"
+        content = json.loads(file.read_text())
+        image = content["attributes"]["ome"]["multiscales"][0]
+        image["axes"][4]["unit"] = "furlong"
+        image["datasets"][0]["coordinateTransformations"] = [{"type": "scale", "scale": [1, 1, 1, 2, 2]}]
+        file.write_text(json.dumps(content))
+    summary = index(path, tmp_path / "anchors.parquet")
+    said = "pixel size not known: 'furlong' is not a unit of length; set pixel_size_um"
+    assert summary.notes == (f"a ({', '.join(FOVS[:2])}): {said}",)

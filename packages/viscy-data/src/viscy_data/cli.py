@@ -199,6 +199,8 @@ def index(
         console.print(
             f"{name}: no tracks in {', '.join(fovs)}", style="yellow", soft_wrap=True, highlight=False
         )
+    for note in summary.notes:
+        console.print(note, style="yellow", soft_wrap=True, highlight=False, markup=False)
     console.print(f"Wrote {summary.anchors_path}", style="green", soft_wrap=True, highlight=False)
 
 

@@ -162,6 +162,8 @@ class FovInfo:
         Names in the store, in its order.
     pixel_size_um
         Micrometres per pixel, (y, x); None: not known.
+    notes
+        What of the metadata was not understood, and what to do.
     """
 
     fov: str
@@ -169,6 +171,7 @@ class FovInfo:
     shape: tuple[int, int, int, int, int]
     channels: tuple[str, ...]
     pixel_size_um: tuple[float, float] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def parse_experiments(path: str | Path) -> tuple[list[Experiment], list[str]]:

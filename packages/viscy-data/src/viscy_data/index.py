@@ -57,6 +57,8 @@ class IndexSummary:
         Fields of view that have no tracks, by experiment.
     common_pixel_size_um
         Micrometres per pixel of patches; None: the stores' own pixels.
+    notes
+        What of the stores' metadata was not understood, as lines that name experiment and fields of view.
     """
 
     anchors_path: Path
@@ -64,6 +66,7 @@ class IndexSummary:
     counts: tuple[ConditionCounts, ...]
     without_tracks: Mapping[str, tuple[str, ...]]
     common_pixel_size_um: float | None
+    notes: tuple[str, ...] = ()
 
 
 def build_index(
@@ -164,7 +167,7 @@ def build_index(
             (folder / path.name).replace(path)
         rmtree(folder)
     without = {name: one.without_tracks for name, one in summaries.items() if one.without_tracks}
-    return IndexSummary(out, statistics_path(out), counts, without, common)
+    return IndexSummary(out, statistics_path(out), counts, without, common, tuple(_notes(parsed, fovs)))
 
 
 @contextmanager
@@ -226,6 +229,16 @@ def _describe_all(
     fovs = {e.name: one for e in experiments if not isinstance(one := found[e.name], StoreError)}
     problems = [f"experiment {e.name!r}: {found[e.name]}" for e in experiments if e.name not in fovs]
     return fovs, problems + find_problems([e for e in experiments if e.name in fovs], fovs)
+
+
+def _notes(experiments: Sequence[Experiment], fovs: Mapping[str, Sequence[FovInfo]]) -> Iterator[str]:
+    """Yield what was not understood, each thing once for an experiment, with the fields of view it is of."""
+    for experiment in experiments:
+        kept = [info for info in fovs[experiment.name] if info.fov not in experiment.exclude_fovs]
+        for note in dict.fromkeys(note for info in kept for note in info.notes):
+            where = [info.fov for info in kept if note in info.notes]
+            places = "" if len(where) == len(kept) else f" ({', '.join(where)})"
+            yield f"{experiment.name}{places}: {note}"
 
 
 def _try_describe(experiment: Experiment) -> list[FovInfo] | StoreError:

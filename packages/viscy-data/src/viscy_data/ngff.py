@@ -1,16 +1,27 @@
 """OME-Zarr metadata (NGFF 0.4 and 0.5), read from their JSON files as far as this package needs them.
 
-A *plate* is a group of rows, of wells, of positions; a *position* is a group of arrays, its *levels*. What
-is read is checked, and what is not needed is not looked at. Opening every node as an object, as libraries
+A *plate* is a group of wells, each of positions; a *position* is a group of arrays, its *levels*. What is
+read is checked, and what is not needed is not looked at. Opening every node as an object, as libraries
 that also write do, takes ten times as long: with thousands of fields of view most of an index's time.
+
+What there is, metadata say: the wells that the plate lists, and the images that each well lists. Folders
+are not searched, because tables, masks and labels lie beside images, and the groups of rows need no
+metadata of their own. Files may come from anywhere, so their size is looked at before they are read, and
+paths in them that leave the store are refused.
 """
 
 import json
-from collections.abc import Iterator
+import math
+import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from pydantic import BaseModel, Field, NonNegativeInt
+from pydantic import BaseModel, Field
+
+METADATA_BYTES: Final = 64 << 20
+"""Of a metadata file; those of plates of thousands of wells take a tenth of it."""
+
+_FILES: Final = ("zarr.json", ".zattrs", ".zgroup")
 
 
 class Axis(BaseModel):
@@ -52,7 +63,11 @@ class Multiscale(BaseModel):
         lengths = [1.0] * len(self.axes)
         for one in [*(self.transformations or ()), *self.datasets[0].transformations]:
             if one.type == "scale":
-                scale = one.scale or ()
+                scale = one.scale or []
+                if len(scale) != len(lengths):
+                    raise ValueError(
+                        f"scale={scale} does not have one length for each of {len(lengths)} axes"
+                    )
                 lengths = [own * factor for own, factor in zip(lengths, scale, strict=True)]
         return lengths
 
@@ -76,51 +91,119 @@ class Position(BaseModel):
     omero: Omero | None = None
 
 
-class Array(BaseModel):
-    """What the metadata of an array with axes T, C, Z, Y, X say."""
+class _Listed(BaseModel):
+    path: str
 
-    shape: tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt, NonNegativeInt, NonNegativeInt]
+
+class _Plate(BaseModel):
+    wells: list[_Listed]
+
+
+class _Well(BaseModel):
+    images: list[_Listed]
+
+
+def read_json(file: Path) -> dict[str, Any] | None:
+    """Return the object that a JSON file holds, or None where there is no such file.
+
+    Raises
+    ------
+    OSError, ValueError, TypeError
+        Where it cannot be read, is too large or nested too deep, or holds something else.
+    """
+    try:
+        status = file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"{file.name} is not a regular file")
+    if status.st_size > METADATA_BYTES:
+        raise ValueError(f"{file.name} has {status.st_size:,} bytes; at most {METADATA_BYTES:,} are read")
+    try:
+        content = json.loads(file.read_bytes())
+    except RecursionError:
+        raise ValueError(f"{file.name} is nested too deep") from None
+    return _object(content, file.name)
+
+
+def _object(content: object, what: str) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise TypeError(f"{what} holds a {type(content).__name__} where an object is due")
+    return content
+
+
+def is_group(folder: Path) -> bool:
+    """Return whether a folder has metadata of a Zarr group, of format 2 or 3."""
+    return any((folder / file).exists() for file in _FILES)
 
 
 def read_attributes(group: Path) -> dict[str, Any]:
-    """Return the attributes of a Zarr group of format 2 or 3; empty where it has none."""
-    whole = group / "zarr.json"
-    if whole.exists():
-        attributes: dict[str, Any] = json.loads(whole.read_text(encoding="utf-8")).get("attributes", {})
-        return attributes
-    apart = group / ".zattrs"
-    return json.loads(apart.read_text(encoding="utf-8")) if apart.exists() else {}
+    """Return the attributes of a Zarr group of format 2 or 3; empty where it has none.
+
+    Raises
+    ------
+    OSError, ValueError, TypeError
+        As ``read_json``.
+    """
+    whole = read_json(group / "zarr.json")
+    if whole is not None:
+        return _object(whole.get("attributes", {}), "attributes")
+    return read_json(group / ".zattrs") or {}
 
 
 def read_ome(group: Path) -> dict[str, Any]:
     """Return the OME attributes of a group, which NGFF 0.5 keeps apart and 0.4 among the others."""
     attributes = read_attributes(group)
-    ome: dict[str, Any] = attributes.get("ome", attributes)
-    return ome
+    return _object(attributes.get("ome", attributes), "ome")
 
 
-def read_shape(array: Path) -> tuple[int, int, int, int, int]:
-    """Return the shape (T, C, Z, Y, X) of a Zarr array of format 2 or 3.
+def well_names(plate: dict[str, Any]) -> list[str]:
+    """Return ``row/column`` of the wells that a plate's OME attributes list.
 
     Raises
     ------
-    OSError, ValueError
-        Where there is none, or one with other axes.
+    ValueError
+        Where they list none, or a path that is not of this form.
     """
-    whole = array / "zarr.json"
-    file = whole if whole.exists() else array / ".zarray"
-    return Array.model_validate_json(file.read_bytes()).shape
+    paths = [one.path for one in _Plate.model_validate(plate["plate"]).wells]
+    return [_inside(path, "plate.wells", parts=2) for path in dict.fromkeys(paths)]
 
 
-def position_names(plate: Path) -> Iterator[str]:
-    """Yield ``row/column/position`` of every position that a plate holds, each level sorted."""
-    for row in _groups(plate):
-        for well in _groups(plate / row):
-            yield from (f"{row}/{well}/{position}" for position in _groups(plate / row / well))
+def image_names(well: dict[str, Any]) -> list[str]:
+    """Return the names of the positions that a well's OME attributes list.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such list, or a path leaves the well.
+    """
+    if "well" not in well:
+        raise ValueError("its metadata have no 'well', which lists the images")
+    paths = [one.path for one in _Well.model_validate(well["well"]).images]
+    return [_inside(path, "well.images", parts=1) for path in dict.fromkeys(paths)]
 
 
-def _groups(group: Path) -> list[str]:
-    inside = sorted(entry.name for entry in group.iterdir())
-    return [
-        name for name in inside if any((group / name / file).exists() for file in ("zarr.json", ".zgroup"))
-    ]
+def level_path(level: Level) -> str:
+    """Return the path of a level inside its position's group.
+
+    Raises
+    ------
+    ValueError
+        Where it leads out of the group.
+    """
+    return _inside(level.path, "multiscales.datasets")
+
+
+def _inside(path: str, key: str, parts: int | None = None) -> str:
+    """Return a path that lies inside its group, as it stands."""
+    words = path.strip("/").split("/") if not path.startswith("/") else []
+    odd = any(word in ("", ".", "..") or "\\" in word or not word.isprintable() for word in words)
+    if not words or odd or parts not in (None, len(words)) or max(map(len, words)) > 255:
+        form = {None: "a path inside the group", 1: "the name of a folder", 2: "row/column"}[parts]
+        raise ValueError(f"{key}: path={path[:80]!r} must be {form}, without '..' or control characters")
+    return "/".join(words)
+
+
+def is_length(value: float, least: float, most: float) -> bool:
+    """Return whether a number is finite and within bounds."""
+    return math.isfinite(value) and least <= value <= most
