@@ -18,6 +18,7 @@ PUBLIC = [
     "BatchGauge",
     "BatchMeasure",
     "BatchPlan",
+    "CheckReport",
     "CompositionReport",
     "CompositionWarning",
     "Deviation",
@@ -26,6 +27,7 @@ PUBLIC = [
     "Experiment",
     "Experiments",
     "ExperimentsFileError",
+    "Finding",
     "FlexibleBatchSampler",
     "Focus",
     "FovInfo",
@@ -53,6 +55,8 @@ PUBLIC = [
     "build_index",
     "center_crop",
     "change_plan",
+    "check_anchors",
+    "check_experiments",
     "compute_statistics",
     "convert_movies",
     "describe",
@@ -93,7 +97,7 @@ def _third_parties_after(statement: str) -> set[str]:
 def test_public_names_are_pinned_and_sorted() -> None:
     assert viscy_data.__all__ == sorted(set(viscy_data.__all__))
     assert viscy_data.__all__ == PUBLIC
-    assert len(viscy_data.__all__) == 61
+    assert len(viscy_data.__all__) == 65
 
 
 @pytest.mark.parametrize("name", viscy_data.__all__)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata
     from viscy_data.anchors_writing import write_anchors
     from viscy_data.audit.plan_file import change_plan
+    from viscy_data.check.finding import CheckReport, Finding
+    from viscy_data.check.run import check_anchors, check_experiments
     from viscy_data.composition.axes import Balance, Distinct, Focus, Grouping, Locality, Weighting
     from viscy_data.composition.batch import IndexBatch
     from viscy_data.composition.deviations import Deviation, deviations
@@ -63,6 +65,7 @@ __all__ = [
     "BatchGauge",
     "BatchMeasure",
     "BatchPlan",
+    "CheckReport",
     "CompositionReport",
     "CompositionWarning",
     "Deviation",
@@ -71,6 +74,7 @@ __all__ = [
     "Experiment",
     "Experiments",
     "ExperimentsFileError",
+    "Finding",
     "FlexibleBatchSampler",
     "Focus",
     "FovInfo",
@@ -98,6 +102,8 @@ __all__ = [
     "build_index",
     "center_crop",
     "change_plan",
+    "check_anchors",
+    "check_experiments",
     "compute_statistics",
     "convert_movies",
     "describe",
@@ -127,6 +133,8 @@ _HOMES = {
         "read_metadata",
     ),
     "anchors_writing": ("write_anchors",),
+    "check.finding": ("CheckReport", "Finding"),
+    "check.run": ("check_anchors", "check_experiments"),
     "composition.batch": ("IndexBatch",),
     "composition.deviations": (
         "Deviation",

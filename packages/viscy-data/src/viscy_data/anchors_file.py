@@ -6,7 +6,7 @@ what the table was built from and with, so that nothing has to be said twice.
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import and_
@@ -243,3 +243,33 @@ def _read_rows(path: str | Path, columns: list[str], rows: Any) -> pd.DataFrame:
         for name, column in found.items():
             column.add(batch[name])
     return pd.DataFrame({name: found.pop(name).result() for name in columns}, index=range(count), copy=False)
+
+
+def column_names(path: str | Path) -> list[str]:
+    """Return the names of the columns of an anchors table, those of ``index`` among them."""
+    return [str(name) for name in pa_parquet.read_schema(path).names]
+
+
+def read_blocks(path: str | Path, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+    """Read columns a row group at a time: blocks of a bounded number of rows, in order.
+
+    String columns are categorical, with the categories of their block.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the file is damaged.
+    """
+    try:
+        with pa_parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=_BATCH, columns=list(columns)):
+                yield batch.to_pandas()
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InvalidInputError(
+            f"path={str(path)!r}: the table cannot be read: {error}; is the file whole? If not, index again"
+        ) from error
+
+
+def row_count(path: str | Path) -> int:
+    """Return the number of rows of a table."""
+    return int(pa_parquet.read_metadata(path).num_rows)

@@ -1,4 +1,4 @@
-"""The command ``viscy-data``: convert, synthesize, index, audit, bench, optimize.
+"""The command ``viscy-data``: convert, synthesize, index, check, audit, bench, optimize.
 
 Each command parses, calls one function of the library and prints a table. What is slow to import is
 imported inside the command that needs it, so that ``--help`` answers at once.
@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from viscy_data.bench.cli import bench
+from viscy_data.check.cli import check
 from viscy_data.errors import InvalidInputError
 from viscy_data.optimize.cli import optimize
 from viscy_data.plain_errors import plain_errors
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Compose training batches from time-lapse microscopy of single cells.\n\n"
-    "The usual way: [bold]convert[/] movies (or [bold]synthesize[/] some), [bold]index[/] them into an "
-    "anchors table, [bold]audit[/] the batches that a plan would compose; "
+    "The usual way: [bold]convert[/] movies (or [bold]synthesize[/] some), [bold]check[/] what is known of "
+    "them, [bold]index[/] them into an anchors table, [bold]audit[/] the batches that a plan would compose; "
     "[bold]bench[/] how fast they are read, and [bold]optimize[/] slow stores.",
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -294,6 +295,7 @@ def _say_what_leaves(audits: "Sequence[Audited]", *, strict: bool) -> None:
         raise typer.Exit(1)
 
 
+app.command()(check)
 app.command()(bench)
 app.command()(optimize)
 

@@ -88,7 +88,7 @@ class Positives:
         ids, parents, t = (
             anchors[name].to_numpy().astype(np.int64) for name in (TRACK_ID, PARENT_TRACK_ID, T)
         )
-        forest = build_forest(_groups(anchors), ids, parents)
+        forest = build_forest(place_numbers(anchors), ids, parents)
         self._group = forest.group
         self._experiment = np.zeros(len(forest.parent), dtype=np.int32)
         self._experiment[forest.rows] = experiment
@@ -216,7 +216,7 @@ def _ranges(
     return codes.astype(np.int32), ranges
 
 
-def _groups(anchors: pd.DataFrame) -> IntArray:
+def place_numbers(anchors: pd.DataFrame) -> IntArray:
     """Return the number of each row's (experiment, well, fov); a table without wells does without."""
     columns = [_codes(anchors[name])[0] for name in (EXPERIMENT, WELL, FOV) if name in anchors]
     keys = pack(columns)

@@ -6,13 +6,16 @@ one is at least 1, so that no cell is ever its own positive.
 
 import math
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from viscy_data.errors import InvalidInputError
 from viscy_data.experiments import Experiment
 
 # A range that ends on a frame must keep it whatever the last bit of hours / interval says.
-_ROUNDING = 1e-9
+_ROUNDING: Final = 1e-9
+
+MOST_FRAMES: Final = 1_000_000
+"""Frames that a tau may span at the most: no movie has as many."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +69,37 @@ class TauRange:
         where = f"experiment {experiment.name!r}: interval_minutes={minutes}, tau hours=({low}, {high})"
         if minutes is None:
             raise InvalidInputError(f"{where}: the interval is not known; give the tau range in frames")
-        first = max(1, math.ceil(low * 60 / minutes - _ROUNDING))
-        last = math.floor(high * 60 / minutes + _ROUNDING)
+        first, last = self.ends(minutes)
         if last < first:
+            frame = minutes / 60
+            least, most = math.floor(min(low, last * frame) * 1e4) / 1e4, math.ceil(first * frame * 1e4) / 1e4
+            nearest = f"hours=({low:g}, {most:g})" if last < 1 else f"hours=({least:g}, {high:g})"
             raise InvalidInputError(
-                f"{where}: no whole number of frames >= 1 lies in the range; widen it, or give it in frames"
+                f"{where}: no whole number of frames >= 1 lies in the range, as a frame is {frame:.4g} h; "
+                f"widen it, to {nearest} at the least, or give it in frames"
             )
         return first, last
+
+    def ends(self, minutes: float) -> tuple[int, int]:
+        """Return the ends of a range in hours in frames of so many minutes.
+
+        The first is above the second where no frame lies in the range.
+
+        Raises
+        ------
+        InvalidInputError
+            Where so many frames cannot be counted.
+        """
+        low, high = self.hours or (0.0, 0.0)
+        first, last = low * 60 / minutes, high * 60 / minutes
+        if not (math.isfinite(last) and last <= MOST_FRAMES):
+            most = MOST_FRAMES * minutes / 60
+            raise InvalidInputError(
+                f"tau hours=({low:g}, {high:g}) at interval_minutes={minutes:g}: at most {MOST_FRAMES:,} "
+                "frames, "
+                f"{most:.4g} h, are allowed; give what lies within a movie."
+            )
+        return max(1, math.ceil(first - _ROUNDING)), math.floor(last + _ROUNDING)
 
     def as_dict(self) -> dict[str, list[float] | list[int] | None]:
         """Return plain lists, for JSON."""

@@ -1,0 +1,112 @@
+"""The checks themselves: of an anchors table, of an experiments file, or of either in its shortest form.
+
+A *light* is the check that other commands run in passing: it reads few columns of the table, a block at a
+time, and opens no store. The whole check opens stores' metadata, looks for the tau that would work, and for
+cells that share a patch. Neither reads a pixel: what is known of images comes from the statistics that
+`index` made.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from viscy_data.check import design, images, losses, pixels
+from viscy_data.check.finding import CheckReport, Finding, sorted_findings
+from viscy_data.check.survey import Survey, survey_anchors, survey_experiments
+from viscy_data.check.words import number, shown
+from viscy_data.tau import TauRange
+
+type Rule = Callable[[Survey], Iterator[Finding]]
+
+RULES: Final[tuple[Rule, ...]] = (
+    losses.unknown_intervals,
+    losses.lost_experiments,
+    losses.lost_conditions,
+    losses.lost_fovs,
+    losses.lost_rows,
+    losses.without_tracks,
+    design.confounded,
+    images.shared_places,
+    pixels.blank_frames,
+    images.flat_z,
+    images.borders,
+    images.shapes,
+    images.pixel_sizes,
+    design.unknown,
+)
+"""What is looked at; each rule says nothing where it has nothing to say."""
+
+
+def check_anchors(path: str | Path, *, thorough: bool = True, progress: bool = False) -> CheckReport:
+    """Check an anchors table: what was lost, to what, and what to set instead.
+
+    Parameters
+    ----------
+    path
+        The table that ``viscy-data index`` wrote.
+    thorough
+        Open the stores' metadata, look for the tau that would work, and for cells that share a patch; False:
+        the light that other commands run.
+    progress
+        Show a progress bar.
+
+    Raises
+    ------
+    InvalidInputError
+        The file is no anchors table, or cannot be read.
+
+    Notes
+    -----
+    A light reads some twenty bytes a row, a block of rows at a time, and keeps 8 bytes for each track.
+    """
+    path = Path(path)
+    return report_of(path, survey_anchors(path, thorough=thorough, progress=progress))
+
+
+def check_experiments(
+    path: str | Path,
+    *,
+    tau: TauRange | None = None,
+    patch_size: tuple[int, int] = (64, 64),
+    progress: bool = False,
+) -> CheckReport:
+    """Check an experiments file before it is indexed: metadata and tracks, and no pixel.
+
+    Parameters
+    ----------
+    path
+        The experiments file.
+    tau, patch_size
+        As for ``build_index``; tau None: 0.5 to 1.5 hours.
+    progress
+        Show progress bars.
+
+    Raises
+    ------
+    ExperimentsFileError
+        The file cannot be read at all. What is wrong in it is a problem among the findings.
+    """
+    path = Path(path)
+    chosen = TauRange(hours=(0.5, 1.5)) if tau is None else tau
+    return report_of(path, survey_experiments(path, tau=chosen, patch_size=patch_size, progress=progress))
+
+
+def report_of(path: Path, survey: Survey) -> CheckReport:
+    """Return what the rules find in a survey."""
+    found = [Finding("problem", "file", shown(line)) for line in survey.broken]
+    found += [finding for rule in RULES for finding in rule(survey)]
+    rows, valid, tracks = (
+        sum(getattr(one, name) for one in survey.places) for name in ("rows", "valid_rows", "tracks")
+    )
+    if rows:
+        found.append(
+            Finding(
+                "fine",
+                "held",
+                f"{number(valid, 'anchor')} with a positive, of {number(rows, 'row')} and "
+                f"{number(tracks, 'track')} in "
+                f"{number(len({one.experiment for one in survey.places}), 'experiment')}.",
+                {"valid": valid, "rows": rows, "tracks": tracks},
+            )
+        )
+    return CheckReport(path, sorted_findings(found), losses.losses_of(survey))
