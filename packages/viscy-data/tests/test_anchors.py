@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from viscy_data.anchors import (
     read_metadata,
     write_anchors,
 )
+from viscy_data.borders import Border
 from viscy_data.columns import ANCHOR_COLUMNS
 from viscy_data.errors import InvalidInputError
 from viscy_data.experiments import Experiment, Experiments, FovInfo
@@ -60,7 +61,9 @@ def track_tables(draw: st.DrawFn) -> pd.DataFrame:
             parents[track] = draw(st.sampled_from([-1, *parents]))
             for t in draw(st.sets(st.integers(track, 9), min_size=1, max_size=4)) | {track}:
                 y, x = (draw(st.floats(-5, side + 5, width=32)) for side in SIZE)
-                rows.append((fov, track, parents[track], t, y, x, draw(st.sampled_from([0, 2.5, 4.4, 6]))))
+                rows.append(
+                    (fov, track, parents[track], t, y, x, draw(st.sampled_from([-0.4, 0, 2.5, 4.6, 5, 6])))
+                )
     names = ["fov", "track_id", "parent_track_id", "t", "y", "x", "z"]
     return pd.DataFrame(rows, columns=names).iloc[draw(st.permutations(range(len(rows))))]
 
@@ -78,23 +81,35 @@ def root(table: pd.DataFrame, fov: str, track: int) -> int:
     return track
 
 
+def pixels_outside(centre: int, size: int, extent: int) -> int:
+    box = range(centre - size // 2, centre - size // 2 + size)
+    return sum(not 0 <= pixel < extent for pixel in box)
+
+
 @settings(deadline=None, max_examples=60)
-@given(table=track_tables())
+@given(table=track_tables(), border=st.sampled_from(get_args(Border.__value__)))
 def test_every_row_is_an_anchor_or_counted(
-    tmp_path_factory: pytest.TempPathFactory, table: pd.DataFrame
+    tmp_path_factory: pytest.TempPathFactory, table: pd.DataFrame, border: Border
 ) -> None:
     """A loop over the rows, straight from the description of the columns."""
     path = write_tracks(tmp_path_factory.mktemp("t"), table)
-    frame, dropped = build_anchors(experiment(path), FOVS, patch_size=(16, 9))
+    frame, dropped = build_anchors(experiment(path), FOVS, patch_size=(16, 9), border=border)
     expected: list[tuple[Any, ...]] = []
-    lost = {"centre outside the image": 0, "z outside the stack": 0}
+    shares: list[float] = []
+    lost = {"centre outside the image": 0, "z outside the stack": 0, "patch reaches over the border": 0}
     for fov, track, parent, t, real_y, real_x, real_z in rows_of(table):
-        y, x, z = np.float32(real_y), np.float32(real_x), int(np.floor(real_z + 0.5))
-        if not (0 <= y < SIZE[0] and 0 <= x < SIZE[1]):
+        y, x = np.float32(real_y), np.float32(real_x)
+        centre = [min(int(np.floor(one + 0.5)), side - 1) for one, side in zip((y, x), SIZE, strict=True)]
+        rows, columns = (pixels_outside(*one) for one in zip(centre, (16, 9), SIZE, strict=True))
+        if not (-0.5 <= y < SIZE[0] and -0.5 <= x < SIZE[1]):
             lost["centre outside the image"] += 1
-        elif not 0 <= z < 5:
+        elif not -0.5 <= real_z < 5:
             lost["z outside the stack"] += 1
+        elif border == "drop" and rows + columns > 0:
+            lost["patch reaches over the border"] += 1
         else:
+            if border == "shift":
+                centre = [min(max(centre[0], 8), 40 - 16 + 8), min(max(centre[1], 4), 50 - 9 + 4)]
             well = fov[:3]
             place = f"a/{well}/{fov}/"
             expected.append(
@@ -111,12 +126,14 @@ def test_every_row_is_an_anchor_or_counted(
                     np.float32(2 + t / 2),
                     y,
                     x,
-                    z,
-                    min(max(int(np.floor(y + 0.5)), 8), 40 - 16 + 8),
-                    min(max(int(np.floor(x + 0.5)), 4), 50 - 9 + 4),
+                    min(int(np.floor(real_z + 0.5)), 4),
+                    *centre,
                 )
             )
-    assert [tuple(row) for row in frame.astype(object).to_numpy()] == expected
+            shares.append(1 - (16 - rows) * (9 - columns) / (16 * 9))
+    assert [tuple(row)[:-1] for row in frame.astype(object).to_numpy()] == expected
+    np.testing.assert_allclose(frame["outside"], shares, atol=1e-7)
+    assert ((frame["outside"] > 0) == (np.array(shares) > 0)).all()
     assert dropped == {reason: count for reason, count in lost.items() if count}
 
 
@@ -157,23 +174,60 @@ def test_crops_scale_with_the_pixel_size(tmp_path: Path) -> None:
     """Patches of 8 at 1 um are 16 pixels of 0.5 um: centres stay 8 away from the borders."""
     path = simple(tmp_path, y=[0.0, 39.0, 20.4])
     fovs = [info("A/1/0", um=0.5)]
-    for pixel_size, expected in ((None, [8, 32, 20]), (1.0, [4, 36, 20]), (1.005, [4, 36, 20])):
+    for pixel_size, expected, outside in (
+        (None, [8, 32, 20], [8, 7, 0]),
+        (1.0, [4, 36, 20], [4, 3, 0]),
+        (1.005, [4, 36, 20], [4, 3, 0]),
+    ):
         one = experiment(path, pixel_size_um=pixel_size)
-        frame, _ = build_anchors(one, fovs, patch_size=(8, 8), common_pixel_size_um=1.0)
-        by_place = frame.sort_values(["track_id", "t"])["y_crop"].tolist()
-        assert by_place == expected
+        for border, centres in (("shift", expected), ("reflect", [0, 39, 20])):
+            frame, _ = build_anchors(
+                one, fovs, patch_size=(8, 8), common_pixel_size_um=1.0, border=cast("Border", border)
+            )
+            ordered = frame.sort_values(["track_id", "t"])
+            assert ordered["y_crop"].tolist() == centres
+            size = 16 if pixel_size is None else 8
+            assert ordered["outside"].tolist() == [one / size for one in outside]
+        frame, dropped = build_anchors(one, fovs, patch_size=(8, 8), common_pixel_size_um=1.0, border="drop")
+        assert (frame["y_crop"].tolist(), dropped) == ([20], {"patch reaches over the border": 2})
 
 
-def test_a_patch_that_does_not_fit_names_the_fov(tmp_path: Path) -> None:
+def test_a_patch_that_cannot_be_moved_inside_names_the_fov(tmp_path: Path) -> None:
     path = simple(tmp_path)
-    with pytest.raises(InvalidInputError, match=r"patch_size does not fit .*A/1/0 \(40 x 50, needs 41 x 8\)"):
-        build_anchors(experiment(path), FOVS, patch_size=(41, 8))
+    message = r"patch_size does not fit .*A/1/0 \(40 x 50, needs 41 x 8\), .*; take border='reflect'"
+    with pytest.raises(InvalidInputError, match=message):
+        build_anchors(experiment(path), FOVS, patch_size=(41, 8), border="shift")
     with pytest.raises(InvalidInputError, match="needs 64 x 64"):
         build_anchors(
-            experiment(path), [info("A/1/0", um=0.25)], patch_size=(16, 16), common_pixel_size_um=1.0
+            experiment(path),
+            [info("A/1/0", um=0.25)],
+            patch_size=(16, 16),
+            common_pixel_size_um=1.0,
+            border="shift",
         )
-    frame, _ = build_anchors(experiment(path), FOVS, patch_size=(40, 50))
+    frame, _ = build_anchors(experiment(path), FOVS, patch_size=(40, 50), border="shift")
     assert set(frame["y_crop"]) == {20}
+    with pytest.raises(InvalidInputError, match="border='mirror'"):
+        build_anchors(experiment(path), FOVS, patch_size=(8, 8), border=cast("Border", "mirror"))
+
+
+def test_a_patch_larger_than_the_image_is_told_of(tmp_path: Path) -> None:
+    path = simple(tmp_path)
+    half = build_experiment(experiment(path), FOVS, patch_size=(80, 50))
+    assert (half.frame["outside"].tolist(), half.notes) == ([pytest.approx(0.55)] * 3, ())
+    more = build_experiment(experiment(path), [*FOVS, info("A/1/2")], patch_size=(81, 50))
+    (note,) = more.notes
+    assert note == (
+        "more than half of each patch lies outside fov A/1/0 (40 x 50, patches of 81 x 50), "
+        "A/1/1 (40 x 50, patches of 81 x 50), A/1/2 (40 x 50, patches of 81 x 50) and 1 more"
+    )
+    with pytest.raises(InvalidInputError, match=r"needs 64000 x 64000\); check the pixel sizes"):
+        build_experiment(
+            experiment(path), [info("A/1/0", um=0.001)], patch_size=(64, 64), common_pixel_size_um=1.0
+        )
+    nothing = build_experiment(experiment(path), FOVS, patch_size=(41, 8), border="drop")
+    assert len(nothing.frame) == 0
+    assert nothing.dropped == {"infected": {"patch reaches over the border": 3}}
 
 
 def test_a_lineage_is_traced_through_rows_that_are_dropped(tmp_path: Path) -> None:
@@ -188,7 +242,9 @@ def metadata(tmp_path: Path) -> AnchorsMetadata:
     both = Experiments(
         experiments=tuple(experiment(tmp_path / name, name, condition_wells=None) for name in ("b", "a"))
     )
-    return AnchorsMetadata(both, (16, 9), TauRange(hours=(0.5, 1.5)), dropped={"a": {"why": 3}})
+    return AnchorsMetadata(
+        both, (16, 9), TauRange(hours=(0.5, 1.5)), dropped={"a": {"why": 3}}, border="drop"
+    )
 
 
 @pytest.fixture
@@ -274,9 +330,11 @@ def test_what_is_no_anchors_table_is_refused(
         read_anchors(path, columns=["hours"])
     with pytest.raises(InvalidInputError, match="experiments='c' is not in the table, which has b, a"):
         read_anchors(path, experiments=["c"])
-    newer = metadata.to_json(tmp_path).replace('"schema_version": 1', '"schema_version": 9')
-    with pytest.raises(InvalidInputError, match="schema_version=9"):
-        AnchorsMetadata.from_json(newer, tmp_path)
+    for version, which in ((1, "an older"), (9, "another")):
+        other = metadata.to_json(tmp_path).replace('"schema_version": 2', f'"schema_version": {version}')
+        message = f"schema_version={version}: .*{which} version of viscy-data, and 2 is read; build it again"
+        with pytest.raises(InvalidInputError, match=message):
+            AnchorsMetadata.from_json(other, tmp_path)
 
 
 @pytest.mark.skipif(not TABLE.exists(), reason=f"the real table is not here: {TABLE}")
@@ -300,7 +358,8 @@ def test_real_embryos_become_one_table(tmp_path: Path) -> None:
 
 
 def test_the_image_ends_where_its_last_pixel_does(tmp_path: Path) -> None:
-    path = simple(tmp_path, y=[0.0, 39.99, 40.0], x=20.0)
+    path = simple(tmp_path, track_id=range(7), t=0, y=[-0.6, -0.5, -0.4, 0.4, 39.4, 39.99, 40.0], x=20.0)
     frame, dropped = build_anchors(experiment(path), FOVS, patch_size=(8, 8))
-    assert sorted(frame["y_crop"]) == [4, 36]
-    assert dropped == {"centre outside the image": 1}
+    assert frame["track_id"].tolist() == [1, 2, 3, 4, 5]
+    assert frame["y_crop"].tolist() == [0, 0, 0, 39, 39]
+    assert dropped == {"centre outside the image": 2}

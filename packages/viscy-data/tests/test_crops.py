@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viscy_data.crops import clamp_centres, common_pixel_size, crop_size, pixel_size
+from viscy_data.crops import (
+    clamp_centres,
+    common_pixel_size,
+    crop_size,
+    is_inside,
+    is_too_large,
+    pixel_size,
+    round_centres,
+)
 from viscy_data.experiments import Experiment, FovInfo
 
 
@@ -28,13 +36,34 @@ def info(um: float | None) -> FovInfo:
 def test_the_whole_crop_lies_inside_and_moves_no_further_than_needed(data: st.DataObject) -> None:
     extent = data.draw(st.integers(1, 60))
     crop = data.draw(st.integers(1, extent))
-    centre = data.draw(st.floats(0, extent, exclude_max=True))
-    (placed,) = clamp_centres(np.array([centre]), np.array([crop]), np.array([extent]))
+    centre = data.draw(st.integers(0, extent - 1))
+    (placed,) = clamp_centres(*(np.array([n], np.int32) for n in (centre, crop, extent)))
     start = placed - crop // 2
     assert 0 <= start <= extent - crop
     possible = [s + crop // 2 for s in range(extent - crop + 1)]
-    nearest = min(possible, key=lambda c: abs(c - np.floor(centre + 0.5)))
-    assert placed == nearest
+    assert placed == min(possible, key=lambda c: abs(c - centre))
+
+
+@given(st.data())
+def test_a_centre_on_the_image_is_a_pixel_of_it(data: st.DataObject) -> None:
+    extent = data.draw(st.integers(1, 60))
+    centre = data.draw(st.floats(-2, extent + 2, width=32))
+    centres, length = np.array([centre], np.float32), np.array([extent])
+    (pixel,) = round_centres(centres, length)
+    assert 0 <= pixel < extent
+    if is_inside(centres, length)[0]:
+        assert abs(pixel - centre) <= (0.5 if centre < extent - 0.5 else 1)
+    else:
+        assert centre < -0.5 or centre >= extent
+
+
+def test_only_what_makes_no_sense_is_too_large() -> None:
+    assert not is_too_large((640, 640), (1, 1), "reflect")
+    assert not is_too_large((640, 640), (1, 1), "drop")
+    assert is_too_large((64, 2), (63, 9), "shift")
+    assert not is_too_large((64, 2), (64, 2), "shift")
+    assert is_too_large((1 << 20, 1 << 20), (9, 9), "drop")
+    assert not is_too_large((1 << 20, 1 << 20), (1 << 20, 1 << 20), "reflect"), "a patch may be an image"
 
 
 def test_crops_show_the_same_physical_size() -> None:

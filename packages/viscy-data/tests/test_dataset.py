@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from viscy_data.anchors import AnchorsMetadata, build_anchors, concat_anchors, write_anchors
+from viscy_data.borders import BORDERS, Border
 from viscy_data.columns import ANCHOR_COLUMNS, CONDITION, EXPERIMENT, FOV, LINEAGE_ID, X_CROP, Y_CROP, T, Z
 from viscy_data.crops import common_pixel_size
 from viscy_data.dataset import AnchorDataset, Pairing, Reading
@@ -42,17 +43,23 @@ class Data:
     def __init__(self, folder: Path, experiments: Experiments, pixels: dict[tuple[str, str], Pixels]) -> None:
         self.folder, self.experiments, self.pixels = folder, experiments, pixels
         self.path = folder / "anchors.parquet"
+        self.border: Border = "reflect"
 
-    def index(self, patch_size: tuple[int, int] = PATCH) -> pd.DataFrame:
+    def index(self, patch_size: tuple[int, int] = PATCH, border: Border = "reflect") -> pd.DataFrame:
+        self.border = border
         fovs = {one.name: describe(one) for one in self.experiments.experiments}
         common = common_pixel_size(self.experiments.experiments, fovs)
         frames = [
-            build_anchors(one, fovs[one.name], patch_size=patch_size, common_pixel_size_um=common)[0]
+            build_anchors(
+                one, fovs[one.name], patch_size=patch_size, common_pixel_size_um=common, border=border
+            )[0]
             for one in self.experiments.experiments
         ]
         table = concat_anchors(frames)
         tau = TauRange(frames=(1, 2))
-        metadata = AnchorsMetadata(self.experiments, patch_size, tau, common_pixel_size_um=common)
+        metadata = AnchorsMetadata(
+            self.experiments, patch_size, tau, common_pixel_size_um=common, border=border
+        )
         write_anchors(self.path, table, metadata)
         write_statistics(statistics_path(self.path), compute_statistics(self.experiments, progress=False))
         return table
@@ -64,7 +71,13 @@ class Data:
         for axis, (centre, length) in enumerate(
             zip((row[Z], row[Y_CROP], row[X_CROP]), (z_window, *size), strict=True)
         ):
-            start = min(max(centre - length // 2, 0), image.shape[axis + 1] - length)
+            start = centre - length // 2
+            if axis == 0 or self.border == "shift":
+                start = min(max(start, 0), image.shape[axis + 1] - length)
+            else:
+                margins = [(0, 0)] * 4
+                margins[axis + 1] = (length, length)
+                image, start = np.pad(image, margins, mode="reflect"), start + length
             image = image.take(range(start, start + length), axis=axis + 1)
         found: Pixels = image
         return found
@@ -118,8 +131,10 @@ def chunks_of(data: Data, experiment: str, fov: str, t: int) -> list[Path]:
     return [file for file in folder.rglob("*") if file.is_file()]
 
 
-def test_patches_are_slices_of_the_images(data: Data) -> None:
-    data.index()
+@pytest.mark.parametrize("border", BORDERS)
+def test_patches_are_slices_of_the_images(data: Data, border: Border) -> None:
+    table = data.index(border=border)
+    assert {"reflect": 0.3, "shift": 0.3, "drop": -1}[border] < (table["outside"] > 0).mean() < 0.7
     dataset = AnchorDataset(data.path, normalize=None)
     batch = dataset.__getitems__(list(range(len(dataset))))
     for view, rows in (("anchor", "rows"), ("positive", "positive_rows")):
@@ -132,9 +147,21 @@ def test_patches_are_slices_of_the_images(data: Data) -> None:
             np.testing.assert_array_equal(patch, data.crop(dataset.anchors.iloc[row]))
 
 
-@pytest.mark.parametrize(("size", "z_window"), [((16, 20), 2), ((5, 3), 3), ((40, 48), 1)])
-def test_a_patch_may_differ_from_the_indexed_one(data: Data, size: tuple[int, int], z_window: int) -> None:
-    data.index()
+@pytest.mark.parametrize(
+    ("size", "z_window", "border"),
+    [
+        ((16, 20), 2, "reflect"),
+        ((16, 20), 2, "shift"),
+        ((5, 3), 3, "reflect"),
+        ((5, 3), 3, "drop"),
+        ((40, 48), 1, "shift"),
+        ((90, 200), 1, "reflect"),
+    ],
+)
+def test_a_patch_may_differ_from_the_indexed_one(
+    data: Data, size: tuple[int, int], z_window: int, border: Border
+) -> None:
+    data.index(border=border)
     dataset = AnchorDataset(data.path, patch_size=size, z_window=z_window, normalize=None)
     batch = dataset.__getitems__([0, 5, len(dataset) - 1])
     for patch, row in zip(batch["anchor"].numpy(), batch["rows"].tolist(), strict=True):

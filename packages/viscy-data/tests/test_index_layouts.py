@@ -47,7 +47,8 @@ def test_both_versions_as_plates_of_one_row_and_as_single_positions(
     assert anchors["t"].tolist() == [0, 2, 4] * len(fovs[:2])
     assert list(anchors["fov"].unique()) == fovs[:2]
     assert set(anchors["well"]) == ({"A/1", "A/2"} if plate else {""})
-    assert set(zip(anchors["y_crop"], anchors["x_crop"], strict=True)) == {(4, 44)}, "moved to fit"
+    assert set(zip(anchors["y_crop"], anchors["x_crop"], strict=True)) == {(2, 46)}
+    assert anchors["outside"].unique().tolist() == [0.4375], "a quarter in each direction, of 8"
     assert [one.valid_anchors for one in summary.counts] == [2 * len(fovs[:2])]
     assert summary.without_tracks == ({"a": ("A/12/0",)} if plate else {})
     assert len(read_statistics(summary.statistics_path)) == len(fovs)
@@ -63,7 +64,16 @@ def test_stores_of_other_pixel_sizes_share_the_coarsest(
     summary, anchors = index(tmp_path, "fine", "coarse")
     assert summary.common_pixel_size_um == read_metadata(summary.anchors_path).common_pixel_size_um == 0.5
     crops = {name: (y, x) for name, y, x in anchors[["experiment", "y_crop", "x_crop"]].to_numpy().tolist()}
-    assert crops == {"coarse": (4, 60), "fine": (8, 56)}, "8 pixels, and 16 of half the size"
+    assert crops == {"coarse": (1, 63), "fine": (1, 63)}
+    outside = dict(anchors[["experiment", "outside"]].to_numpy().tolist())
+    assert outside == {
+        "coarse": pytest.approx(1 - 5 / 8 * 5 / 8),
+        "fine": pytest.approx(1 - 9 / 16 * 9 / 16),
+    }, "8 pixels, and 16 of half the size"
+    _, moved = index(tmp_path, "fine", "coarse", border="shift", overwrite=True)
+    crops = {name: (y, x) for name, y, x in moved[["experiment", "y_crop", "x_crop"]].to_numpy().tolist()}
+    assert crops == {"coarse": (4, 60), "fine": (8, 56)}
+    np.testing.assert_array_equal(moved["outside"], anchors["outside"])
 
 
 def test_slices_stay(tmp_path: Path, write_store: Any, make_pixels: Any) -> None:

@@ -55,7 +55,14 @@ def test_a_batch_is_what_is_read_patch_by_patch(
     batch = dataset.__getitems__(rng.permutation(len(dataset))[:24].tolist())
     assert dataset.read_counts.wanted == dataset.read_counts.loaded > 0
     for view, rows in (("anchor", "rows"), ("positive", "positive_rows")):
-        for patch, crop in zip(batch[view].numpy(), crops.crops(batch[rows].numpy()), strict=True):
+        taken = batch[rows].numpy()
+        for patch, row, crop in zip(batch[view].numpy(), taken, crops.crops(taken)[0], strict=True):
             array = zarr.open_array(tmp_path / f"{crop.experiment}.zarr" / crop.fov / "0", mode="r")
-            box = np.asarray(array)[crop.t, :, slice(*crop.z), slice(*crop.y), slice(*crop.x)]
+            height, width = crops.crop[crops.fov[row], 1:].tolist()
+            y, x = dataset.anchors.iloc[row][["y_crop", "x_crop"]].astype(int)
+            frame = np.asarray(array)[crop.t, :, slice(*crop.z)]
+            margins = [(0, 0), (0, 0), (height, height), (width, width)]
+            padded = np.pad(frame, margins, mode="reflect")
+            top, left = y + height - height // 2, x + width - width // 2
+            box = padded[..., top : top + height, left : left + width]
             np.testing.assert_array_equal(patch, resample(box, (9, 12)))

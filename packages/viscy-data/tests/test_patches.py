@@ -3,13 +3,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from viscy_data.crops import clamp_centres
 from viscy_data.errors import InvalidInputError
 from viscy_data.experiments import Experiment, FovInfo
-from viscy_data.patches import Crop, PatchShape, PatchTable, box_starts
+from viscy_data.patches import Crop, PatchShape, PatchTable
 
 
 def experiment(name: str = "a", pixel_size_um: float | None = None) -> Experiment:
@@ -35,34 +32,7 @@ def table(**columns: object) -> pd.DataFrame:
     return pd.DataFrame(defaults | columns)
 
 
-@given(st.data())
-def test_a_box_is_the_one_nearest_to_its_centre(data: st.DataObject) -> None:
-    extent = data.draw(st.integers(1, 12))
-    size = data.draw(st.integers(1, extent))
-    centre = data.draw(st.integers(-3, extent + 3))
-    (start,) = box_starts(np.array([centre]), size, extent)
-    allowed = range(extent - size + 1)
-    assert start in allowed
-    assert abs(start - (centre - size // 2)) == min(abs(one - (centre - size // 2)) for one in allowed)
-    if 0 <= centre < extent:
-        assert start <= centre < start + size
-
-
-@given(st.data())
-def test_a_centre_clamped_when_indexing_is_not_moved_again(data: st.DataObject) -> None:
-    extent = data.draw(st.integers(1, 40))
-    size = data.draw(st.integers(1, extent))
-    place = data.draw(st.floats(0, extent, exclude_max=True))
-    centre = clamp_centres(np.array([place]), np.array([size]), np.array([extent]))
-    np.testing.assert_array_equal(box_starts(centre, size, extent), centre - size // 2)
-
-
-def test_a_box_larger_than_its_image_is_refused() -> None:
-    with pytest.raises(InvalidInputError, match=r"size=5 is larger than the image: extent=4"):
-        box_starts(np.array([2]), 5, 4)
-
-
-def test_crops_of_rows() -> None:
+def test_crops_that_are_moved_inside() -> None:
     anchors = table(
         experiment=["a", "b", "a"],
         fov=["A/1/0", "A/1/0", "A/1/1"],
@@ -72,8 +42,10 @@ def test_crops_of_rows() -> None:
         x_crop=[45, 20, 0],
     )
     described = [(experiment("a"), [fov(), fov("A/1/1")]), (experiment("b"), [fov(), fov("B/1/0")])]
-    found = PatchTable.build(anchors, described, PatchShape((10, 8), 3))
-    assert found.crops(np.array([2, 0, 1])) == [
+    found = PatchTable.build(anchors, described, PatchShape((10, 8), 3, border="shift"))
+    crops, folds = found.crops(np.array([2, 0, 1]))
+    assert folds == {}
+    assert crops == [
         Crop("a", "A/1/1", 1, (1, 4), (30, 40), (0, 8)),
         Crop("a", "A/1/0", 3, (0, 3), (0, 10), (41, 49)),
         Crop("b", "A/1/0", 0, (2, 5), (0, 10), (16, 24)),
@@ -112,9 +84,23 @@ def test_rows_that_do_not_fit_the_store_are_refused() -> None:
 
 def test_patches_that_do_not_fit_are_refused() -> None:
     described = [(experiment(), [fov(shape=(4, 1, 2, 16, 50))])]
-    for shape in (PatchShape((17, 8)), PatchShape((8, 51)), PatchShape((8, 8), 3)):
+    large = [PatchShape((17, 8), border="shift"), PatchShape((8, 51), border="shift")]
+    for shape in (*large, PatchShape((1 << 14, 1 << 13)), PatchShape((8, 8), 3)):
         with pytest.raises(InvalidInputError, match=r"experiment='a' fov='A/1/0' has \(2, 16, 50\)"):
             PatchTable.build(table(), described, shape)
     for size, z_window in (((0, 8), 1), ((8, 8), 0), ((8, 8), True), ((8,), 1), ((8.0, 8), 1)):
         with pytest.raises(InvalidInputError, match=r"patch_size=.*positive integers"):
             PatchShape(size, z_window)  # type: ignore[arg-type]  # mistakes under test
+    with pytest.raises(InvalidInputError, match=r"border='mirror': 'reflect', 'shift', 'drop' are allowed"):
+        PatchShape((8, 8), border="mirror")  # type: ignore[arg-type]  # a mistake under test
+
+
+def test_a_dropping_table_is_not_read_with_larger_patches() -> None:
+    anchors = pd.concat([table(y_crop=[y], x_crop=[20]) for y in (4, 5, 36)])
+    described = [(experiment(), [fov()])]
+    assert (
+        PatchTable.build(anchors, described, PatchShape((8, 8), border="drop")).crops(np.arange(3))[1] == {}
+    )
+    message = r"2 of 3 patches reach over .* border='drop' .* Build it with the patch_size that is to be read"
+    with pytest.raises(InvalidInputError, match=message):
+        PatchTable.build(anchors, described, PatchShape((10, 8), border="drop"))

@@ -1,7 +1,9 @@
 """The anchors table: one row for each cell and frame, built from tracks, kept in one Parquet file.
 
-An *anchor* is a row. ``y_crop, x_crop`` is the centre of its patch: the cell's centre, rounded to a
-pixel, then moved so that the whole patch lies inside the image (:mod:`viscy_data.crops`).
+An *anchor* is a row. ``y_crop, x_crop`` is the centre of its patch: the cell's centre, rounded to a pixel
+of the image, and ``outside`` the share of the patch that lies outside the image. What becomes of that share
+is a choice (:mod:`viscy_data.borders`): it is filled by reflection, the centre is moved until nothing is
+outside, or the cell is left out.
 
 Invariants: rows are sorted by experiment, fov, t and track; columns are those of
 :data:`viscy_data.columns.ANCHOR_COLUMNS`; no row is lost without being counted under a reason; no
@@ -21,6 +23,7 @@ from pandas.api.types import union_categoricals
 
 from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata
 from viscy_data.anchors_writing import write_anchors
+from viscy_data.borders import Border, check_border, lengths_outside, share_outside
 from viscy_data.columns import (
     ANCHOR_COLUMNS,
     CONDITION,
@@ -29,6 +32,7 @@ from viscy_data.columns import (
     GLOBAL_TRACK_ID,
     HOURS,
     LINEAGE_ID,
+    OUTSIDE,
     PARENT_TRACK_ID,
     TRACK_ID,
     WELL,
@@ -39,7 +43,7 @@ from viscy_data.columns import (
     Y,
     Z,
 )
-from viscy_data.crops import clamp_centres, crop_size, pixel_size
+from viscy_data.crops import clamp_centres, crop_size, is_inside, is_too_large, pixel_size, round_centres
 from viscy_data.errors import InvalidInputError
 from viscy_data.experiments import Experiment, FovInfo
 from viscy_data.lineage import BoolArray, IntArray, build_forest, root_tracks
@@ -48,7 +52,8 @@ from viscy_data.tracks import read_tracks
 OUTSIDE_IMAGE: Final = "centre outside the image"
 OUTSIDE_STACK: Final = "z outside the stack"
 NO_CONDITION: Final = "well under no condition"
-REASONS: Final = (NO_CONDITION, OUTSIDE_IMAGE, OUTSIDE_STACK)
+OVER_BORDER: Final = "patch reaches over the border"
+REASONS: Final = (NO_CONDITION, OUTSIDE_IMAGE, OUTSIDE_STACK, OVER_BORDER)
 """Why a detection is not in the table; the first that holds counts."""
 
 __all__ = [
@@ -77,11 +82,26 @@ class Built:
         Rows lost, by condition, then by reason.
     without_tracks
         Fields of view in the store for which there are no tracks.
+    notes
+        Whatever else its user should know, one sentence each.
     """
 
     frame: pd.DataFrame
     dropped: dict[str | None, dict[str, int]]
     without_tracks: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where the patches of tracks are: the centre of each along y and x, and its share outside the image."""
+
+    centres: tuple[NDArray[np.int32], NDArray[np.int32]]
+    outside: NDArray[np.float32]
+
+    def take(self, kept: IntArray) -> "_Places":
+        y, x = self.centres
+        return _Places((y[kept], x[kept]), self.outside[kept])
 
 
 def build_anchors(
@@ -90,6 +110,7 @@ def build_anchors(
     *,
     patch_size: tuple[int, int],
     common_pixel_size_um: float | None = None,
+    border: Border = "reflect",
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Build the anchors of one experiment.
 
@@ -101,6 +122,8 @@ def build_anchors(
         Rows and columns of a patch.
     common_pixel_size_um
         Micrometres per pixel of every patch; None: patches are taken in the store's pixels.
+    border
+        What becomes of patches that reach over the border of their image.
 
     Returns
     -------
@@ -114,10 +137,10 @@ def build_anchors(
     TracksError
         Where the tracks are malformed.
     InvalidInputError
-        Where the patch does not fit into an image, or is none.
+        Where no patch of this size can be taken from an image, or an option is not allowed.
     """
     built = build_experiment(
-        experiment, fovs, patch_size=patch_size, common_pixel_size_um=common_pixel_size_um
+        experiment, fovs, patch_size=patch_size, common_pixel_size_um=common_pixel_size_um, border=border
     )
     return built.frame, total_by_reason(built.dropped)
 
@@ -128,8 +151,10 @@ def build_experiment(
     *,
     patch_size: tuple[int, int],
     common_pixel_size_um: float | None = None,
+    border: Border = "reflect",
 ) -> Built:
     """Build the anchors of one experiment, with losses by condition; see :func:`build_anchors`."""
+    check_border(border)
     if min(patch_size) < 1:
         raise InvalidInputError(
             f"patch_size={patch_size!r}: two whole numbers >= 1, rows and columns, are needed"
@@ -138,18 +163,23 @@ def build_experiment(
     crops = np.array(
         [crop_size(patch_size, pixel_size(experiment, i), common_pixel_size_um) for i in fovs], dtype=np.int64
     )
-    _check_fit(experiment, fovs, crops)
+    _check_fit(experiment, fovs, crops, border)
     tracks = read_tracks(experiment, fovs)
     fov = tracks[FOV].cat.codes.to_numpy().astype(np.int64)
     shapes = np.array([info.shape for info in fovs], dtype=np.int64)
     conditions = [experiment.condition_of(info.well) for info in fovs]
-    reason = _reasons(experiment, tracks, fov, shapes, conditions)
+    places = _places(tracks, fov, shapes, crops, border)
+    lost = _lost(experiment, tracks, fov, shapes, conditions)
+    if border == "drop":
+        lost[OVER_BORDER] = places.outside > 0
+    reason = _reasons(lost, len(fov))
     kept = np.flatnonzero(reason < 0)
-    frame = _columns(experiment, fovs, tracks, kept, crops)
+    frame = _columns(experiment, fovs, tracks, kept, places)
     tracked = np.bincount(fov, minlength=len(fovs)) > 0
     missing = [info.fov for info, there in zip(fovs, tracked, strict=True) if not there]
     without = tuple(name for name in missing if name not in experiment.exclude_fovs)
-    return Built(frame, _count(conditions, fov, reason), without)
+    notes = _mostly_outside(experiment, fovs, crops)
+    return Built(frame, _count(conditions, fov, reason), without, notes)
 
 
 def concat_anchors(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -176,40 +206,75 @@ def total_by_reason(dropped: Mapping[str | None, Mapping[str, int]]) -> dict[str
     return {reason: count for reason, count in totals.items() if count}
 
 
-def _check_fit(experiment: Experiment, fovs: Sequence[FovInfo], crops: IntArray) -> None:
-    small = [
+def _check_fit(experiment: Experiment, fovs: Sequence[FovInfo], crops: IntArray, border: Border) -> None:
+    large = [
         f"{info.fov} ({info.shape[-2]} x {info.shape[-1]}, needs {height} x {width})"
         for info, (height, width) in zip(fovs, crops.tolist(), strict=True)
-        if info.fov not in experiment.exclude_fovs and (height > info.shape[-2] or width > info.shape[-1])
+        if info.fov not in experiment.exclude_fovs and is_too_large((height, width), info.shape[-2:], border)
     ]
-    if small:
+    if large:
+        remedy = "take border='reflect', " if border == "shift" else "check the pixel sizes, "
         raise InvalidInputError(
-            f"experiment {experiment.name!r}: patch_size does not fit into fov {', '.join(small)}; "
-            "take a smaller patch or list these under exclude_fovs"
+            f"experiment {experiment.name!r}: patch_size does not fit into fov {', '.join(large)}; "
+            f"{remedy}take a smaller patch or list these under exclude_fovs"
         )
 
 
-def _reasons(
+def _mostly_outside(experiment: Experiment, fovs: Sequence[FovInfo], crops: IntArray) -> tuple[str, ...]:
+    """Say where more than half of every patch lies outside the image, wherever its cell is."""
+    small = [
+        f"{info.fov} ({info.shape[-2]} x {info.shape[-1]}, patches of {height} x {width})"
+        for info, (height, width) in zip(fovs, crops.tolist(), strict=True)
+        if info.fov not in experiment.exclude_fovs
+        and 2 * min(height, info.shape[-2]) * min(width, info.shape[-1]) < height * width
+    ]
+    if not small:
+        return ()
+    more = f" and {len(small) - 3} more" if len(small) > 3 else ""
+    return (f"more than half of each patch lies outside fov {', '.join(small[:3])}{more}",)
+
+
+def _places(
+    tracks: pd.DataFrame, fov: IntArray, shapes: IntArray, crops: IntArray, border: Border
+) -> _Places:
+    """Place the patch of each row; those of cells that are not on the image are of no use."""
+    centres, lost, sizes = [], [], []
+    for axis, name in enumerate((Y, X)):
+        crop, extent = (
+            _each(values.astype(np.int32), fov) for values in (crops[:, axis], shapes[:, axis + 3])
+        )
+        pixels = round_centres(tracks[name].to_numpy(), extent)
+        lost.append(lengths_outside(pixels, crop, extent))
+        sizes.append(crop)
+        centres.append(clamp_centres(pixels, crop, extent) if border == "shift" else pixels)
+    return _Places((centres[0], centres[1]), share_outside((lost[0], lost[1]), (sizes[0], sizes[1])))
+
+
+def _lost(
     experiment: Experiment,
     tracks: pd.DataFrame,
     fov: IntArray,
     shapes: IntArray,
     conditions: Sequence[str | None],
-) -> NDArray[np.int8]:
-    """Return the index into ``REASONS`` of each row (N,) that is lost, else -1."""
+) -> dict[str, BoolArray]:
+    """Return which rows (N,) are lost, by reason."""
     depth, height, width = (_each(shapes[:, axis], fov) for axis in (2, 3, 4))
-    y, x = (tracks[name].to_numpy() for name in (Y, X))
-    z = np.floor(tracks[Z].to_numpy(np.float64) + 0.5)
+    y, x, z = (tracks[name].to_numpy() for name in (Y, X, Z))
     lost = {
-        NO_CONDITION: np.array([c is None for c in conditions])[fov]
-        if experiment.condition_wells is not None
-        else np.zeros(len(fov), dtype=np.bool_),
-        OUTSIDE_IMAGE: (y < 0) | (y >= height) | (x < 0) | (x >= width),
-        OUTSIDE_STACK: (z < 0) | (z >= depth),
+        OUTSIDE_IMAGE: ~(is_inside(y, height) & is_inside(x, width)),
+        OUTSIDE_STACK: ~(is_inside(z, depth) | np.isnan(z)),
     }
-    reason = np.full(len(fov), -1, dtype=np.int8)
+    if experiment.condition_wells is not None:
+        lost[NO_CONDITION] = np.array([c is None for c in conditions])[fov]
+    return lost
+
+
+def _reasons(lost: Mapping[str, BoolArray], rows: int) -> NDArray[np.int8]:
+    """Return the index into ``REASONS`` of each row (N,) that is lost, else -1."""
+    reason = np.full(rows, -1, dtype=np.int8)
     for i in reversed(range(len(REASONS))):
-        reason[lost[REASONS[i]]] = i
+        if REASONS[i] in lost:
+            reason[lost[REASONS[i]]] = i
     return reason
 
 
@@ -231,7 +296,7 @@ def _columns(
     fovs: Sequence[FovInfo],
     tracks: pd.DataFrame,
     kept: IntArray,
-    crops: IntArray,
+    places: _Places,
 ) -> pd.DataFrame:
     """Build the anchors table's columns for the kept rows."""
     every_fov = tracks[FOV].cat.codes.to_numpy().astype(np.int64)
@@ -239,9 +304,11 @@ def _columns(
     whole = len(kept) == len(tracks)
     frame, fov = (tracks, every_fov) if whole else (tracks.iloc[kept], every_fov[kept])
     occurs = np.bincount(fov, minlength=len(fovs)) > 0
-    depth, height, width = np.array([info.shape[2:] for info in fovs], dtype=np.int64).T
+    places = places if whole else places.take(kept)
+    depth = np.array([info.shape[2] for info in fovs], dtype=np.int64)
     t, y, x, z = (frame[name].to_numpy() for name in (T, Y, X, Z))
-    z = np.where(np.isnan(z), _each(depth // 2, fov), np.floor(z + 0.5))
+    depth = _each(depth, fov)
+    z = np.where(np.isnan(z), depth // 2, np.clip(np.floor(z + 0.5), 0, depth - 1))
     return pd.DataFrame(
         {
             EXPERIMENT: _coded(fov, occurs, [experiment.name] * len(fovs)),
@@ -256,14 +323,15 @@ def _columns(
             Y: y,
             X: x,
             Z: z.astype(np.int16),
-            Y_CROP: clamp_centres(y, _each(crops[:, 0], fov), _each(height, fov)).astype(np.int32),
-            X_CROP: clamp_centres(x, _each(crops[:, 1], fov), _each(width, fov)).astype(np.int32),
+            Y_CROP: places.centres[0],
+            X_CROP: places.centres[1],
+            OUTSIDE: places.outside,
         },
         copy=False,
     )
 
 
-def _each(values: IntArray, fov: IntArray) -> IntArray:
+def _each[N: np.integer](values: NDArray[N], fov: IntArray) -> NDArray[N]:
     """Return the value of each row (N,), given that of each fov; one for all rows, (1,), where fovs agree."""
     return values[:1] if (values == values[0]).all() else values[fov]
 

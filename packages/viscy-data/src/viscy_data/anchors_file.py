@@ -7,7 +7,7 @@ what the table was built from and with, so that nothing has to be said twice.
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import reduce
 from operator import and_
 from pathlib import Path
@@ -20,13 +20,14 @@ import pyarrow.fs as pa_fs
 import pyarrow.parquet as pa_parquet
 
 from viscy_data.anchors_columns import Categories, Numbers
+from viscy_data.borders import Border, check_border
 from viscy_data.columns import ANCHOR_COLUMNS, EXPERIMENT, HAS_POSITIVE
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.errors import InvalidInputError, suggest
 from viscy_data.experiments import Experiments
 from viscy_data.tau import TauRange
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 # Rows that are decoded at a time; a row group holds no more.
 _BATCH: Final = 1 << 18
@@ -46,15 +47,21 @@ class AnchorsMetadata:
     experiments, digest
         The experiments file's content and its digest.
     patch_size
-        Rows and columns of a patch, for which ``y_crop`` and ``x_crop`` are clamped.
+        Rows and columns of a patch, of which the column ``outside`` says how much lies outside the image.
     tau
         How far apart an anchor and its positive may be.
     dropped
         Rows lost, by experiment, then by reason.
     common_pixel_size_um
         Micrometres per pixel of patches; None: the store's own pixels.
+    border
+        What becomes of patches that reach over the border of their image (:mod:`viscy_data.borders`).
     schema_version
         Version of the columns and of these values.
+
+    Notes
+    -----
+    The file holds every field. One whose value JSON holds as it is needs no more than its line below.
     """
 
     experiments: Experiments
@@ -63,25 +70,18 @@ class AnchorsMetadata:
     digest: str = ""
     dropped: dict[str, dict[str, int]] = field(default_factory=dict)
     common_pixel_size_um: float | None = None
+    border: Border = "reflect"
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
+        check_border(self.border)
         object.__setattr__(self, "digest", self.digest or self.experiments.digest())
 
     def to_json(self, folder: Path) -> str:
         """Return the metadata as a file in ``folder`` holds them."""
-        return json.dumps(
-            {
-                "folder": str(folder.absolute()),
-                "schema_version": self.schema_version,
-                "experiments": self.experiments.model_dump(mode="json"),
-                "digest": self.digest,
-                "patch_size": list(self.patch_size),
-                "tau": self.tau.as_dict(),
-                "dropped": self.dropped,
-                "common_pixel_size_um": self.common_pixel_size_um,
-            }
-        )
+        held = {one.name: getattr(self, one.name) for one in fields(self)}
+        held |= {"experiments": self.experiments.model_dump(mode="json"), "tau": self.tau.as_dict()}
+        return json.dumps({"folder": str(folder.absolute())} | held)
 
     @classmethod
     def from_json(cls, text: str | bytes, folder: Path) -> Self:
@@ -96,19 +96,26 @@ class AnchorsMetadata:
             Where the file was written with another version of the schema.
         """
         content = json.loads(text)
-        if content["schema_version"] != SCHEMA_VERSION:
+        version = content["schema_version"]
+        if version != SCHEMA_VERSION:
             raise InvalidInputError(
-                f"schema_version={content['schema_version']}: {SCHEMA_VERSION} is read; index again"
+                f"schema_version={version!r}: the table is of {_other(version)} version of viscy-data, and "
+                f"{SCHEMA_VERSION} is read; build it again: 'viscy-data index EXPERIMENTS.yaml -o TABLE "
+                "--overwrite'"
             )
         experiments = Experiments.model_validate_json(json.dumps(content["experiments"]))
-        return cls(
-            experiments=_found_beside(experiments, Path(content.get("folder", folder)), folder.absolute()),
-            patch_size=tuple(content["patch_size"]),
-            tau=TauRange.from_dict(content["tau"]),
-            digest=content["digest"],
-            dropped=content["dropped"],
-            common_pixel_size_um=content["common_pixel_size_um"],
-        )
+        old = Path(content.get("folder", folder))
+        held = {one.name: content[one.name] for one in fields(cls)}
+        held |= {
+            "experiments": _found_beside(experiments, old, folder.absolute()),
+            "patch_size": tuple(content["patch_size"]),
+            "tau": TauRange.from_dict(content["tau"]),
+        }
+        return cls(**held)
+
+
+def _other(version: object) -> str:
+    return "an older" if isinstance(version, int) and version < SCHEMA_VERSION else "another"
 
 
 def read_anchors(

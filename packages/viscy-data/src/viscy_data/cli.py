@@ -126,8 +126,9 @@ def synthesize(
 
 @app.command()
 @plain_errors
-def index(
+def index(  # noqa: PLR0913 - the flat face of build_index
     experiments: Annotated[Path, typer.Argument(help="The experiments file (YAML).", show_default=False)],
+    *,
     out: Annotated[Path, typer.Option("-o", "--out", help="The anchors table to write (Parquet).")],
     patch_size: Annotated[
         tuple[int, int], typer.Option(metavar="ROWS COLUMNS", help="Of a patch, in pixels.")
@@ -147,6 +148,13 @@ def index(
             show_default=False,
         ),
     ] = None,
+    border: Annotated[
+        Literal["reflect", "shift", "drop"],
+        typer.Option(
+            help="A patch that reaches over the border of its image is filled up by reflection, moved "
+            "inside (a model can tell), or left out."
+        ),
+    ] = "reflect",
     missing_chunks: Annotated[
         Literal["error", "fill"],
         typer.Option(help="A chunk that a store lacks is damage, or was left out because it is empty."),
@@ -188,6 +196,7 @@ def index(
         out,
         patch_size=patch_size,
         tau=tau,
+        border=border,
         overwrite=overwrite,
         processes=processes,
         dask=dask,

@@ -22,6 +22,7 @@ X: Final = "x"
 Z: Final = "z"
 Y_CROP: Final = "y_crop"
 X_CROP: Final = "x_crop"
+OUTSIDE: Final = "outside"
 
 HAS_POSITIVE: Final = "has_positive"
 """Column that an index has beside those of ``ANCHOR_COLUMNS``: whether the anchor has a positive."""
@@ -54,7 +55,8 @@ ANCHOR_COLUMNS: Final = (
     Column(Y, "float32", "pixel", "row of the cell's centre"),
     Column(X, "float32", "pixel", "column of the cell's centre"),
     Column(Z, "int16", "slice", "slice of the cell's centre"),
-    Column(Y_CROP, "int32", "pixel", "row of the patch centre after clamping to the image"),
-    Column(X_CROP, "int32", "pixel", "column of the patch centre after clamping to the image"),
+    Column(Y_CROP, "int32", "pixel", "row of the patch centre; with border='shift' moved to fit"),
+    Column(X_CROP, "int32", "pixel", "column of the patch centre; with border='shift' moved to fit"),
+    Column(OUTSIDE, "float32", "", "share of the patch that lies outside the image, before it is moved"),
 )
 """The anchors table's columns, in order."""

@@ -30,14 +30,21 @@ def counts_table(counts: Sequence[ConditionCounts]) -> Table:
     """Show what `viscy_data.index.build_index` counted, one row per experiment and condition."""
     numbers = [(one.cells, one.anchors, one.valid_anchors) for one in counts]
     totals = [sum(column) for column in zip(*numbers, strict=True)]
+    border = sum(one.border for one in counts)
     table = Table(title="Anchors", show_footer=True)
     table.add_column("experiment", "all")
     table.add_column("condition")
     for heading, total in zip(("cells", "anchors", "with a positive"), totals, strict=True):
         table.add_column(heading, f"{total:,}", justify="right")
+    table.add_column("at a border", _share(border, totals[1]), justify="right")
     table.add_column("dropped")
     for one, row in zip(counts, numbers, strict=True):
         dropped = ", ".join(f"{count:,} {reason}" for reason, count in one.dropped.items() if count)
         condition = one.condition or "not known"
-        table.add_row(one.experiment, condition, *(f"{number:,}" for number in row), dropped or "none")
+        cells = [f"{number:,}" for number in row] + [_share(one.border, one.anchors)]
+        table.add_row(one.experiment, condition, *cells, dropped or "none")
     return table
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.0%}" if whole else "-"

@@ -6,16 +6,21 @@ of n pixels centred on c covers ``c - n // 2 .. c - n // 2 + n - 1``.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from viscy_data.borders import Border
 from viscy_data.experiments import Experiment, FovInfo
 
-type IntArray = NDArray[np.int64]
+type PixelArray = NDArray[np.int32]
 
 # Stores round pixel sizes differently; below one per cent a patch of 200 pixels changes by less than 2.
 _TOLERANCE = 0.01
+
+_LARGEST: Final = 1 << 26
+"""Pixels of the largest crop that may be larger than its image: pixel sizes in other units ask for more."""
 
 
 def pixel_size(experiment: Experiment, info: FovInfo) -> tuple[float, float] | None:
@@ -76,21 +81,67 @@ def crop_size(
     return height, width
 
 
-def clamp_centres(centres: NDArray[np.floating], crop: IntArray, extent: IntArray) -> IntArray:
-    """Round centres to pixels and move them so that the whole crop lies inside the image.
+def is_too_large(crop: tuple[int, int], extent: tuple[int, ...], border: Border) -> bool:
+    """Say whether no patch with this crop (rows, columns) can be taken from an image of this size.
+
+    Examples
+    --------
+    >>> is_too_large((64, 8), (32, 32), "shift"), is_too_large((64, 8), (32, 32), "reflect")
+    (True, False)
+    >>> is_too_large((64_000, 64_000), (512, 512), "reflect")
+    True
+    """
+    fits = crop[0] <= extent[0] and crop[1] <= extent[1]
+    return not fits and (border == "shift" or crop[0] * crop[1] > _LARGEST)
+
+
+def is_inside(centres: NDArray[np.floating], extent: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Say which centres lie on the image: from half a pixel before the middle of its first one to its length.
+
+    Both conventions are in use: whole numbers are the middles of pixels, or their corners. A cell on the
+    image by either is on it.
+
+    Examples
+    --------
+    >>> is_inside(np.array([-0.6, -0.5, 0.0, 39.9, 40.0]), np.array([40])).tolist()
+    [False, True, True, True, False]
+    """
+    return (centres >= -0.5) & (centres < extent)
+
+
+def round_centres(centres: NDArray[np.floating], extent: NDArray[np.integer]) -> PixelArray:
+    """Return the pixel of each centre (N,); one on the image (:func:`is_inside`) is a pixel of it.
 
     Parameters
     ----------
     centres
         Pixels along one axis (N,).
+    extent
+        Length of the image along that axis, (N,) or (1,) for all.
+
+    Examples
+    --------
+    >>> round_centres(np.array([-0.4, 20.5, 39.2, 39.6]), np.array([40])).tolist()
+    [0, 21, 39, 39]
+    """
+    pixels = np.floor(centres.astype(np.float64) + 0.5)
+    return np.clip(pixels, 0, extent - 1, out=pixels).astype(np.int32)
+
+
+def clamp_centres(pixels: PixelArray, crop: PixelArray, extent: PixelArray) -> PixelArray:
+    """Move centres so that the whole crop lies inside the image.
+
+    Parameters
+    ----------
+    pixels
+        Along one axis (N,).
     crop, extent
         Size of crop and image along that axis, (N,) or (1,) for all; the crop fits.
 
     Examples
     --------
-    >>> clamp_centres(np.array([1.0, 20.5, 39.0]), np.full(3, 8), np.full(3, 40)).tolist()
+    >>> clamp_centres(np.array([1, 21, 39]), np.array([8]), np.array([40])).tolist()
     [4, 21, 36]
     """
     half = crop // 2
-    pixels = np.floor(centres.astype(np.float64) + 0.5).astype(np.int64)
-    return np.asarray(np.clip(pixels, half, extent - crop + half))
+    return np.asarray(np.clip(pixels, half, extent - crop + half), dtype=np.int32)

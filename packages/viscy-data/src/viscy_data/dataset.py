@@ -85,7 +85,8 @@ class AnchorDataset(Dataset[Batch]):
         ``patch_size``, ``statistics`` and ``pairing.tau`` must say what the file would.
     experiments, patch_size
         None: those the anchors file was built with. A ``patch_size`` (rows, columns) larger than the
-        file's leaves room for rotation; near a border the patch then moves inwards.
+        file's leaves room for rotation; at borders the file's rule holds for it, too. A table that comes
+        without a file is reflected at borders.
     z_window
         Slices of a patch, centred on the anchor's and moved to lie inside the image.
     positive
@@ -329,7 +330,8 @@ def _patches(
     wanted = [one for one in experiments.experiments if file is None or one.name in held]
     fovs = {one.name: reader.fovs(one.name) for one in wanted}
     common = common_pixel_size(wanted, fovs) if file is None else file.common_pixel_size_um
-    return PatchTable.build(anchors, [(one, fovs[one.name]) for one in wanted], PatchShape(*size, common))
+    shape = PatchShape(*size, common, "reflect" if file is None else file.border)
+    return PatchTable.build(anchors, [(one, fovs[one.name]) for one in wanted], shape)
 
 
 def _normalizer(

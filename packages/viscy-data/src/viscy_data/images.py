@@ -1,4 +1,4 @@
-"""Rows to normalised patches: crops read together, resampled where pixel sizes differ, normalised."""
+"""Rows to normalised patches: read together, folded at borders, resampled where sizes differ, normalised."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -48,7 +48,7 @@ class Images:
         failed
             The error of each place (0 .. B-1) that could not be read.
         """
-        crops = self.patches.crops(rows)
+        crops, folds = self.patches.crops(rows)
         patches = np.empty((len(rows), *self.shape), dtype=np.float32)
         failed: dict[int, StoreError] = {}
 
@@ -56,7 +56,8 @@ class Images:
             if isinstance(read, StoreError):
                 failed[place] = read
                 return
-            patches[place] = resample(read, self.shape[-2:])
+            pixels = folds[place].apply(read) if place in folds else read
+            patches[place] = resample(pixels, self.shape[-2:])
             if self.normalizer is not None:
                 self.normalizer.apply(patches[place], int(self.patches.fov[rows[place]]), crops[place].t)
 

@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 from viscy_data.anchors_file import AnchorsMetadata
 from viscy_data.anchors_writing import merge_anchors
+from viscy_data.borders import Border, check_border
 from viscy_data.crops import common_pixel_size
 from viscy_data.errors import InvalidInputError, OutputError, StoreError
 from viscy_data.experiments import (
@@ -58,7 +59,8 @@ class IndexSummary:
     common_pixel_size_um
         Micrometres per pixel of patches; None: the stores' own pixels.
     notes
-        What of the stores' metadata was not understood, as lines that name experiment and fields of view.
+        What else there is to know, one sentence each, that names the experiment: what of a store's metadata was
+        not understood, patches that are mostly outside their images.
     """
 
     anchors_path: Path
@@ -69,12 +71,13 @@ class IndexSummary:
     notes: tuple[str, ...] = ()
 
 
-def build_index(
+def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
     experiments_path: str | Path,
     out: str | Path,
     *,
     patch_size: tuple[int, int] = (64, 64),
     tau: TauRange,
+    border: Border = "reflect",
     progress: bool = True,
     overwrite: bool = False,
     processes: int | None = None,
@@ -97,6 +100,9 @@ def build_index(
         Rows and columns of a patch.
     tau
         How far apart an anchor and its positive may be.
+    border
+        What becomes of a patch that reaches over the border of its image: filled up by ``reflect``-ion, the
+        cell in its middle; ``shift``-ed inside, the cell out of its middle; or ``drop``-ped, cell and all.
     progress
         Show a progress bar.
     overwrite
@@ -132,6 +138,7 @@ def build_index(
     """
     from viscy_data.normalization import statistics_path, write_statistics  # noqa: PLC0415
 
+    check_border(border)
     out = Path(out)
     written = [out, statistics_path(out)] if statistics else [out]
     _check_out(written, overwrite=overwrite)
@@ -141,7 +148,7 @@ def build_index(
         raise_problems(experiments_path, problems + more)
         experiments = Experiments(experiments=tuple(parsed))
         common = common_pixel_size(parsed, fovs)
-        jobs = [PartJob(e, fovs[e.name], patch_size, common, tau.in_frames(e)) for e in parsed]
+        jobs = [PartJob(e, fovs[e.name], patch_size, common, tau.in_frames(e), border) for e in parsed]
         parts = _build_parts(jobs, folder, workers, progress=progress)
         summaries = {name: summary for name, (_, summary) in parts.items()}
         counts = tuple(count for one in summaries.values() for count in one.counts)
@@ -159,6 +166,7 @@ def build_index(
             tau,
             dropped={name: dict(one.dropped) for name, one in summaries.items()},
             common_pixel_size_um=common,
+            border=border,
         )
         with progress_bar("writing", sum(c.anchors for c in counts), unit="rows", shown=progress) as advance:
             files = [path for path, _ in parts.values()]
@@ -167,7 +175,9 @@ def build_index(
             (folder / path.name).replace(path)
         rmtree(folder)
     without = {name: one.without_tracks for name, one in summaries.items() if one.without_tracks}
-    return IndexSummary(out, statistics_path(out), counts, without, common, tuple(_notes(parsed, fovs)))
+    notes = [f"{name}: {note}" for name, one in summaries.items() for note in one.notes]
+    notes += _notes(parsed, fovs)
+    return IndexSummary(out, statistics_path(out), counts, without, common, tuple(notes))
 
 
 @contextmanager

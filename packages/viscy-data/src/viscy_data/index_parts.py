@@ -17,7 +17,8 @@ import numpy as np
 
 from viscy_data.anchors import Built, build_experiment, total_by_reason
 from viscy_data.anchors_writing import read_note, write_part
-from viscy_data.columns import CONDITION, GLOBAL_TRACK_ID
+from viscy_data.borders import Border
+from viscy_data.columns import CONDITION, GLOBAL_TRACK_ID, OUTSIDE
 from viscy_data.experiments import Experiment, FovInfo
 from viscy_data.lineage import BoolArray
 from viscy_data.positives import Positives
@@ -37,6 +38,8 @@ class ConditionCounts:
         Rows of the table.
     valid_anchors
         Rows that have a positive.
+    border
+        Rows of which a part of the patch lies outside the image.
     dropped
         Detections that are not in the table, by reason.
     """
@@ -46,6 +49,7 @@ class ConditionCounts:
     cells: int
     anchors: int
     valid_anchors: int
+    border: int
     dropped: Mapping[str, int]
 
 
@@ -61,11 +65,14 @@ class PartSummary:
         Rows lost, by reason.
     without_tracks
         Fields of view for which there are no tracks.
+    notes
+        What else its user should know, one sentence each.
     """
 
     counts: tuple[ConditionCounts, ...]
     dropped: dict[str, int]
     without_tracks: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def to_note(self) -> bytes:
         """Return the summary as a part holds it."""
@@ -76,7 +83,7 @@ class PartSummary:
         """Read what :meth:`to_note` wrote."""
         content = json.loads(note)
         counts = tuple(ConditionCounts(**one) for one in content["counts"])
-        return cls(counts, content["dropped"], tuple(content["without_tracks"]))
+        return cls(counts, content["dropped"], tuple(content["without_tracks"]), tuple(content["notes"]))
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,8 @@ class PartJob:
         Micrometres per pixel of patches; None: the store's own.
     frames
         (tau_min, tau_max) of positives.
+    border
+        What becomes of patches that reach over the border.
     """
 
     experiment: Experiment
@@ -100,6 +109,7 @@ class PartJob:
     patch_size: tuple[int, int]
     common_pixel_size_um: float | None
     frames: tuple[int, int]
+    border: Border = "reflect"
 
     def path(self, folder: Path) -> Path:
         """Return the part's file: its name changes with everything that its content depends on."""
@@ -136,11 +146,15 @@ def build_part(placed: tuple[PartJob, Path]) -> PartSummary:
     """
     job, path = placed
     built = build_experiment(
-        job.experiment, job.fovs, patch_size=job.patch_size, common_pixel_size_um=job.common_pixel_size_um
+        job.experiment,
+        job.fovs,
+        patch_size=job.patch_size,
+        common_pixel_size_um=job.common_pixel_size_um,
+        border=job.border,
     )
     valid = Positives(built.frame, {job.experiment.name: job.frames}).has_positive
     counts = tuple(_counts(job.experiment.name, built, valid))
-    summary = PartSummary(counts, total_by_reason(built.dropped), built.without_tracks)
+    summary = PartSummary(counts, total_by_reason(built.dropped), built.without_tracks, built.notes)
     write_part(path, built.frame, valid, summary.to_note())
     return summary
 
@@ -153,6 +167,7 @@ def find_part(path: Path) -> PartSummary | None:
 
 def _counts(name: str, built: Built, valid: BoolArray) -> Iterator[ConditionCounts]:
     condition = built.frame[CONDITION].cat
+    at_border = built.frame[OUTSIDE].to_numpy() > 0
     codes, tracks = condition.codes.to_numpy(), built.frame[GLOBAL_TRACK_ID].cat.codes.to_numpy()
     code = {value: i for i, value in enumerate(condition.categories)}
     present: list[str | None] = list(condition.categories)
@@ -161,6 +176,6 @@ def _counts(name: str, built: Built, valid: BoolArray) -> Iterator[ConditionCoun
         # A condition of which every row was dropped has none: no code is -2.
         rows = codes == (-1 if value is None else code.get(value, -2))
         cells = np.count_nonzero(np.bincount(tracks[rows]))
-        yield ConditionCounts(
-            name, value, int(cells), int(rows.sum()), int((rows & valid).sum()), built.dropped.get(value, {})
-        )
+        anchors, positives, border = (int(one.sum()) for one in (rows, rows & valid, rows & at_border))
+        dropped = built.dropped.get(value, {})
+        yield ConditionCounts(name, value, int(cells), anchors, positives, border, dropped)

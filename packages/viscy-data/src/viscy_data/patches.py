@@ -3,9 +3,11 @@
 A *patch* is what the model sees, ``patch_size`` pixels at the *common* pixel size. Its *crop* is the
 box read from the store: the patch where the pixel sizes agree, otherwise the same physical size in
 the store's own pixels, resampled to the patch afterwards. A crop of size ``n`` centred on ``c``
-covers ``[c - n // 2, c - n // 2 + n)``, moved (never shrunk) to lie inside the image.
+covers the *box* ``[c - n // 2, c - n // 2 + n)``. In y and x it may reach over the border of its image, and
+then what is read is smaller, and is folded to the box (:mod:`viscy_data.borders`); with
+``border="shift"`` the box is moved to lie inside. In z it is always moved.
 
-Invariant: every box lies inside its image and holds its centre, so reading needs no padding.
+Invariants: what is read lies inside its image and holds the centre; a box inside its image is read as it is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,9 +18,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from viscy_data.borders import Border, Fold, check_border, fold_of, spans
 from viscy_data.checks import is_whole
 from viscy_data.columns import EXPERIMENT, FOV, X_CROP, Y_CROP, T, Z
-from viscy_data.crops import crop_size, pixel_size
+from viscy_data.crops import crop_size, is_too_large, pixel_size
 from viscy_data.errors import InvalidInputError
 from viscy_data.experiments import Experiment, FovInfo
 
@@ -36,42 +39,6 @@ class Crop(NamedTuple):
     x: tuple[int, int]
 
 
-def box_starts(centres: IntArray, size: IntArray | int, extent: IntArray | int) -> IntArray:
-    """Return where boxes of ``size`` centred on ``centres`` start, moved to fit in ``[0, extent)``.
-
-    Parameters
-    ----------
-    centres
-        (N,) or (N, axes) centres, in pixels or slices.
-    size
-        Length of the box, for all or for each; at most ``extent``.
-    extent
-        Length of the image's axis, for all or for each.
-
-    Returns
-    -------
-    NDArray[np.int64]
-        First index of each box, of the shape of ``centres``.
-
-    Raises
-    ------
-    InvalidInputError
-        Where a box is larger than its image.
-
-    Examples
-    --------
-    >>> box_starts(np.array([0, 5, 9]), 4, 10)
-    array([0, 3, 6])
-    """
-    if np.any(np.less(extent, size)):
-        raise InvalidInputError(
-            f"size={np.max(size)} is larger than the image: extent={np.min(extent)}. Take a smaller patch."
-        )
-    starts = np.asarray(centres, dtype=np.int64) - np.asarray(size) // 2
-    fitting: IntArray = np.clip(starts, 0, np.asarray(extent) - size)
-    return fitting
-
-
 @dataclass(frozen=True)
 class PatchShape:
     """What a patch shows.
@@ -84,16 +51,19 @@ class PatchShape:
         Slices.
     common_pixel_size_um
         Micrometres per pixel; None: the store's own pixels.
+    border
+        What becomes of a patch that reaches over the border of its image.
 
     Raises
     ------
     InvalidInputError
-        Where a length is not a positive integer.
+        Where a length is not a positive integer, or the border's rule is not known.
     """
 
     size: tuple[int, int]
     z_window: int = 1
     common_pixel_size_um: float | None = None
+    border: Border = "reflect"
 
     def __post_init__(self) -> None:
         lengths: tuple[object, ...] = (*self.size, self.z_window)
@@ -102,6 +72,7 @@ class PatchShape:
                 f"patch_size={self.size!r}, z_window={self.z_window!r} must be two positive integers "
                 "(rows, columns) and one (slices)."
             )
+        check_border(self.border)
 
     def crop_of(self, experiment: Experiment, fov: FovInfo) -> tuple[int, int, int]:
         """Return slices, rows and columns of the store's pixels that show what a patch shows."""
@@ -125,14 +96,18 @@ class PatchTable:
         (M,) fov number of each row.
     centre
         (M, 4) frame, slice, row and column of each row's centre.
-    crop
-        (F, 3) slices, rows and columns of a crop of each fov.
+    crop, extent
+        (F, 3) slices, rows and columns of a crop, and of an image, of each fov.
+    border
+        What becomes of a crop that reaches over the border of its image.
     """
 
     fovs: tuple[tuple[str, FovInfo], ...]
     fov: NDArray[np.int32]
     centre: NDArray[np.int32]
     crop: IntArray
+    extent: IntArray
+    border: Border
 
     @classmethod
     def build(cls, anchors: pd.DataFrame, described: Described, shape: PatchShape) -> "PatchTable":
@@ -157,27 +132,32 @@ class PatchTable:
             (experiment.name, fov.fov): (experiment, fov) for experiment, fovs in described for fov in fovs
         }
         used, number = _number_fovs(anchors, known)
+        infos = [known[key][1] for key in used]
         crop = np.array([shape.crop_of(*known[key]) for key in used], dtype=np.int64).reshape(-1, 3)
+        extent = np.array([info.shape[2:] for info in infos], dtype=np.int64).reshape(-1, 3)
         columns = (anchors[name].to_numpy(dtype=np.int32) for name in (T, Z, Y_CROP, X_CROP))
-        table = cls(
-            tuple((key[0], known[key][1]) for key in used), number, np.stack(list(columns), axis=1), crop
-        )
+        fovs = tuple((key[0], info) for key, info in zip(used, infos, strict=True))
+        table = cls(fovs, number, np.stack(list(columns), axis=1), crop, extent, shape.border)
         table._check()
         return table
 
-    def _extents(self) -> IntArray:
-        shapes = [(info.shape[0], *info.shape[2:]) for _, info in self.fovs]
-        return np.array(shapes, dtype=np.int64).reshape(-1, 4)
-
     def _check(self) -> None:
-        extents = self._extents()
-        for (experiment, info), crop, extent in zip(self.fovs, self.crop, extents[:, 1:], strict=True):
-            if (crop > extent).any():
+        for (experiment, info), crop, extent in zip(
+            self.fovs, self.crop.tolist(), self.extent.tolist(), strict=True
+        ):
+            if crop[0] > extent[0] or is_too_large(crop[1:], extent[1:], self.border):
                 raise InvalidInputError(
-                    f"z_window and patch_size need {tuple(crop.tolist())} slices, rows and columns, but "
-                    f"experiment={experiment!r} fov={info.fov!r} has {tuple(extent.tolist())}. "
+                    f"z_window and patch_size need {tuple(crop)} slices, rows and columns, but "
+                    f"experiment={experiment!r} fov={info.fov!r} has {tuple(extent)}. "
                     "Take fewer or smaller ones."
                 )
+        self._check_centres()
+        if self.border == "drop":
+            self._check_inside()
+
+    def _check_centres(self) -> None:
+        frames = np.array([info.shape[0] for _, info in self.fovs], dtype=np.int64)
+        extents = np.column_stack([frames, self.extent])
         outside = np.flatnonzero(((self.centre < 0) | (self.centre >= extents[self.fov])).any(axis=1))
         if len(outside):
             row = outside[0]
@@ -189,16 +169,46 @@ class PatchTable:
                 "Build the table anew from this store."
             )
 
-    def crops(self, rows: IntArray) -> list[Crop]:
-        """Return the crop of each row (B,)."""
-        number, centre = self.fov[rows], self.centre[rows].astype(np.int64)
-        extent, size = self._extents()[number, 1:], self.crop[number]
-        start = box_starts(centre[:, 1:], size, extent)
-        bounds = np.stack([start, start + size], axis=-1).tolist()
-        return [
+    def _check_inside(self) -> None:
+        """Refuse rows that an index with these patches would have left out: their numbers are the table's."""
+        start, stop = self._boxes(np.arange(len(self.fov)))
+        outside = np.flatnonzero(((start < 0) | (stop > self.extent[self.fov])).any(axis=1))
+        if len(outside):
+            raise InvalidInputError(
+                f"patch_size: {len(outside)} of {len(self.fov)} patches reach over the border of their "
+                "image, and the table was built with border='drop' for smaller ones. Build it with the "
+                "patch_size that is to be read, or with border='reflect'."
+            )
+
+    def _boxes(self, rows: IntArray) -> tuple[IntArray, IntArray]:
+        """Return first pixel, and the one after the last, of the box of each row, (B, 3) each."""
+        number = self.fov[rows]
+        extent, size = self.extent[number], self.crop[number]
+        start = self.centre[rows, 1:] - size // 2
+        moved = slice(None) if self.border == "shift" else slice(1)
+        start[:, moved] = np.clip(start[:, moved], 0, (extent - size)[:, moved])
+        return start, start + size
+
+    def crops(self, rows: IntArray) -> tuple[list[Crop], dict[int, Fold]]:
+        """Return what is read for each row (B,), and the fold of those that need one, by place."""
+        number = self.fov[rows]
+        extent = self.extent[number]
+        start, stop = self._boxes(rows)
+        folds: dict[int, Fold] = {}
+        over = np.flatnonzero(((start < 0) | (stop > extent)).any(axis=1))
+        if len(over):
+            boxes = np.stack([start[over], stop[over]], axis=-1)[:, 1:].tolist()
+            start[over], stop[over] = spans(start[over], stop[over], extent[over])
+            read = np.stack([start[over], stop[over]], axis=-1)[:, 1:].tolist()
+            lengths = extent[over, 1:].tolist()
+            folds = dict(zip(over.tolist(), map(fold_of, boxes, read, lengths), strict=True))
+        bounds = np.stack([start, stop], axis=-1).tolist()
+        frames = self.centre[rows, 0].tolist()
+        crops = [
             Crop(self.fovs[fov][0], self.fovs[fov][1].fov, t, tuple(z), tuple(y), tuple(x))
-            for fov, t, (z, y, x) in zip(number.tolist(), centre[:, 0].tolist(), bounds, strict=True)
+            for fov, t, (z, y, x) in zip(number.tolist(), frames, bounds, strict=True)
         ]
+        return crops, folds
 
 
 def _number_fovs(

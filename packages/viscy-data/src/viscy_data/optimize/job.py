@@ -222,7 +222,9 @@ def patch_of_index(
     for experiment in known:
         if experiment.data_path.resolve() == wanted:
             shape = PatchShape(metadata.patch_size, z_window, metadata.common_pixel_size_um)
-            crops = np.array([shape.crop_of(experiment, info) for info in describe(experiment)])
+            fovs = describe(experiment)
+            crops = np.array([shape.crop_of(experiment, info) for info in fovs])
+            crops = np.minimum(crops, [info.shape[2:] for info in fovs])  # beyond the border nothing is read
             depth, rows, columns = crops.max(axis=0).tolist()
             return depth, rows, columns
     paths = ", ".join(str(experiment.data_path) for experiment in known)
