@@ -59,8 +59,8 @@ class IndexSummary:
     common_pixel_size_um
         Micrometres per pixel of patches; None: the stores' own pixels.
     notes
-        What else there is to know, one sentence each, that names the experiment: what of a store's metadata was
-        not understood, patches that are mostly outside their images.
+        What else there is to know, one line each, that begins with the experiment: what of a store's
+        metadata was not understood, patches that are mostly outside their images.
     """
 
     anchors_path: Path
