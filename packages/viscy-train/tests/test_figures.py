@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from viscy_train.report.charts import BatchLabels, batches_figure
 from viscy_train.report.figures import (
     CONDITION_COLOURS,
     EXPERIMENT_COLOURS,
     UNKNOWN,
     colours,
+    drawing,
+    drawn,
+    legend,
     loss_figure,
     maps_figure,
     patches_figure,
@@ -56,3 +60,34 @@ def test_maps_are_drawn_with_and_without_labels(known: bool) -> None:
     maps = {"one": rng.random((30, 2)), "other": rng.random((30, 2))}
     width, height = size_of(maps_figure(maps, labels, (hours, "hours")))
     assert min(width, height) > 700
+
+
+NAMES = ["[/red]", "$\\frac$", "_hidden", "\x1b[31mred", "<script>", "\u4e2d 😀", '"quoted"', "a" * 1000]
+
+
+def test_names_of_any_kind_are_drawn_as_text() -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, len(NAMES), 30)
+    labels: Labels = {
+        "experiment": (codes, NAMES, EXPERIMENT_COLOURS),
+        NAMES[1]: (codes, NAMES, ("#ff0000",)),
+    }
+    maps = {NAMES[1]: rng.random((30, 2)), NAMES[3]: rng.random((30, 2))}
+    patches = rng.random((len(NAMES), 2, 8, 8))
+    batches = BatchLabels(codes.reshape(3, 10), codes.reshape(3, 10), rng.random((3, 10)))
+    for png in (
+        maps_figure(maps, labels, (rng.random(30), "hours")),
+        patches_figure(patches, patches, NAMES, NAMES[:2]),
+        loss_figure({name: np.ones(3) for name in NAMES[:3]}),
+        batches_figure(dict.fromkeys(NAMES[:2], batches), NAMES, NAMES, "hours"),
+    ):
+        assert min(size_of(png)) > 100
+
+
+def test_a_legend_leaves_no_name_out() -> None:
+    with drawing(5, 4) as figure:
+        axes = figure.subplots()
+        legend(axes, NAMES, EXPERIMENT_COLOURS, "condition")
+        told = axes.get_legend()
+        assert told is not None
+        assert [one.get_text() for one in told.get_texts()] == [drawn(name) for name in NAMES]

@@ -16,6 +16,8 @@ from viscy_data.check.cli import check
 from viscy_data.errors import InvalidInputError
 from viscy_data.optimize.cli import optimize
 from viscy_data.plain_errors import plain_errors
+from viscy_data.rich_text import verbatim
+from viscy_data.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +79,7 @@ def convert(
     summary = run(movies, out, channels=_positions(channels), overwrite=overwrite)
     console = Console()
     console.print(movies_table(summary.movies))
-    console.print(f"Wrote {summary.experiments_path}", style="green", soft_wrap=True, highlight=False)
+    console.print(verbatim(f"Wrote {summary.experiments_path}", "green"), soft_wrap=True)
 
 
 @app.command()
@@ -121,7 +123,7 @@ def synthesize(
         seed=seed,
         overwrite=overwrite,
     )
-    Console().print(f"Wrote {path}", style="green", soft_wrap=True, highlight=False)
+    Console().print(verbatim(f"Wrote {path}", "green"), soft_wrap=True)
 
 
 @app.command()
@@ -206,12 +208,11 @@ def index(  # noqa: PLR0913 - the flat face of build_index
     console = Console()
     console.print(counts_table(summary.counts))
     for name, fovs in summary.without_tracks.items():
-        console.print(
-            f"{name}: no tracks in {', '.join(fovs)}", style="yellow", soft_wrap=True, highlight=False
-        )
+        said = f"{shown(name)}: no tracks in {', '.join(map(shown, fovs))}"
+        console.print(verbatim(said, "yellow"), soft_wrap=True)
     for note in summary.notes:
-        console.print(note, style="yellow", soft_wrap=True, highlight=False, markup=False)
-    console.print(f"Wrote {summary.anchors_path}", style="green", soft_wrap=True, highlight=False)
+        console.print(verbatim(note, "yellow"), soft_wrap=True)
+    console.print(verbatim(f"Wrote {summary.anchors_path}", "green"), soft_wrap=True)
 
 
 @app.command()
@@ -297,9 +298,9 @@ def _say_what_leaves(audits: "Sequence[Audited]", *, strict: bool) -> None:
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     for audited in audits:
         for note in audited.notes:
-            console.print(f"{audited.name}: {note}", style="yellow", markup=False)
+            console.print(verbatim(f"{shown(audited.name)}: {note}", "yellow"))
         for one in audited.deviations:
-            console.print(f"{audited.name}: {one}", style="red" if strict else "yellow", markup=False)
+            console.print(verbatim(f"{shown(audited.name)}: {one}", "red" if strict else "yellow"))
     if strict and any(audited.deviations for audited in audits):
         raise typer.Exit(1)
 

@@ -6,6 +6,8 @@ from rich.table import Table
 
 from viscy_data.convert import MovieSummary
 from viscy_data.index_parts import ConditionCounts
+from viscy_data.rich_text import verbatim
+from viscy_data.text import shown
 
 
 def movies_table(movies: Sequence[MovieSummary]) -> Table:
@@ -17,9 +19,9 @@ def movies_table(movies: Sequence[MovieSummary]) -> Table:
     for movie in movies:
         counts = (movie.detections, movie.tracks, movie.divisions)
         table.add_row(
-            movie.name,
+            verbatim(shown(movie.name)),
             " x ".join(str(length) for length in movie.shape),
-            ", ".join(movie.channels),
+            verbatim(", ".join(map(shown, movie.channels))),
             *(f"{count:,}" for count in counts),
             ", ".join(movie.not_stated),
         )
@@ -40,9 +42,9 @@ def counts_table(counts: Sequence[ConditionCounts]) -> Table:
     table.add_column("dropped")
     for one, row in zip(counts, numbers, strict=True):
         dropped = ", ".join(f"{count:,} {reason}" for reason, count in one.dropped.items() if count)
-        condition = one.condition or "not known"
+        names = (verbatim(shown(name)) for name in (one.experiment, one.condition or "not known"))
         cells = [f"{number:,}" for number in row] + [_share(one.border, one.anchors)]
-        table.add_row(one.experiment, condition, *cells, dropped or "none")
+        table.add_row(*names, *cells, verbatim(dropped or "none"))
     return table
 
 

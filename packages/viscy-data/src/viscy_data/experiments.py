@@ -31,6 +31,7 @@ from pydantic import (
 )
 
 from viscy_data.errors import ExperimentsFileError, suggest
+from viscy_data.text import shown, unreadable
 from viscy_data.yaml_file import read_yaml
 
 
@@ -41,7 +42,24 @@ def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
-_Text = Annotated[str, Field(min_length=1)]
+def _printable(value: str) -> str:
+    odd = unreadable(value)
+    if odd:
+        raise ValueError(
+            f"a name holds {odd}, a control character or a mark that turns the direction of writing; write "
+            "it without"
+        )
+    return value
+
+
+def _possible(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("no path holds the character \\x00; write it without")
+    return path
+
+
+_Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)]
+_Path = Annotated[Path, AfterValidator(_possible)]
 _Texts = Annotated[tuple[_Text, ...], AfterValidator(_unique)]
 _Number = Annotated[float, Strict(), AllowInfNan(False)]
 _Positive = Annotated[float, Strict(), AllowInfNan(False), Field(gt=0)]
@@ -82,9 +100,9 @@ class Experiment(_Frozen):
     [3.0, 3.5]
     """
 
-    name: Annotated[str, Field(min_length=1, pattern="^[^/]+$")]
-    data_path: Path
-    tracks_path: Path
+    name: Annotated[_Text, Field(pattern="^[^/]+$")]
+    data_path: _Path
+    tracks_path: _Path
     channels: Annotated[_Texts, Field(min_length=1)]
     condition_wells: dict[_Text, _Texts] | None = None
     interval_minutes: _Positive | None = None
@@ -276,11 +294,23 @@ def _disagreements(experiments: Sequence[Experiment]) -> list[str]:
 
 def _missing_paths(experiment: Experiment) -> list[str]:
     paths = {"data_path": experiment.data_path, "tracks_path": experiment.tracks_path}
+    missing = {key: _why_missing(path) for key, path in paths.items()}
     return [
-        f"experiment {experiment.name!r}: {key}={str(path)!r} does not exist"
-        for key, path in paths.items()
-        if not path.exists()
+        f"experiment {experiment.name!r}: {key}={shown(paths[key], 300)!r} {why}"
+        for key, why in missing.items()
+        if why
     ]
+
+
+def _why_missing(path: Path) -> str:
+    """Say why there is nothing to read at a path; empty where there is."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return "does not exist"
+    except (OSError, ValueError) as error:  # no permission, a name longer than the system takes, a loop
+        return f"cannot be opened: {getattr(error, 'strerror', None) or error}"
+    return ""
 
 
 def _absolute(experiment: Experiment, folder: Path) -> Experiment:
@@ -290,12 +320,13 @@ def _absolute(experiment: Experiment, folder: Path) -> Experiment:
 
 def _label(i: int, entry: object) -> str:
     name = entry.get("name") if isinstance(entry, dict) else None
-    return f"experiment {name!r}" if isinstance(name, str) else f"experiments[{i}]"
+    return f"experiment {shown(name)!r}" if isinstance(name, str) else f"experiments[{i}]"
 
 
 def _explain(error: Any) -> str:
     """Say in the file's own words what pydantic found."""
-    key = ".".join(str(part) for part in error["loc"])
+    key = ".".join(shown(part) for part in error["loc"])
+    given = f"{key}={shown(repr(error['input']), 200)}"
     match error["type"]:
         case "extra_forbidden":
             allowed = list(Experiment.model_fields)
@@ -303,19 +334,19 @@ def _explain(error: Any) -> str:
         case "missing":
             return f"{key} is missing"
         case "string_type":
-            return f"{key}={error['input']!r} is not text; put it in quotes"
+            return f"{given} is not text; put it in quotes"
         case "value_error" if not key:
             return str(error["ctx"]["error"])
         case "string_pattern_mismatch":
-            return f"{key}={error['input']!r} holds '/', which separates the parts of a global track id"
-    return f"{key}={error['input']!r}: {error['msg'].removeprefix('Value error, ')}"
+            return f"{given} holds '/', which separates the parts of a global track id"
+    return f"{given}: {error['msg'].removeprefix('Value error, ')}"
 
 
 def _read_entries(path: Path) -> tuple[list[Any], list[str]]:
     content = read_yaml(path)
     if not isinstance(content, dict) or not isinstance(content.get("experiments"), list):
         return [], ["the file must be a mapping with the key 'experiments', a list"]
-    others = [str(key) for key in content if key != "experiments"]
+    others = [shown(key) for key in content if key != "experiments"]
     problems = [
         f"unknown key {key!r}; allowed: experiments.{suggest(key, ['experiments'])}" for key in others
     ]

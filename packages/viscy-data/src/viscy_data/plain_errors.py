@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from viscy_data.errors import ViscyDataError
+from viscy_data.rich_text import verbatim
 
 
 def plain_errors[**P](command: Callable[P, None]) -> Callable[P, None]:
@@ -18,7 +19,9 @@ def plain_errors[**P](command: Callable[P, None]) -> Callable[P, None]:
         try:
             command(*args, **kwargs)
         except ViscyDataError as error:
-            Console(stderr=True, soft_wrap=True).print(f"[bold red]Error:[/] [red]{escape(str(error))}[/]")
+            Console(stderr=True, soft_wrap=True).print(
+                Text.assemble(("Error: ", "bold red"), verbatim(error, "red"))
+            )
             raise typer.Exit(2) from error
 
     return guarded

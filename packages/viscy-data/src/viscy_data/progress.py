@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from viscy_data.text import shown as one_line
+
 
 @contextmanager
 def progress_bar(title: str, total: int, *, unit: str, shown: bool) -> Iterator[Callable[[int], None]]:
@@ -17,14 +19,14 @@ def progress_bar(title: str, total: int, *, unit: str, shown: bool) -> Iterator[
         yield lambda _: None
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(unit + " {task.fields[rate]}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=total, rate="")
+        task = bar.add_task(one_line(title), total=total, rate="")
 
         def advance(steps: int) -> None:
             bar.advance(task, steps)

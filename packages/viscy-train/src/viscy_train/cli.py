@@ -50,11 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _reported(command: Any, options: Any) -> int:
     """Run a command; an error that says what to do needs no traceback."""
     from viscy_data.errors import ViscyDataError
+    from viscy_data.text import shown_lines
 
     try:
         command(options)
     except (ViscyDataError, FileNotFoundError, FileExistsError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {shown_lines(error)}\n")
         return 1
     return 0
 
@@ -81,6 +82,7 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _embed(options: argparse.Namespace) -> None:
+    from viscy_data.text import shown
     from viscy_train.checkpoint import embed_checkpoint
 
     embed_checkpoint(
@@ -91,29 +93,32 @@ def _embed(options: argparse.Namespace) -> None:
         batch_size=options.batch_size,
         overwrite=options.overwrite,
     )
-    sys.stdout.write(f"wrote {options.out}\n")
+    sys.stdout.write(f"wrote {shown(options.out, 4096)}\n")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    from viscy_data.text import shown
     from viscy_train.evaluation import evaluate
 
     evaluation = evaluate(options.embeddings, max_cells=options.max_cells)
     _show(evaluation)
     if options.out is not None:
         evaluation.write(options.out)
-        sys.stdout.write(f"wrote {options.out}\n")
+        sys.stdout.write(f"wrote {shown(options.out, 4096)}\n")
 
 
 def _show(evaluation: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from viscy_data.rich_text import verbatim
+
     cells = f"{evaluation.cells:,} of {evaluation.of_cells:,} cells"
     table = Table("metric", "value", "95 % interval", "shuffled", "n", "better", title=cells)
     for outcome in evaluation.outcomes:
         found = outcome.to_dict()
         if not found["available"]:
-            table.add_row(outcome.definition.title, f"[dim]{found['reason']}[/dim]")
+            table.add_row(outcome.definition.title, verbatim(found["reason"], "dim"))
             continue
         numbers = (f"{found['value']:.3f}", f"{found['low']:.3f} to {found['high']:.3f}")
         table.add_row(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from viscy_data.audit.svg import INK, LINE, box, colour, lighter, line, picture, text, ticks
 from viscy_data.composition.report import CompositionReport
+from viscy_data.text import shown
 
 type Numbers = NDArray[Any]
 
@@ -77,7 +78,7 @@ def groups_chart(report: CompositionReport) -> str:
     for g, name in enumerate(names):
         y = 4 + g * tall
         parts += [
-            text(left - 8, y + 12, _short(name, 22), anchor="end", fill=INK),
+            text(left - 8, y + 12, shown(name, 22), anchor="end", fill=INK),
             box(left, y + 2, held[g] * scale, tall - 7, colour(g)),
             box(left + asked[g] * scale - 1, y - 1, 2, tall - 1, INK),
             text(left + max(held[g], asked[g]) * scale + 6, y + 12, f"{held[g]:,}"),
@@ -114,7 +115,7 @@ def _time_panel(
     middle = (edges[:-1] + edges[1:]) / 2
     x = x0 + wide * (middle - edges[0]) / (edges[-1] - edges[0])
     parts = [
-        text(x0, at[1] + 14, _short(_name(report.groups[g], "all"), 24), fill=INK),
+        text(x0, at[1] + 14, shown(_name(report.groups[g], "all"), 24), fill=INK),
         line([(x0, y0), (x0 + wide, y0)], LINE, width=1),
         text(x0 - 5, y0 - tall + 4, _amount(top), anchor="end"),
         text(x0 - 5, y0 + 1, "0", anchor="end"),
@@ -185,11 +186,9 @@ def shades(strata: Sequence[Any]) -> str:
 
 
 def _name(value: Any, none: str) -> str:
-    return none if value is None else ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _short(name: str, most: int) -> str:
-    return name if len(name) <= most else f"{name[: most - 3]}..."
+    return (
+        none if value is None else ", ".join(map(shown, value)) if isinstance(value, tuple) else shown(value)
+    )
 
 
 def _amount(value: float) -> str:

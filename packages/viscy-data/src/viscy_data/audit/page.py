@@ -4,7 +4,6 @@ Pictures are inline SVG; there is no script, font or link to fetch. All text is 
 """
 
 from collections.abc import Callable, Sequence
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -25,6 +24,7 @@ from viscy_data.audit.charts import (
 from viscy_data.audit.tables import BARS, Grid, audit_grids
 from viscy_data.composition.expect import plain
 from viscy_data.composition.report import CompositionReport
+from viscy_data.text import html_text, shown
 from viscy_data.whole_file import whole_file
 
 Chart = Callable[[CompositionReport], str]
@@ -60,12 +60,12 @@ def render(audits: Sequence[Audited], title: str = "Batch audit") -> str:
     report = audits[0].report
     epochs = "one epoch" if report.epochs == 1 else f"{report.epochs} epochs"
     return Template((folder / "page.html").read_text(encoding="utf-8")).substitute(
-        title=escape(title),
+        title=html_text(title),
         style=(folder / "style.css").read_text(encoding="utf-8"),
         subtitle=f"What the batches of {epochs} hold, against what was asked. No pixel was read.",
         verdicts="".join(_verdict(one, named=len(audits) > 1) for one in audits),
         facts="".join(
-            f"<div><span>{escape(name)}</span>{escape(value)}</div>" for name, value in _facts(audits)
+            f"<div><span>{html_text(name)}</span>{html_text(value)}</div>" for name, value in _facts(audits)
         ),
         sections="".join([_tables(audits), *(_section(*one, audits) for one in CHARTS), _plans(audits)]),
     )
@@ -78,11 +78,11 @@ def write_page(audits: Sequence[Audited], path: Path) -> None:
 
 
 def _verdict(audited: Audited, *, named: bool) -> str:
-    name = f"<strong>{escape(audited.name)}</strong>: " if named else ""
-    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in audited.notes)
+    name = f"<strong>{html_text(shown(audited.name))}</strong>: " if named else ""
+    notes = "".join(f'<p class="note">{html_text(note)}</p>' for note in audited.notes)
     if not audited.deviations:
         return f'<div class="verdict">{name}Every axis holds what was asked.{notes}</div>'
-    lines = "".join(f"<li>{escape(str(one))}</li>" for one in audited.deviations[:12])
+    lines = "".join(f"<li>{html_text(str(one))}</li>" for one in audited.deviations[:12])
     more = len(audited.deviations) - 12
     rest = f"<li>and {more} more</li>" if more > 0 else ""
     return f'<div class="verdict bad">{name}Batches leave what was asked.<ul>{lines}{rest}</ul>{notes}</div>'
@@ -113,11 +113,11 @@ def _tables(audits: Sequence[Audited]) -> str:
 def html_table(grid: Grid) -> str:
     """Return a table as the page shows it."""
     count = len(grid.headings) - grid.headings[-1].endswith(BARS)  # the page draws hours as pictures
-    head = "".join(f"<th>{escape(one)}</th>" for one in grid.headings[:count])
-    rows = ("".join(f"<td>{escape(text)}</td>" for text in row[:count]) for row in grid.rows)
+    head = "".join(f"<th>{html_text(one)}</th>" for one in grid.headings[:count])
+    rows = ("".join(f"<td>{html_text(text)}</td>" for text in row[:count]) for row in grid.rows)
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     return (
-        f'<div class="wide"><table><caption>{escape(grid.title)}</caption>'
+        f'<div class="wide"><table><caption>{html_text(grid.title)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
@@ -133,30 +133,30 @@ def _section(heading: str, lead: str, charts: Sequence[Chart], audits: Sequence[
         return ""
     shape = "pair" if len(drawn) > 1 else "single"
     return (
-        f'<section><h2>{escape(heading)}</h2><p class="lead">{escape(lead)}</p>'
+        f'<section><h2>{html_text(heading)}</h2><p class="lead">{html_text(lead)}</p>'
         f'<div class="{shape}">{"".join(drawn)}</div></section>'
     )
 
 
 def _figure(audited: Audited, chart: Chart, *, named: bool) -> str:
-    name = f"<h3>{escape(audited.name)}</h3>" if named else ""
+    name = f"<h3>{html_text(shown(audited.name))}</h3>" if named else ""
     keys = _legend(audited.report) if chart in (batches_chart, times_chart) else ""
     return f"<div>{name}{chart(audited.report)}{keys}</div>"
 
 
 def _legend(report: CompositionReport) -> str:
     keys = "".join(
-        f'<span><i style="background:{fill}"></i>{escape(name)}</span>'
+        f'<span><i style="background:{fill}"></i>{html_text(name)}</span>'
         for fill, name in legend(report.groups, report.strata)
     )
-    return f'<div class="legend">{keys}<span>{escape(shades(report.strata))}</span></div>'
+    return f'<div class="legend">{keys}<span>{html_text(shades(report.strata))}</span></div>'
 
 
 def _plans(audits: Sequence[Audited]) -> str:
     several = len(audits) > 1
     plans = "".join(
-        f"<div>{f'<h3>{escape(one.name)}</h3>' if several else ''}"
-        f"<code>{escape(yaml.safe_dump(plain(one.plan), sort_keys=False))}</code></div>"
+        f"<div>{f'<h3>{html_text(shown(one.name))}</h3>' if several else ''}"
+        f"<code>{html_text(yaml.safe_dump(plain(one.plan), sort_keys=False))}</code></div>"
         for one in audits
     )
     return f'<section><h2>The plan{"s" if several else ""}</h2><div class="pair">{plans}</div></section>'

@@ -1,7 +1,8 @@
 """Small pictures as SVG text: scaled by the page, no script, nothing to fetch."""
 
 from collections.abc import Sequence
-from html import escape
+
+from viscy_data.text import html_text
 
 INK, SOFT, LINE = "#1b1f24", "#59636e", "#d9dee3"
 PALETTE = (
@@ -22,7 +23,7 @@ def picture(width: float, height: float, parts: Sequence[str], label: str) -> st
     """Return an SVG of ``parts``; ``label`` says what it shows to those who cannot see it."""
     body = "".join(parts)
     return (
-        f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}" '
+        f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{html_text(label)}" '
         f'font-size="11" font-family="sans-serif" xmlns="http://www.w3.org/2000/svg">{body}</svg>'
     )
 
@@ -44,7 +45,7 @@ def line(points: Sequence[tuple[float, float]], stroke: str, *, width: float = 1
 
 def text(x: float, y: float, content: str, *, anchor: str = "start", fill: str = SOFT) -> str:
     """Return a text at its baseline; ``anchor`` is start, middle or end."""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{fill}">{escape(content)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{fill}">{html_text(content)}</text>'
 
 
 def colour(place: int) -> str:

@@ -10,6 +10,8 @@ from rich.table import Table
 
 from viscy_data.audit.audited import Audited
 from viscy_data.composition.report import CompositionReport
+from viscy_data.rich_text import verbatim
+from viscy_data.text import shown
 
 BARS = " hours"
 """End of the heading of the column of bars."""
@@ -37,12 +39,12 @@ def audit_grids(audits: Sequence[Audited]) -> Iterator[Grid]:
 
 def rich_table(grid: Grid) -> Table:
     """Return a table as the terminal shows it."""
-    table = Table(title=grid.title)
+    table = Table(title=verbatim(grid.title))
     for place, heading in enumerate(grid.headings):
         drawn = heading.endswith(BARS)
-        table.add_column(heading, justify="right" if place and not drawn else "left", no_wrap=drawn)
+        table.add_column(verbatim(heading), justify="right" if place and not drawn else "left", no_wrap=drawn)
     for row in grid.rows:
-        table.add_row(*row)
+        table.add_row(*(verbatim(cell) for cell in row))
     return table
 
 
@@ -94,7 +96,9 @@ def groups_grid(audited: Audited) -> Grid:
     rows = [_group_row(report, g) for g in range(min(len(report.groups), SHOWN))]
     more = len(report.groups) - SHOWN
     tail = f" (and {more} more)" if more > 0 else ""
-    title = f"{audited.name}: batches, and mean anchors per batch: asked > held where they differ{tail}"
+    title = (
+        f"{shown(audited.name)}: batches, and mean anchors per batch: asked > held where they differ{tail}"
+    )
     return Grid(title, tuple(headings), tuple(rows))
 
 
@@ -129,7 +133,7 @@ def _asked_and_held(asked: float, held: float) -> str:
 
 
 def _headings(audited: Audited, several: bool) -> tuple[str, str]:
-    return (f"{audited.name}: asked", "held") if several else ("asked", "held")
+    return (f"{shown(audited.name)}: asked", "held") if several else ("asked", "held")
 
 
 def _visits_asked(report: CompositionReport) -> str:
@@ -146,4 +150,6 @@ def _visits_held(report: CompositionReport) -> str:
 
 
 def _name(value: Any, none: str) -> str:
-    return none if value is None else ", ".join(value) if isinstance(value, tuple) else str(value)
+    return (
+        none if value is None else ", ".join(map(shown, value)) if isinstance(value, tuple) else shown(value)
+    )

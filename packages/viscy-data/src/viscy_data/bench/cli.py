@@ -10,6 +10,7 @@ from rich.console import Console
 
 from viscy_data.errors import InvalidInputError
 from viscy_data.plain_errors import plain_errors
+from viscy_data.rich_text import verbatim
 
 if TYPE_CHECKING:
     from viscy_data.bench.measure import Case
@@ -95,7 +96,7 @@ def bench(  # noqa: PLR0913 - what is measured, how long, and where it goes
         console = Console(soft_wrap=True, highlight=False)
         console.print(rich_table(settings_grid(result)))
         for line in (*advice_lines(result), *notes(result)):
-            console.print(line, markup=False)
+            console.print(verbatim(line))
 
 
 def _case(

@@ -1,6 +1,5 @@
 """One self-contained HTML page of a bench, in the way of the audit's: no script, nothing to fetch."""
 
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -13,19 +12,20 @@ from viscy_data.bench.result import Bench, rate_text
 from viscy_data.bench.tables import notes, settings_grid
 from viscy_data.composition.expect import plain
 from viscy_data.composition.plan import BatchPlan
+from viscy_data.text import html_text, shown
 
 
 def render(result: Bench, plan: BatchPlan) -> str:
     """Return the page as one HTML document."""
     folder = files("viscy_data.audit")
-    subject = result.subject
+    read = html_text(", ".join(map(shown, result.subject.experiments)))
     return Template((folder / "page.html").read_text(encoding="utf-8")).substitute(
         title="Reading bench",
         style=(folder / "style.css").read_text(encoding="utf-8"),
-        subtitle=f"How fast the batches of a plan are read from {escape(', '.join(subject.experiments))}, "
+        subtitle=f"How fast the batches of a plan are read from {read}, "
         "and what would help. One thing was changed at a time.",
         verdicts=_verdict(result),
-        facts="".join(f"<div><span>{name}</span>{escape(value)}</div>" for name, value in _facts(result)),
+        facts="".join(f"<div><span>{name}</span>{html_text(value)}</div>" for name, value in _facts(result)),
         sections=_rates(result) + _section("The figures", html_table(settings_grid(result))) + _plan(plan),
     )
 
@@ -40,15 +40,15 @@ def write_page(result: Bench, plan: BatchPlan, path: Path) -> None:
 def _verdict(result: Bench) -> str:
     advice = result.advice()
     refused = "".join(
-        f'<p class="note">Not tried: {escape(name)}: {escape(why)}</p>'
+        f'<p class="note">Not tried: {html_text(name)}: {html_text(why)}</p>'
         for name, why in result.refused.items()
     )
     if not advice:
         return f'<div class="verdict">Nothing that was tried helps by more than the noise.{refused}</div>'
     items = "".join(
-        f"<li><strong>{escape(one.name)}: &times; {one.gain:.1f}</strong>, "
+        f"<li><strong>{html_text(one.name)}: &times; {one.gain:.1f}</strong>, "
         f"{rate_text(one.per_second)} patches/s"
-        f'<br><span class="note">{escape(one.text)}.</span></li>'
+        f'<br><span class="note">{html_text(one.text)}.</span></li>'
         for one in advice
     )
     return f'<div class="verdict"><strong>What helps most</strong><ul>{items}</ul>{refused}</div>'
@@ -64,7 +64,7 @@ def _facts(result: Bench) -> list[tuple[str, str]]:
         ("frames in a batch", f"{frames:.0f}"),
         ("batch", f"{subject.batch_size} pairs"),
         ("patch, Z Y X", "\u00d7".join(map(str, subject.patch))),
-        ("chunk, T C Z Y X", "\u00d7\u200b".join(map(str, subject.chunk))),
+        ("chunk, T C Z Y X", " \u00d7 ".join(map(str, subject.chunk))),
         ("anchors", f"{subject.anchors:,}"),
         ("experiments", str(len(subject.experiments))),
     ]
@@ -75,7 +75,7 @@ def _rates(result: Bench) -> str:
         "Green bars help by more than the noise. The dark mark is the present way, measured just before and "
         "after. A lighter bar is expected from a sample of frames, not measured with whole batches."
     )
-    told = "".join(f'<p class="lead">{escape(one)}</p>' for one in notes(result))
+    told = "".join(f'<p class="lead">{html_text(one)}</p>' for one in notes(result))
     return _section(
         "Patches per second",
         f'<p class="lead">{lead}</p>{rates_chart(result)}<div style="margin-top: 18px">{told}</div>',
@@ -83,7 +83,7 @@ def _rates(result: Bench) -> str:
 
 
 def _plan(plan: BatchPlan) -> str:
-    return _section("The plan", f"<code>{escape(yaml.safe_dump(plain(plan), sort_keys=False))}</code>")
+    return _section("The plan", f"<code>{html_text(yaml.safe_dump(plain(plan), sort_keys=False))}</code>")
 
 
 def _section(heading: str, content: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from viscy_data.composition.report import CompositionReport
+from viscy_data.text import shown
 
 _SLACK = 1e-9
 """Shares are exact fractions that a report keeps as float64."""
@@ -36,7 +37,7 @@ class Deviation:
     held: str
 
     def __str__(self) -> str:
-        where = f" of {self.where}" if self.where else ""
+        where = f" of {shown(self.where)}" if self.where else ""
         return f"{self.axis}{where}: asked {self.asked}, held {self.held}"
 
 

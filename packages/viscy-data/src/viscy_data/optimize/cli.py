@@ -9,6 +9,7 @@ from rich.console import Console
 
 from viscy_data.errors import InvalidInputError
 from viscy_data.plain_errors import plain_errors
+from viscy_data.rich_text import verbatim
 
 if TYPE_CHECKING:
     from viscy_data.optimize.estimate import Estimate
@@ -62,17 +63,18 @@ def optimize(
     expected = estimate(job, seconds=seconds)
     console = Console(soft_wrap=True, highlight=False)
     for line in _lines(job, expected):
-        console.print(line, markup=False)
+        console.print(verbatim(line))
     expected.check_space(out)
     if not yes and sys.stdin.isatty():
         typer.confirm("Begin?", default=True, abort=True)
     summary = rewrite(job)
     found = f", {summary.found:,} of them by an earlier run" if summary.found else ""
     console.print(
-        f"Wrote {summary.out}: {summary.bytes / 1e9:.2f} GB in {summary.shards:,} shards{found}, each read "
-        f"back and compared (pixels {summary.digest})",
-        style="green",
-        markup=False,
+        verbatim(
+            f"Wrote {summary.out}: {summary.bytes / 1e9:.2f} GB in {summary.shards:,} shards{found}, each "
+            f"read back and compared (pixels {summary.digest})",
+            "green",
+        )
     )
 
 

@@ -10,6 +10,7 @@ from sklearn.manifold import TSNE
 
 from viscy_data import columns
 from viscy_data.dataset import AnchorDataset
+from viscy_data.text import shown
 from viscy_data.transforms import center_crop
 from viscy_train.demo.comparison import Comparison
 from viscy_train.demo.settings import DemoSettings
@@ -84,7 +85,9 @@ def pairs_picture(trained: Trained, source: Source, settings: DemoSettings) -> b
     later = anchors[columns.T].to_numpy()[positives] - anchors[columns.T].to_numpy()[rows]
     told = anchors[columns.CONDITION].astype(object).where(anchors[columns.CONDITION].notna(), "")
     names = [
-        f"{anchors[columns.EXPERIMENT].iloc[row]}\n{told.iloc[row]}\n{step:+d} frames".replace("\n\n", "\n")
+        f"{shown(anchors[columns.EXPERIMENT].iloc[row])}\n{shown(told.iloc[row])}\n{step:+d} frames".replace(
+            "\n\n", "\n"
+        )
         for row, step in zip(rows, later, strict=True)
     ]
     return patches_figure(views[0], views[1], names, source.channels)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from viscy_data.errors import InvalidInputError
+from viscy_data.text import shown_lines
 from viscy_train.demo.comparison import COMPOSED, RANDOM, Comparison, compare
 from viscy_train.demo.settings import FULL_MINUTES, DemoSettings
 from viscy_train.demo.source import prepare
@@ -104,7 +105,7 @@ def run_demo(
     }
     _write(folder / RESULT, found)
     if progress:
-        sys.stderr.write(f"{verdict.text}\nreport: {folder / REPORT}\n")
+        sys.stderr.write(shown_lines(f"{verdict.text}\nreport: {folder / REPORT}") + "\n")
     return DemoResult(folder / REPORT, verdict, comparison)
 
 

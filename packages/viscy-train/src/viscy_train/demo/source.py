@@ -20,6 +20,7 @@ from viscy_data.index import IndexSummary, build_index
 from viscy_data.store import describe
 from viscy_data.synthetic import synthesize
 from viscy_data.tau import TauRange
+from viscy_data.text import shown
 from viscy_train.demo.settings import DemoSettings
 
 type Origin = Literal["synthetic", "movies", "data"]
@@ -155,4 +156,4 @@ def _has_pixel_size(experiment: Experiment) -> bool:
 
 
 def _list(names: Sequence[str]) -> str:
-    return ", ".join(names) or "none"
+    return ", ".join(map(shown, names)) or "none"

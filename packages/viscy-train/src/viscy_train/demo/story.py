@@ -5,6 +5,7 @@ from importlib.metadata import version
 from itertools import groupby
 from typing import Any
 
+from viscy_data.text import shown
 from viscy_train.demo.comparison import COMPOSED, RANDOM, Comparison
 from viscy_train.demo.pictures import batches_picture, maps_picture, metrics_picture, pairs_picture
 from viscy_train.demo.settings import DemoSettings
@@ -176,8 +177,8 @@ def _provenance(source: Source, trained: Mapping[str, Trained], settings: DemoSe
         ("experiment", "condition", "tracks", "cells x frames", "with a positive", "dropped"),
         tuple(
             (
-                one.experiment,
-                one.condition or "not known",
+                shown(one.experiment),
+                shown(one.condition or "not known"),
                 f"{one.cells:,}",
                 f"{one.anchors:,}",
                 f"{one.valid_anchors:,}",

@@ -17,6 +17,7 @@ from viscy_train.report.figures import (
     FloatArray,
     IntArray,
     drawing,
+    drawn,
     legend,
     png_of,
 )
@@ -51,7 +52,7 @@ def batches_figure(
         for (title, labels), (above, below) in zip(kinds.items(), grid.T, strict=True):
             _stack(above, labels, len(experiments), max(1, len(conditions)))
             _times(below, labels)
-            above.set_title(title)
+            above.set_title(drawn(title))
             below.set_xlabel("batch")
             below.xaxis.set_major_locator(MaxNLocator(integer=True))
         grid[0, 0].set_ylabel("anchors")
@@ -62,7 +63,7 @@ def batches_figure(
             grid[0, -1].text(
                 1.02,
                 0.0,
-                f"dark: {conditions[0]}\nlight: {conditions[-1]}",
+                f"dark: {drawn(conditions[0])}\nlight: {drawn(conditions[-1])}",
                 transform=grid[0, -1].transAxes,
                 fontsize=7.5,
                 color="#59636e",

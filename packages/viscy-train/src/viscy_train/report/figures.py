@@ -6,6 +6,7 @@ experiment and a condition. Drawn on matplotlib's Agg canvas: no window, no glob
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from io import BytesIO
 from typing import Any, Final
 
@@ -15,7 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 from numpy.typing import NDArray
+
+from viscy_data.text import shown
 
 type FloatArray = NDArray[np.floating[Any]]
 type IntArray = NDArray[np.int64]
@@ -50,6 +54,10 @@ _STYLE: Final[dict[Any, Any]] = {
     "ytick.color": "#59636e",
     "legend.frameon": False,
     "figure.facecolor": "white",
+    # a name is text: neither "$" nor a user's settings make a formula of it
+    "text.parse_math": False,
+    "text.usetex": False,
+    "font.family": "DejaVu Sans",
 }
 
 
@@ -60,6 +68,27 @@ def drawing(width: float, height: float) -> Iterator[Figure]:
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
+
+
+def drawn(name: object, most: int = 24) -> str:
+    r"""Return a name as pictures show it: short, and what the font has no shape for is escaped.
+
+    Examples
+    --------
+    >>> drawn("$\\frac$"), drawn("DENV \u4e2d")
+    ('$\\frac$', 'DENV \\u4e2d')
+    """
+    shapes = _shapes()
+    told = shown(name, most)
+    return "".join(
+        one if ord(one) in shapes else one.encode("unicode_escape").decode("ascii") for one in told
+    )
+
+
+@lru_cache(maxsize=1)
+def _shapes() -> frozenset[int]:
+    """Return the characters that the font of all pictures can draw, which comes with matplotlib."""
+    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
 
 
 def png_of(figure: Figure) -> bytes:
@@ -85,12 +114,21 @@ def colours(codes: IntArray, palette: Sequence[str]) -> FloatArray:
 
 def legend(axes: Axes, names: Sequence[str], palette: Sequence[str], title: str) -> None:
     """Put names and their colours to the right of the axes."""
-    for place, name in enumerate(names[:12]):
-        axes.scatter([], [], s=26, color=palette[place % len(palette)], label=name)
     if names:
         axes.legend(
-            title=title, loc="upper left", bbox_to_anchor=(1.0, 1.0), alignment="left", handletextpad=0.2
+            *keys(axes, names[:12], palette),
+            title=title,
+            loc="upper left",
+            bbox_to_anchor=(1.0, 1.0),
+            alignment="left",
+            handletextpad=0.2,
         )
+
+
+def keys(axes: Axes, names: Sequence[str], palette: Sequence[str]) -> tuple[list[Any], list[str]]:
+    """Return marks and texts of a legend; as labels of marks, names that begin with "_" would be left out."""
+    marks = [axes.scatter([], [], s=26, color=palette[place % len(palette)]) for place in range(len(names))]
+    return marks, [drawn(name) for name in names]
 
 
 def loss_figure(curves: Mapping[str, FloatArray]) -> bytes:
@@ -102,7 +140,7 @@ def loss_figure(curves: Mapping[str, FloatArray]) -> bytes:
             axes.plot(steps, losses, color=colour, alpha=0.25, linewidth=0.8)
             width = max(1, losses.size // 20)
             smooth = np.convolve(losses, np.ones(width) / width, mode="valid")
-            axes.plot(steps[width - 1 :], smooth, color=colour, linewidth=2, label=name)
+            axes.plot(steps[width - 1 :], smooth, color=colour, linewidth=2, label=drawn(name, 40))
         axes.set_xlabel("step")
         axes.set_ylabel("loss")
         axes.legend()
@@ -131,13 +169,14 @@ def patches_figure(
             for column in range(count):
                 _show_patch(grid[row, column], view[column, row // 2])
             grid[row, 0].set_ylabel(
-                f"{channels[row // 2]}\n{('anchor', 'positive')[row % 2]}",
+                f"{drawn(channels[row // 2])}\n{('anchor', 'positive')[row % 2]}",
                 rotation=0,
                 ha="right",
                 va="center",
             )
         for column, name in enumerate(names):
-            grid[0, column].set_title(name, fontsize=7.5, fontweight="normal", loc="center")
+            lines = "\n".join(drawn(line, 18) for line in name.split("\n"))
+            grid[0, column].set_title(lines, fontsize=7.5, fontweight="normal", loc="center")
         return png_of(figure)
 
 
@@ -172,9 +211,9 @@ def maps_figure(
             for axes, (codes, _, palette) in zip(row, labels.values(), strict=False):
                 _scatter(axes, places[order], c=colours(codes[order], palette))
             points = _scatter(row[-1], places[order], c=hours[0][order], cmap="viridis", plotnonfinite=False)
-            row[0].set_ylabel(name, fontsize=10, fontweight="bold")
+            row[0].set_ylabel(drawn(name, 40), fontsize=10, fontweight="bold")
         for top, bottom, (title, (_, names, palette)) in zip(grid[0], grid[-1], labels.items(), strict=False):
-            top.set_title(title)
+            top.set_title(drawn(title))
             legend_below(bottom, names, palette)
         grid[0, -1].set_title(hours[1])
         figure.colorbar(points, ax=grid[-1, -1], orientation="horizontal", fraction=0.05, pad=0.02)
@@ -183,10 +222,9 @@ def maps_figure(
 
 def legend_below(axes: Axes, names: Sequence[str], palette: Sequence[str]) -> None:
     """Put names and their colours below the axes."""
-    for place, name in enumerate(names[:10]):
-        axes.scatter([], [], s=26, color=palette[place % len(palette)], label=name)
     if names:
         axes.legend(
+            *keys(axes, names[:10], palette),
             loc="upper center",
             bbox_to_anchor=(0.5, -0.01),
             ncols=2,

@@ -8,11 +8,12 @@ fetch: the file can be mailed. All text is escaped; the page never contains mark
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Literal
+
+from viscy_data.text import html_text
 
 type Block = Paragraph | Picture | Table
 type Tone = Literal["good", "bad", "plain"]
@@ -97,9 +98,9 @@ def render(page: Page) -> str:
     folder = files("viscy_train.report")
     return Template((folder / "page.html").read_text(encoding="utf-8")).substitute(
         style=(folder / "style.css").read_text(encoding="utf-8"),
-        title=escape(page.title),
-        subtitle=escape(page.subtitle),
-        verdict=escape(page.verdict),
+        title=html_text(page.title),
+        subtitle=html_text(page.subtitle),
+        verdict=html_text(page.verdict),
         tone=page.tone,
         facts="".join(_fact(name, value) for name, value in page.facts),
         contents="".join(_entry(number, one) for number, one in enumerate(page.sections, 1)),
@@ -115,41 +116,41 @@ def write_page(page: Page, path: str | Path) -> None:
 
 
 def _fact(name: str, value: str) -> str:
-    return f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+    return f"<div><dt>{html_text(name)}</dt><dd>{html_text(value)}</dd></div>"
 
 
 def _entry(number: int, section: Section) -> str:
-    return f'<li><a href="#section-{number}">{escape(section.heading)}</a></li>'
+    return f'<li><a href="#section-{number}">{html_text(section.heading)}</a></li>'
 
 
 def _section(number: int, section: Section) -> str:
     blocks = "".join(_block(block) for block in section.blocks)
     return (
-        f'<section id="section-{number}"><h2>{escape(section.heading)}</h2>'
-        f'<p class="lead">{escape(section.lead)}</p>{blocks}</section>'
+        f'<section id="section-{number}"><h2>{html_text(section.heading)}</h2>'
+        f'<p class="lead">{html_text(section.lead)}</p>{blocks}</section>'
     )
 
 
 def _block(block: Block) -> str:
     match block:
         case Paragraph(text, note):
-            return f'<p class="{"note" if note else "text"}">{escape(text)}</p>'
+            return f'<p class="{"note" if note else "text"}">{html_text(text)}</p>'
         case Picture(png, alt, caption):
             source = base64.b64encode(png).decode("ascii")
-            image = f'<img alt="{escape(alt)}" src="data:image/png;base64,{source}">'
+            image = f'<img alt="{html_text(alt)}" src="data:image/png;base64,{source}">'
             return f"<figure>{image}{_caption('figcaption', caption)}</figure>"
         case Table(header, rows, caption):
-            head = "".join(f"<th>{escape(name)}</th>" for name in header)
+            head = "".join(f"<th>{html_text(name)}</th>" for name in header)
             body = "".join(f"<tr>{''.join(_cell(cell) for cell in row)}</tr>" for row in rows)
             inside = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
             return f'<div class="wide"><table>{_caption("caption", caption)}{inside}</table></div>'
 
 
 def _caption(tag: str, text: str) -> str:
-    return f"<{tag}>{escape(text)}</{tag}>" if text else ""
+    return f"<{tag}>{html_text(text)}</{tag}>" if text else ""
 
 
 def _cell(cell: Cell | str) -> str:
     one = cell if isinstance(cell, Cell) else Cell(cell)
-    under = f"<small>{escape(one.under)}</small>" if one.under else ""
-    return f"<td{' class="strong"' if one.strong else ''}>{escape(one.text)}{under}</td>"
+    under = f"<small>{html_text(one.under)}</small>" if one.under else ""
+    return f"<td{' class="strong"' if one.strong else ''}>{html_text(one.text)}{under}</td>"
