@@ -63,16 +63,20 @@ PUBLIC = [
     "deviations",
     "expect",
     "flat_plan",
+    "html_text",
     "leave_one_out",
     "progress_bar",
     "read_anchors",
     "read_metadata",
     "read_statistics",
     "read_tracks",
+    "shown",
+    "shown_lines",
     "split_lineages",
     "statistics_path",
     "suggest",
     "synthesize",
+    "verbatim",
     "write_anchors",
     "write_statistics",
 ]
@@ -97,7 +101,7 @@ def _third_parties_after(statement: str) -> set[str]:
 def test_public_names_are_pinned_and_sorted() -> None:
     assert viscy_data.__all__ == sorted(set(viscy_data.__all__))
     assert viscy_data.__all__ == PUBLIC
-    assert len(viscy_data.__all__) == 65
+    assert len(viscy_data.__all__) == 69
 
 
 @pytest.mark.parametrize("name", viscy_data.__all__)

@@ -48,11 +48,13 @@ if TYPE_CHECKING:
     )
     from viscy_data.positives import Positives
     from viscy_data.progress import progress_bar
+    from viscy_data.rich_text import verbatim
     from viscy_data.sampler import FlexibleBatchSampler
     from viscy_data.splits import leave_one_out, split_lineages
     from viscy_data.store import StoreReader, describe
     from viscy_data.synthetic import synthesize
     from viscy_data.tau import TauRange
+    from viscy_data.text import html_text, shown, shown_lines
     from viscy_data.tracks import read_tracks
     from viscy_data.transforms import Augment, Geometry, Intensity, center_crop
 
@@ -110,16 +112,20 @@ __all__ = [
     "deviations",
     "expect",
     "flat_plan",
+    "html_text",
     "leave_one_out",
     "progress_bar",
     "read_anchors",
     "read_metadata",
     "read_statistics",
     "read_tracks",
+    "shown",
+    "shown_lines",
     "split_lineages",
     "statistics_path",
     "suggest",
     "synthesize",
+    "verbatim",
     "write_anchors",
     "write_statistics",
 ]
@@ -194,6 +200,8 @@ _HOMES = {
         "statistics_path",
         "write_statistics",
     ),
+    "text": ("html_text", "shown", "shown_lines"),
+    "rich_text": ("verbatim",),
     "positives": ("Positives",),
     "progress": ("progress_bar",),
     "sampler": ("FlexibleBatchSampler",),

@@ -49,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _reported(command: Any, options: Any) -> int:
     """Run a command; an error that says what to do needs no traceback."""
+    from viscy_data import shown_lines
     from viscy_data.errors import ViscyDataError
-    from viscy_data.text import shown_lines
 
     try:
         command(options)
@@ -82,7 +82,7 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _embed(options: argparse.Namespace) -> None:
-    from viscy_data.text import shown
+    from viscy_data import shown
     from viscy_train.checkpoint import embed_checkpoint
 
     embed_checkpoint(
@@ -97,7 +97,7 @@ def _embed(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from viscy_data.text import shown
+    from viscy_data import shown
     from viscy_train.evaluation import evaluate
 
     evaluation = evaluate(options.embeddings, max_cells=options.max_cells)
@@ -111,7 +111,7 @@ def _show(evaluation: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from viscy_data.rich_text import verbatim
+    from viscy_data import verbatim
 
     cells = f"{evaluation.cells:,} of {evaluation.of_cells:,} cells"
     table = Table("metric", "value", "95 % interval", "shuffled", "n", "better", title=cells)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from viscy_data import shown_lines
 from viscy_data.errors import InvalidInputError
-from viscy_data.text import shown_lines
 from viscy_train.demo.comparison import COMPOSED, RANDOM, Comparison, compare
 from viscy_train.demo.settings import FULL_MINUTES, DemoSettings
 from viscy_train.demo.source import prepare

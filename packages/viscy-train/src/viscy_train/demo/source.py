@@ -11,7 +11,7 @@ from typing import Literal
 
 import pandas as pd
 
-from viscy_data import columns
+from viscy_data import columns, shown
 from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata
 from viscy_data.convert import convert_movies
 from viscy_data.errors import InvalidInputError
@@ -20,7 +20,6 @@ from viscy_data.index import IndexSummary, build_index
 from viscy_data.store import describe
 from viscy_data.synthetic import synthesize
 from viscy_data.tau import TauRange
-from viscy_data.text import shown
 from viscy_train.demo.settings import DemoSettings
 
 type Origin = Literal["synthetic", "movies", "data"]

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from itertools import groupby
 from typing import Any
 
-from viscy_data.text import shown
+from viscy_data import shown
 from viscy_train.demo.comparison import COMPOSED, RANDOM, Comparison
 from viscy_train.demo.pictures import batches_picture, maps_picture, metrics_picture, pairs_picture
 from viscy_train.demo.settings import DemoSettings

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from numpy.typing import NDArray
 
-from viscy_data.text import shown
+from viscy_data import shown
 
 type FloatArray = NDArray[np.floating[Any]]
 type IntArray = NDArray[np.int64]

@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import Literal
 
-from viscy_data.text import html_text
+from viscy_data import html_text
 
 type Block = Paragraph | Picture | Table
 type Tone = Literal["good", "bad", "plain"]
