@@ -54,13 +54,21 @@ def convert(
             show_default="all",
         ),
     ] = None,
+    axes: Annotated[
+        str | None,
+        typer.Option(
+            help="Axes of every TIFF file, one letter for each dimension, such as ZCYX; T where one file "
+            "holds all frames. Needed where the files do not state them.",
+            show_default="as the files state",
+        ),
+    ] = None,
     overwrite: _Overwrite = False,
 ) -> None:
     """Convert movies to OME-Zarr plates with tracks and an experiments file.
 
     A movie is a folder with
 
-    [bold]frames/*.tif[/] one file per frame: C, Y, X
+    [bold]frames/*.tif[/] one file per frame, with the axes that it states; else C, Y, X
 
     [bold]tracks.csv[/] columns track_id, t, y, x (pixels), parent_track_id
 
@@ -76,9 +84,12 @@ def convert(
     from viscy_data.console import movies_table
     from viscy_data.convert import convert_movies as run
 
-    summary = run(movies, out, channels=_positions(channels), overwrite=overwrite)
+    summary = run(movies, out, channels=_positions(channels), axes=axes, overwrite=overwrite)
     console = Console()
     console.print(movies_table(summary.movies))
+    for movie in summary.movies:
+        for remark in movie.remarks:
+            console.print(verbatim(f"{movie.name}: {remark}", "yellow"))
     console.print(verbatim(f"Wrote {summary.experiments_path}", "green"), soft_wrap=True)
 
 

@@ -4,11 +4,13 @@ A movie becomes the field of view ``A/1/0`` of a plate of its own, pixel for pix
 tracks are checked and written as one table. A value that the source does not state (interval, pixel
 size, and always conditions and hours post infection) stays null in the experiments file, and is
 named in its head and in the summary; nothing is invented. Only channels need a name, so those without
-one are numbered.
+one are numbered. What a user would want to know of the pixels is remarked there, too: frames of one value
+only, pixels that are not finite, axes that no file states.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import isclose
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +20,7 @@ import pandas as pd
 from viscy_data.columns import FOV, NO_PARENT, PARENT_TRACK_ID, TRACK_ID, T, X, Y, Z
 from viscy_data.errors import InvalidInputError
 from viscy_data.experiments import Experiment, FovInfo
+from viscy_data.frames import colours
 from viscy_data.movies import Movie, find_movies
 from viscy_data.plates import (
     EXPERIMENTS_FILE,
@@ -51,6 +54,8 @@ class MovieSummary:
         Cells times frames, tracks, and tracks that have daughters.
     not_stated
         Keys of the experiments file that the source says nothing about.
+    remarks
+        What is odd about the movie, a sentence each.
     """
 
     name: str
@@ -60,6 +65,7 @@ class MovieSummary:
     tracks: int
     divisions: int
     not_stated: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,7 @@ def convert_movies(
     out: str | Path,
     *,
     channels: Sequence[int] | None = None,
+    axes: str | None = None,
     overwrite: bool = False,
     progress: bool = True,
 ) -> ConvertSummary:
@@ -89,6 +96,9 @@ def convert_movies(
     channels
         Positions (from 0) of the channels that the experiments file lists for every movie, in this
         order; all of them when None. The plates hold all channels in any case.
+    axes
+        Letters of the dimensions of every TIFF file, such as "ZCYX", which count whatever the files state; T
+        where one file holds all frames. As the files state when None.
     overwrite
         Replace what an earlier call wrote.
     progress
@@ -102,35 +112,37 @@ def convert_movies(
     TracksError
         Tracks that cannot be used; names file, row and column.
     """
-    found = find_movies(movies)
+    found = find_movies(movies, axes)
     out = Path(out)
     sources = [_inspect(movie) for movie in found]
     listed = _listed_channels(sources, channels)
     entries = [*(movie.name for movie in found), EXPERIMENTS_FILE]
     with staged(out, entries, overwrite=overwrite) as folder:
-        total = sum(len(movie.frames) for movie in found)
+        total = sum(source.shape[0] for source in sources)
         with progress_bar("convert", total, unit="frames", shown=progress) as advance:
-            for source in sources:
-                _write(source, folder / source.movie.name, advance)
+            remarks = [_write(source, folder / source.movie.name, advance) for source in sources]
         records = [_record(source, names) for source, names in zip(sources, listed, strict=True)]
-        summaries = tuple(source.summary() for source in sources)
+        summaries = tuple(source.summary(more) for source, more in zip(sources, remarks, strict=True))
         write_experiments(folder / EXPERIMENTS_FILE, records, note=_note(summaries))
     return ConvertSummary(out / EXPERIMENTS_FILE, summaries)
 
 
 @dataclass(frozen=True, eq=False)
 class _Source:
-    """A movie whose first frame and tracks have been read."""
+    """A movie whose headers and tracks have been read."""
 
     movie: Movie
     shape: tuple[int, int, int, int, int]
     dtype: np.dtype[Any]
     channels: tuple[str, ...]
+    is_named: bool
+    z_step_um: float | None
     tracks: pd.DataFrame
+    remarks: tuple[str, ...]
 
     def not_stated(self) -> tuple[str, ...]:
         stated = {
-            "channels": self.movie.channels,
+            "channels": self.is_named or None,
             "interval_minutes": self.movie.interval_minutes,
             "pixel_size_um": self.movie.pixel_size_um,
             "condition_wells": None,
@@ -138,7 +150,7 @@ class _Source:
         }
         return tuple(key for key, value in stated.items() if value is None)
 
-    def summary(self) -> MovieSummary:
+    def summary(self, remarks: Sequence[str]) -> MovieSummary:
         parents = self.tracks[PARENT_TRACK_ID]
         return MovieSummary(
             name=self.movie.name,
@@ -148,17 +160,37 @@ class _Source:
             tracks=int(self.tracks[TRACK_ID].nunique()),
             divisions=int(parents[parents != NO_PARENT].nunique()),
             not_stated=self.not_stated(),
+            remarks=(*self.remarks, *remarks),
         )
 
 
 def _inspect(movie: Movie) -> _Source:
-    first = movie.read(0)
-    count, depth, height, width = first.shape
-    shape = (len(movie.frames), count, depth, height, width)
-    channels = movie.channels or tuple(f"channel_{i}" for i in range(count))
+    image, shape = movie.describe()
+    axes, stated, count = movie.axes_of(image), image.stated, shape[1]
+    remarks = list(stated.remarks)
+    if (
+        movie.axes is None
+        and movie.channels is None
+        and "Q" in image.axes
+        and not movie.depth_first
+        and count > 1
+    ):
+        remarks.append(f"axes not stated by the files: {count} channels, as C, Y, X (slices: --axes ZYX)")
+    for name in ("interval_minutes", "pixel_size_um"):
+        mine, theirs = getattr(movie, name), getattr(stated, name)
+        if None not in (mine, theirs) and not isclose(mine, theirs, rel_tol=0.01):
+            remarks.append(f"{name}: meta.json states {mine:g}, the TIFF file {theirs:g}; the first is taken")
+    movie = replace(
+        movie,
+        interval_minutes=movie.interval_minutes or stated.interval_minutes,
+        pixel_size_um=movie.pixel_size_um or stated.pixel_size_um,
+    )
+    fits = stated.channels is not None and len(stated.channels) == count
+    named = movie.channels or (stated.channels if fits else None)
+    channels = named or colours(axes, image) or tuple(f"channel_{i}" for i in range(count))
     if len(channels) != count:
         raise InvalidInputError(
-            f"{movie.frames[0]}: shape={first.shape} (C, Z, Y, X) has {count} channels, but "
+            f"{movie.frames[0]}: shape={shape[1:]} (C, Z, Y, X) has {count} channels, but "
             f"channel_names={list(channels)} are stated; correct channel_names or frame_axes."
         )
     info = FovInfo(fov=_FOV, well=_WELL, shape=shape, channels=channels)
@@ -167,7 +199,8 @@ def _inspect(movie: Movie) -> _Source:
         name=movie.name, data_path=movie.frames[0].parent, tracks_path=movie.tracks, channels=channels
     )
     tracks = read_tracks(experiment, [info]).drop(columns=FOV)
-    return _Source(movie, shape, first.dtype, channels, tracks)
+    is_named = named is not None
+    return _Source(movie, shape, image.dtype, channels, is_named, stated.z_step_um, tracks, tuple(remarks))
 
 
 def _listed_channels(sources: Sequence[_Source], asked: Sequence[int] | None) -> list[list[str]]:
@@ -191,7 +224,8 @@ def _listed_channels(sources: Sequence[_Source], asked: Sequence[int] | None) ->
     return [[source.channels[place] for place in asked] for source in sources]
 
 
-def _write(source: _Source, folder: Path, advance: Callable[[int], None]) -> None:
+def _write(source: _Source, folder: Path, advance: Callable[[int], None]) -> list[str]:
+    """Write a movie and its tracks; return what is odd about its pixels."""
     movie = source.movie
     images = create_plate(
         folder / PLATE_FOLDER,
@@ -199,19 +233,35 @@ def _write(source: _Source, folder: Path, advance: Callable[[int], None]) -> Non
         channels=source.channels,
         dtype=source.dtype,
         pixel_size_um=movie.pixel_size_um,
+        z_step_um=source.z_step_um,
         interval_minutes=movie.interval_minutes,
     )
-    for t, path in enumerate(movie.frames):
-        frame = movie.read(t)
-        if frame.shape != source.shape[1:] or frame.dtype != source.dtype:
-            raise InvalidInputError(
-                f"{path}: shape={frame.shape} dtype={frame.dtype} differ from the first frame's "
-                f"{source.shape[1:]} and {source.dtype}."
-            )
+    blank: list[list[int]] = [[] for _ in source.channels]
+    lost: list[list[int]] = [[] for _ in source.channels]
+    for t, frame in enumerate(movie.images()):
         images[_FOV][t] = frame
+        for channel, pixels in enumerate(frame):
+            if (pixels == pixels.flat[0]).all():
+                blank[channel].append(t)
+            elif pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+                lost[channel].append(t)
         advance(1)
     columns = [TRACK_ID, T, *([Z] if source.tracks[Z].notna().any() else []), Y, X, PARENT_TRACK_ID]
     write_tracks(folder / TRACKS_FOLDER, _FOV, source.tracks[columns].sort_values([TRACK_ID, T]))
+    return [
+        *_where("blank frames (all pixels equal)", blank, source),
+        *_where("pixels not finite", lost, source),
+    ]
+
+
+def _where(what: str, found: Sequence[Sequence[int]], source: _Source) -> list[str]:
+    """Say in which frames of which channels something was found."""
+    return [
+        f"{what} in {name}: {len(frames)} of {source.shape[0]}, t={', '.join(map(str, frames[:5]))}"
+        + (", ..." if len(frames) > 5 else "")
+        for name, frames in zip(source.channels, found, strict=True)
+        if frames
+    ]
 
 
 def _record(source: _Source, channels: list[str]) -> dict[str, object]:
@@ -231,6 +281,7 @@ def _record(source: _Source, channels: list[str]) -> dict[str, object]:
 
 def _note(summaries: Sequence[MovieSummary]) -> str:
     lines = [f"{summary.name}: {', '.join(summary.not_stated)}" for summary in summaries]
+    lines += [f"{summary.name}: {remark}" for summary in summaries for remark in summary.remarks]
     return "Not stated by the sources, hence null (channels: numbered). Fill in what you know.\n" + "\n".join(
         lines
     )

@@ -88,6 +88,7 @@ def create_plate(
     dtype: DTypeLike,
     pixel_size_um: float | None,
     interval_minutes: float | None,
+    z_step_um: float | None = None,
 ) -> dict[str, Any]:
     """Create an OME-Zarr HCS plate of empty images.
 
@@ -105,6 +106,8 @@ def create_plate(
         Micrometres per pixel in y and x; None where not known.
     interval_minutes
         Between frames; None where not known.
+    z_step_um
+        Micrometres per slice; None where not known.
 
     Returns
     -------
@@ -112,14 +115,14 @@ def create_plate(
         One writable iohub ``ImageArray`` per field of view: ``images["A/1/0"][t0:t1] = block``.
     """
     step, scale = 60 * (interval_minutes or 1 / 60), pixel_size_um or 1.0
-    transform = [TransformationMeta(type="scale", scale=[step, 1.0, 1.0, scale, scale])]
+    transform = [TransformationMeta(type="scale", scale=[step, 1.0, z_step_um or 1.0, scale, scale])]
     with _quiet("iohub.ngff.nodes"):
         plate = open_ome_zarr(
             path,
             layout="hcs",
             mode="w-",
             channel_names=list(channels),
-            axes=_axes(pixel_size_um is not None, interval_minutes is not None),
+            axes=_axes(interval_minutes is not None, z_step_um is not None, pixel_size_um is not None),
             version="0.5",
         )
         positions = plate.create_positions([tuple(fov.split("/")) for fov in shapes])
@@ -133,12 +136,12 @@ def create_plate(
         }
 
 
-def _axes(has_pixel_size: bool, has_interval: bool) -> list[AxisMeta]:
-    unit = "micrometer" if has_pixel_size else None
+def _axes(has_interval: bool, has_step: bool, has_pixel_size: bool) -> list[AxisMeta]:
+    known = {"Z": has_step, "Y": has_pixel_size, "X": has_pixel_size}
     return [
         TimeAxisMeta(name="T", unit="second" if has_interval else None),
         ChannelAxisMeta(name="C"),
-        *(SpaceAxisMeta(name=name, unit=unit) for name in "ZYX"),
+        *(SpaceAxisMeta(name=name, unit="micrometer" if it else None) for name, it in known.items()),
     ]
 
 
