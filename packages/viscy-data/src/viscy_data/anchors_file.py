@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from functools import reduce
 from operator import and_
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import pandas as pd
 import pyarrow as pa
@@ -58,6 +58,8 @@ class AnchorsMetadata:
         What becomes of patches that reach over the border of their image (:mod:`viscy_data.borders`).
     schema_version
         Version of the columns and of these values.
+    missing_chunks, non_finite
+        How the stores' missing chunks, and pixels that are NaN or infinite, are read (`viscy_data.Reading`).
 
     Notes
     -----
@@ -72,6 +74,8 @@ class AnchorsMetadata:
     common_pixel_size_um: float | None = None
     border: Border = "reflect"
     schema_version: int = SCHEMA_VERSION
+    missing_chunks: Literal["error", "fill"] = "error"
+    non_finite: Literal["error", "fill"] = "error"
 
     def __post_init__(self) -> None:
         check_border(self.border)
@@ -105,7 +109,7 @@ class AnchorsMetadata:
             )
         experiments = Experiments.model_validate_json(json.dumps(content["experiments"]))
         old = Path(content.get("folder", folder))
-        held = {one.name: content[one.name] for one in fields(cls)}
+        held = {one.name: content[one.name] for one in fields(cls) if one.name in content}
         held |= {
             "experiments": _found_beside(experiments, old, folder.absolute()),
             "patch_size": tuple(content["patch_size"]),

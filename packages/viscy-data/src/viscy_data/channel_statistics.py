@@ -21,6 +21,23 @@ _BLOCK: Final = 1 << 20
 _QUARTILES: Final = (0.25, 0.5, 0.75)
 
 
+def finite_pixels(pixels: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """Return which pixels are finite as 32-bit floats, of the same shape; None: all, by their type.
+
+    Examples
+    --------
+    >>> finite_pixels(np.array([1.0, np.nan, np.inf, 1e300])).tolist()
+    [True, False, False, False]
+    >>> finite_pixels(np.array([1, 2])) is None
+    True
+    """
+    if pixels.dtype.kind != "f":
+        return None
+    if pixels.dtype.itemsize <= 4:
+        return np.isfinite(pixels)
+    return np.abs(pixels) <= np.finfo(np.float32).max
+
+
 @dataclass
 class ChannelStatistics:
     """Statistics of the pixels of one channel, added frame by frame.

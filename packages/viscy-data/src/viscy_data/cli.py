@@ -170,7 +170,10 @@ def index(  # noqa: PLR0913 - the flat face of build_index
     ] = "reflect",
     missing_chunks: Annotated[
         Literal["error", "fill"],
-        typer.Option(help="A chunk that a store lacks is damage, or was left out because it is empty."),
+        typer.Option(
+            help="A chunk that a store lacks is damage, or was left out because it is empty. Kept with the "
+            "table, for all that read it."
+        ),
     ] = "error",
     processes: Annotated[
         int | None,

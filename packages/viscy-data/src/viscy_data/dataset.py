@@ -98,7 +98,7 @@ class AnchorDataset(Dataset[Batch]):
     statistics
         None: the table stored beside the anchors file.
     reading
-        Errors, missing chunks and cache.
+        Errors, missing chunks, pixels that are not finite, and cache.
     seed
         Of the draws of positives and stand-ins.
 
@@ -129,7 +129,9 @@ class AnchorDataset(Dataset[Batch]):
         experiments = _given("experiments", experiments, file, lambda of: of.experiments)
         size = _given("patch_size", patch_size, file, lambda of: of.patch_size)
         reader = StoreReader(
-            experiments, cache_bytes=reading.cache_bytes or 0, missing_chunks=reading.missing_chunks
+            experiments,
+            cache_bytes=reading.cache_bytes or 0,
+            missing_chunks=reading.missing_chunks or (file.missing_chunks if file else "error"),
         )
         positives = None
         if positive == "lineage":
@@ -141,7 +143,8 @@ class AnchorDataset(Dataset[Batch]):
         if statistics is None and normalize is not None and not isinstance(anchors, pd.DataFrame):
             statistics = read_statistics(statistics_path(anchors))
         normalizer = _normalizer(normalize, statistics, patches, experiments)
-        images = Images(reader, patches, (channels, z_window, *size), normalizer)
+        non_finite = reading.non_finite or (file.non_finite if file else "error")
+        images = Images(reader, patches, (channels, z_window, *size), normalizer, non_finite)
         cells = Cells(pairs.anchors.iloc[: pairs.count], seed) if reading.on_error == "skip" else None
         self._parts = Shared(ViewReader(pairs, images, cells))
         self._reading = reading

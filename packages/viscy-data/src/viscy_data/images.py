@@ -8,9 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from viscy_data.channel_statistics import finite_pixels
 from viscy_data.errors import StoreError
 from viscy_data.normalization import Normalizer
-from viscy_data.patches import PatchTable
+from viscy_data.patches import Crop, PatchTable
+from viscy_data.reading import NonFinite
 from viscy_data.store import StoreReader
 
 type IntArray = NDArray[np.int64]
@@ -31,12 +33,16 @@ class Images:
         (C, Z, Y, X) of a patch.
     normalizer
         None: raw values.
+    non_finite
+        Pixels that are NaN or infinite, or too large for 32 bits: ``"error"``, or ``"fill"`` by the centre of
+        the normalisation (0 for raw values).
     """
 
     reader: StoreReader
     patches: PatchTable
     shape: tuple[int, int, int, int]
     normalizer: Normalizer | None
+    non_finite: NonFinite = "error"
 
     def read(self, rows: IntArray) -> tuple[Patches, dict[int, StoreError]]:
         """Read the patches of ``rows`` (B,), anchors and positives in one call of the reader.
@@ -53,16 +59,34 @@ class Images:
         failed: dict[int, StoreError] = {}
 
         def take(place: int, read: NDArray[Any] | StoreError) -> None:
-            if isinstance(read, StoreError):
-                failed[place] = read
+            fov = int(self.patches.fov[rows[place]])
+            whole = read if isinstance(read, StoreError) else self._finite(read, fov, crops[place])
+            if isinstance(whole, StoreError):
+                failed[place] = whole
                 return
-            pixels = folds[place].apply(read) if place in folds else read
+            pixels = folds[place].apply(read) if place in folds else whole
             patches[place] = resample(pixels, self.shape[-2:])
             if self.normalizer is not None:
-                self.normalizer.apply(patches[place], int(self.patches.fov[rows[place]]), crops[place].t)
+                self.normalizer.apply(patches[place], fov, crops[place].t)
 
         self.reader.read_each(crops, take)
         return patches, failed
+
+    def _finite(self, read: NDArray[Any], fov: int, crop: Crop) -> NDArray[Any] | StoreError:
+        """Return a crop (C, Z, y, x) without pixels that are not finite, or the error that names them."""
+        finite = finite_pixels(read)
+        if finite is None or finite.all():
+            return read
+        if self.non_finite == "error":
+            counts = np.count_nonzero(~finite, axis=(1, 2, 3))
+            return self.reader.error_of(
+                crop,
+                f"{counts.sum()} pixels of the crop are not finite; index with --non-finite fill, which the "
+                "table keeps, or leave the field of view out (exclude_fovs)",
+                counts > 0,
+            )
+        centre = np.zeros(len(read)) if self.normalizer is None else self.normalizer.centre_of(fov, crop.t)
+        return np.where(finite, read, centre[:, None, None, None]).astype(np.float32)
 
 
 def resample(crop: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:

@@ -114,7 +114,7 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
         Address of a Dask scheduler whose workers do it instead; they see all paths as this machine does.
     missing_chunks
         A chunk that the store lacks is damage (``error``), or holds the store's fill value (``fill``:
-        some writers leave empty chunks out).
+        some writers leave empty chunks out). Kept with the table: it is read likewise from then on.
     statistics
         Compute the images' statistics, which datasets normalise with; False: read no image.
 
@@ -167,6 +167,7 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
             dropped={name: dict(one.dropped) for name, one in summaries.items()},
             common_pixel_size_um=common,
             border=border,
+            missing_chunks=missing_chunks,
         )
         with progress_bar("writing", sum(c.anchors for c in counts), unit="rows", shown=progress) as advance:
             files = [path for path, _ in parts.values()]

@@ -257,6 +257,11 @@ class Normalizer:
         shape = (sum(lengths), -1)
         return cls(np.cumsum([0, *lengths])[:-1], by_time, centre.reshape(shape), spread.reshape(shape))
 
+    def centre_of(self, fov: int, t: int) -> NDArray[np.float32]:
+        """Return the centre of each channel (C,)."""
+        centre: NDArray[np.float32] = self.centre[self.first[fov] + (t if self.by_time else 0)]
+        return centre
+
     def apply(self, patch: NDArray[np.float32], fov: int, t: int) -> None:
         """Normalise a patch (C, Z, Y, X) in place."""
         row = self.first[fov] + (t if self.by_time else 0)

@@ -15,6 +15,7 @@ from viscy_data.checks import is_whole
 from viscy_data.errors import InvalidInputError
 
 MissingChunks = Literal["error", "fill"]
+NonFinite = Literal["error", "fill"]
 
 _IN_FLIGHT = 512 << 20
 _ENOUGH_IN_FLIGHT = 128 << 20
@@ -64,7 +65,11 @@ class Reading:
         ``"raise"`` a ``StoreError`` where a patch cannot be read, or ``"skip"``: take another anchor
         of the same experiment and condition, with a warning per batch and ``AnchorDataset.skipped``.
     missing_chunks
-        ``"error"``, or ``"fill"`` for stores whose writer left out chunks of the fill value.
+        ``"error"``, or ``"fill"`` for stores whose writer left out chunks of the fill value. None: as the
+        anchors table was indexed.
+    non_finite
+        Pixels that are NaN or infinite: ``"error"``, or ``"fill"`` by the centre of the normalisation (0
+        where nothing is normalised). None: as the anchors table was indexed.
     memory_bytes
         What reading may take on this node: batches, chunks in flight and kept chunks of all processes
         that read (``viscy_data.reading``). None: no limit.
@@ -82,7 +87,8 @@ class Reading:
     """
 
     on_error: Literal["raise", "skip"] = "raise"
-    missing_chunks: MissingChunks = "error"
+    missing_chunks: MissingChunks | None = None
+    non_finite: NonFinite | None = None
     memory_bytes: int | None = None
     cache_bytes: int | None = None
     processes: int | None = None
@@ -90,8 +96,11 @@ class Reading:
     def __post_init__(self) -> None:
         if self.on_error not in ("raise", "skip"):
             raise InvalidInputError(f"on_error={self.on_error!r} must be 'raise' or 'skip'.")
-        if self.missing_chunks not in ("error", "fill"):
-            raise InvalidInputError(f"missing_chunks={self.missing_chunks!r} must be 'error' or 'fill'.")
+        for name in ("missing_chunks", "non_finite"):
+            if getattr(self, name) not in ("error", "fill", None):
+                raise InvalidInputError(
+                    f"{name}={getattr(self, name)!r} must be 'error', 'fill', or None: as indexed."
+                )
         for name, least in (("memory_bytes", 1), ("cache_bytes", 0), ("processes", 1)):
             value = getattr(self, name)
             if value is not None and not is_whole(value, least=least):

@@ -320,6 +320,12 @@ class StoreReader:
             except (ValueError, IndexError, OSError):
                 yield name
 
+    def error_of(self, crop: Crop, reason: str, failing: NDArray[np.bool_]) -> StoreError:
+        """Return the error of a crop that was read and cannot be used, for ``failing`` channels (C,)."""
+        names = self._experiments[crop.experiment].channels
+        at_fault = tuple(name for name, fails in zip(names, failing, strict=True) if fails)
+        return self._error(crop, ValueError(reason), at_fault)
+
     def _error(self, crop: Crop, error: Exception, failing: tuple[str, ...]) -> StoreError:
         """Return the error of a crop; with no channel known to fail, all of them are named."""
         experiment = self._experiments[crop.experiment]
@@ -329,8 +335,8 @@ class StoreReader:
             reason = "the store is gone"
         elif "is missing" in reason:
             reason += (
-                " (if the store's writer leaves out chunks that hold only the fill value, read it with "
-                "missing_chunks='fill')"
+                " (if the store's writer leaves out chunks that hold only the fill value: 'viscy-data index "
+                "--missing-chunks fill', which the table keeps, or Reading(missing_chunks='fill'))"
             )
         return StoreError(
             f"cannot read store={str(experiment.data_path)!r} fov={crop.fov!r} t={crop.t} "

@@ -78,6 +78,8 @@ def _demo(options: argparse.Namespace) -> None:
         minutes=options.minutes,
         seed=options.seed,
         smallest=options.smallest,
+        missing_chunks=options.missing_chunks,
+        non_finite=options.non_finite,
     )
 
 
@@ -174,6 +176,13 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
         "--minutes", type=_positive, default=4.0, help="time for all of it on two cores (4)", metavar="M"
     )
     parser.add_argument("--seed", type=int, default=0, help="of data, batches and weights (0)")
+    kinds = ["error", "fill"]
+    parser.add_argument(
+        "--missing-chunks", choices=kinds, default="error", help="chunks that a store lacks (error)"
+    )
+    parser.add_argument(
+        "--non-finite", choices=kinds, default="error", help="pixels that are NaN or infinite (error)"
+    )
     parser.add_argument("--smallest", "--quick", action="store_true", help="seconds, to see that it runs")
     parser.set_defaults(run=_demo)
 

@@ -106,6 +106,8 @@ class AnchorDataModule(LightningDataModule):
         super().__init__()
         options: dict[str, Any] = {"batches": batches, "split": split, "patches": patches, "pairing": pairing}
         plain = {name: asdict(value) for name, value in options.items()}
+        # what a store's gaps mean is true wherever it is read; memory is the machine's own
+        plain["reading"] = {"missing_chunks": reading.missing_chunks, "non_finite": reading.non_finite}
         # the module's own hyperparameters go to the logger, which refuses two that share a name
         self.save_hyperparameters({"anchors": str(anchors), **plain, "seed": seed}, logger=False)
         self.anchors = Path(anchors)

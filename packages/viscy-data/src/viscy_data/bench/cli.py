@@ -50,9 +50,12 @@ def bench(  # noqa: PLR0913 - what is measured, how long, and where it goes
     ] = None,
     optimize: Annotated[bool, typer.Option(help="Also rewrite a few frames in a temporary folder.")] = True,
     missing_chunks: Annotated[
-        Literal["error", "fill"],
-        typer.Option(help="A chunk that a store lacks is damage, or was left out because it is empty."),
-    ] = "error",
+        Literal["error", "fill"] | None,
+        typer.Option(
+            help="A chunk that a store lacks is damage, or was left out because it is empty.",
+            show_default="as indexed",
+        ),
+    ] = None,
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Write all figures; - prints them.", show_default=False)
     ] = None,
@@ -103,9 +106,10 @@ def _case(
     experiments: Path,
     index: Path | None,
     z_window: int,
-    missing_chunks: Literal["error", "fill"],
+    missing_chunks: Literal["error", "fill"] | None,
     plan: "tuple[Path | None, int]",
 ) -> "Case":
+    from viscy_data.anchors_file import read_metadata
     from viscy_data.bench.measure import Case
     from viscy_data.experiments import Experiments
 
@@ -116,6 +120,7 @@ def _case(
             f"'viscy-data index {experiments} -o {index}', or name another with --index."
         )
     stores = Experiments.load(experiments)
+    missing_chunks = missing_chunks or read_metadata(index).missing_chunks
     return Case(index, stores, _plan(index, *plan), z_window, missing_chunks)
 
 

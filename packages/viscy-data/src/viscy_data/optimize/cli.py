@@ -35,9 +35,12 @@ def optimize(
         Literal["zstd", "none"], typer.Option(help="Of chunks; none reads fastest and is largest.")
     ] = "zstd",
     missing_chunks: Annotated[
-        Literal["error", "fill"],
-        typer.Option(help="A chunk that the store lacks is damage, or was left out because it is empty."),
-    ] = "error",
+        Literal["error", "fill"] | None,
+        typer.Option(
+            help="A chunk that the store lacks is damage, or was left out because it is empty.",
+            show_default="as indexed, or error",
+        ),
+    ] = None,
     seconds: Annotated[float, typer.Option(min=0, help="To measure reading for, before it begins.")] = 4.0,
     yes: Annotated[bool, typer.Option("--yes", help="Begin without being asked.")] = False,
 ) -> None:
@@ -54,11 +57,14 @@ def optimize(
     [green]viscy-data optimize plate.zarr -o fast.zarr --patch 5,160,160[/]
     [green]viscy-data optimize plate.zarr -o fast.zarr --index anchors.parquet --z-window 5[/]
     """
+    from viscy_data.anchors_file import read_metadata
     from viscy_data.optimize.estimate import estimate
     from viscy_data.optimize.job import plan_job
     from viscy_data.optimize.run import rewrite
 
     size = _patch(store, patch, index, z_window)
+    if missing_chunks is None:
+        missing_chunks = "error" if index is None else read_metadata(index).missing_chunks
     job = plan_job(store, out, patch=size, compression=compression, missing_chunks=missing_chunks)
     expected = estimate(job, seconds=seconds)
     console = Console(soft_wrap=True, highlight=False)

@@ -112,7 +112,11 @@ class ShardWriter:
         try:
             return np.ascontiguousarray(source[box.selection].read().result())
         except (ValueError, OSError) as error:
-            hint = " (or read it with missing_chunks='fill')" if "missing" in str(error) else ""
+            hint = (
+                " (if chunks of nothing were left out: --missing-chunks fill)"
+                if "missing" in str(error)
+                else ""
+            )
             raise StoreError(
                 f"cannot read store={str(self._job.store)!r} fov={image.info.fov!r} t={box.t}: "
                 f"{str(error).split(' [', 1)[0]}{hint}."

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
-from viscy_data.dataset import AnchorDataset
+from viscy_data.dataset import AnchorDataset, Reading
 from viscy_data.normalization import read_statistics, statistics_path
 from viscy_data.progress import progress_bar
 from viscy_data.transforms import center_crop
@@ -83,6 +83,7 @@ def evaluated_cells(source: Source, settings: DemoSettings) -> AnchorDataset:
         patch_size=source.metadata.patch_size,
         positive="self",
         statistics=read_statistics(statistics_path(source.anchors_path)),
+        reading=Reading(missing_chunks=source.metadata.missing_chunks, non_finite=source.metadata.non_finite),
     )
 
 

@@ -7,8 +7,9 @@ statistics, ``NAME.ckpt``, ``NAME.zarr``, ``metrics_NAME.json``, ``demo.json`` a
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from viscy_data import shown_lines
 from viscy_data.errors import InvalidInputError
@@ -51,6 +52,8 @@ def run_demo(
     seed: int = 0,
     smallest: bool = False,
     settings: DemoSettings | None = None,
+    missing_chunks: Literal["error", "fill"] = "error",
+    non_finite: Literal["error", "fill"] = "error",
     progress: bool = True,
 ) -> DemoResult:
     """Run the whole demo and write its report.
@@ -70,6 +73,8 @@ def run_demo(
         Just enough to see that everything runs.
     settings : DemoSettings, optional
         In place of those that follow from `minutes`, `seed` and `smallest`.
+    missing_chunks, non_finite : "error" or "fill"
+        How stores are read that lack chunks, or hold pixels that are not finite; see `viscy_data.Reading`.
     progress : bool
         Show progress bars, and the finding at the end.
 
@@ -83,7 +88,11 @@ def run_demo(
         If arguments exclude each other, the input cannot be used, or `out` holds something that no demo
         wrote.
     """
-    chosen = settings or DemoSettings.of(seed=seed, minutes=minutes, smallest=smallest)
+    chosen = settings or replace(
+        DemoSettings.of(seed=seed, minutes=minutes, smallest=smallest),
+        missing_chunks=missing_chunks,
+        non_finite=non_finite,
+    )
     folder = Path(out)
     _claim(folder)
     source = prepare(

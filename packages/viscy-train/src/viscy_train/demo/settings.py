@@ -5,7 +5,7 @@ Settings, and the share of infected wells in the synthetic data, were chosen on 
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from viscy_data.errors import InvalidInputError
 from viscy_data.transforms import Geometry, Intensity
@@ -43,6 +43,8 @@ class DemoSettings:
         Cells (rows) evaluated, and drawn in maps; whole lineages, drawn evenly.
     replicates, shuffles : int
         Of the evaluation.
+    missing_chunks, non_finite : "error" or "fill"
+        See `viscy_data.Reading`.
     """
 
     seed: int = 0
@@ -63,6 +65,8 @@ class DemoSettings:
     map_cells: int = 1200
     replicates: int = 300
     shuffles: int = 1
+    missing_chunks: Literal["error", "fill"] = "error"
+    non_finite: Literal["error", "fill"] = "error"
 
     @classmethod
     def of(cls, *, seed: int, minutes: float, smallest: bool) -> "DemoSettings":

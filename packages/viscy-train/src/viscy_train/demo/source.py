@@ -88,6 +88,7 @@ def prepare(
         tau=choose_tau(Experiments.load(data), settings.tau_steps),
         progress=progress,
         overwrite=True,
+        missing_chunks=settings.missing_chunks,
     )
     return _describe(origin, summary)
 
