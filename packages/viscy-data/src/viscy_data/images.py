@@ -64,7 +64,7 @@ class Images:
             if isinstance(whole, StoreError):
                 failed[place] = whole
                 return
-            pixels = folds[place].apply(read) if place in folds else whole
+            pixels = folds[place].apply(whole) if place in folds else whole
             patches[place] = resample(pixels, self.shape[-2:])
             if self.normalizer is not None:
                 self.normalizer.apply(patches[place], fov, crops[place].t)
