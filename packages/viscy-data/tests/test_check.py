@@ -260,6 +260,23 @@ def test_the_command_leaves_with_1_where_there_are_problems(tmp_path: Path, writ
     assert "Error: " in run("check", tmp_path / "absent.yaml", code=2).stderr
 
 
+def test_index_and_audit_say_it_in_one_line_and_strict_fails(tmp_path: Path, write_store: WriteStore) -> None:
+    fine = write_movie(tmp_path, "fine", write_store)
+    lost = write_movie(tmp_path, "lost", write_store, step=3)
+    path, out, page = write_file(tmp_path, fine, lost), tmp_path / "anchors.parquet", tmp_path / "audit.html"
+    size = ("--patch-size", 8, 8, "--no-statistics")
+    said = "check: 1 problem, 0 remarks: Experiment 'lost' is lost: none of its 48 rows"
+    assert said in run("index", path, "-o", out, "--tau-frames", 1, 1, *size, code=0).stderr
+    assert said in run("audit", out, "--batch-size", 8, "--html", page, code=0).stderr
+    assert "The table has problems." in page.read_text()
+    result = run("audit", out, "--batch-size", 8, "--strict", "--json", "-", code=1)
+    (audited,) = json.loads(result.stdout)
+    assert audited["deviations"] == []
+    assert audited["check"]["problems"] == 1
+    run("index", path, "-o", out, "--tau-frames", 1, 3, "--overwrite", *size, code=0)
+    assert "check: no problem" in run("audit", out, "--batch-size", 8, "--strict", code=0).stderr
+
+
 def random_table(rng: np.random.Generator, rows: int) -> pd.DataFrame:
     columns = {
         "experiment": rng.choice(["a", "b"], rows),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from viscy_data.audit.audited import Audited
+    from viscy_data.check.finding import CheckReport
 
 app = typer.Typer(
     help="Compose training batches from time-lapse microscopy of single cells.\n\n"
@@ -227,6 +228,7 @@ def index(  # noqa: PLR0913 - the flat face of build_index
     for note in summary.notes:
         console.print(verbatim(note, "yellow"), soft_wrap=True)
     console.print(verbatim(f"Wrote {summary.anchors_path}", "green"), soft_wrap=True)
+    _say_check(summary.anchors_path)
 
 
 @app.command()
@@ -260,13 +262,19 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
         Path | None, typer.Option(help="Write one page with pictures.", show_default=False)
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Leave with code 1 where batches leave what was asked.")
+        bool,
+        typer.Option(
+            "--strict",
+            help="Leave with code 1 where batches leave what was asked, or the table has a problem.",
+        ),
     ] = False,
 ) -> None:
     """Compose epochs without reading a pixel; show what batches hold.
 
     Shares asked for stand beside what was held, per experiment and condition.
-    Movies without conditions need --no-condition-balanced.
+    Movies without conditions need --no-condition-balanced. A count that is the
+    whole number below or above its share is no deviation. One line says what
+    is wrong with the table itself: movies that tau loses, and the like.
 
     A plan file holds fields of the plan, as short as what differs:
     [cyan]grouping: {leak: 0.2}[/] or [cyan]focus: null[/] or [cyan]batch_size: 64[/].
@@ -293,11 +301,12 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
     if compare is not None:
         plans.append((compare.stem, read_plan(compare, first)))
     printed = json_path == Path("-")
+    checked = _say_check(anchors)
     audits = audit_plans(read_valid_anchors(anchors), plans, seed=seed, epochs=epochs, progress=not printed)
     if html is not None:
-        write_page(audits, html)
+        write_page(audits, html, check=checked)
     if json_path is not None:
-        content = json.dumps([one.to_dict() for one in audits])
+        content = json.dumps([one.to_dict() | {"check": checked.to_dict()} for one in audits])
         typer.echo(content) if printed else json_path.write_text(content, encoding="utf-8")
     if not printed:
         for grid in audit_grids(audits):
@@ -305,6 +314,18 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
         if first.locality is not None:
             Console().print(rich_table(taus_of(anchors, first, seed=seed).grid()))
     _say_what_leaves(audits, strict=strict)
+    if strict and checked.problems:
+        raise typer.Exit(1)
+
+
+def _say_check(anchors: Path) -> "CheckReport":
+    """Print the shortest check of a table, one line, to the standard error stream."""
+    from viscy_data.check.run import check_anchors
+    from viscy_data.check.tables import line_view
+
+    report = check_anchors(anchors, thorough=False)
+    Console(stderr=True, soft_wrap=True, highlight=False).print(line_view(report))
+    return report
 
 
 def _say_what_leaves(audits: "Sequence[Audited]", *, strict: bool) -> None:

@@ -21,6 +21,7 @@ from viscy_data.columns import (
     EXPERIMENT,
     FOV,
     GLOBAL_TRACK_ID,
+    OUTSIDE,
     TRACK_ID,
     WELL,
     X_CROP,
@@ -30,9 +31,6 @@ from viscy_data.columns import (
 )
 from viscy_data.lineage import BoolArray, IntArray
 from viscy_data.packing import pack
-
-OUTSIDE: Final = "outside"
-"""Column that says how much of a patch lies outside its image, where a table has it."""
 
 _KEYS: Final = (EXPERIMENT, CONDITION, WELL, FOV)
 
@@ -172,8 +170,7 @@ class PlaceTally:
             number = np.flatnonzero(of_track >= 0)
             self._new.append((of_track[number] << 33) | (number << 1) | has_valid[number])
             return
-        key = (place << 33) | (frame[TRACK_ID].to_numpy().astype(np.int64) << 1) | valid
-        self._new.append(np.unique(key))
+        self._new.append(_distinct(place, frame[TRACK_ID].to_numpy(), valid))
         if sum(map(len, self._new)) > len(self._tracks) + (1 << 22):
             self._unite()
 
@@ -194,6 +191,22 @@ def places_of(frame: pd.DataFrame, valid: BoolArray) -> tuple[Place, ...]:
     tally = PlaceTally()
     tally.add(frame, valid)
     return tally.places()
+
+
+def _distinct(place: IntArray, track: NDArray[Any], valid: BoolArray) -> IntArray:
+    """Return each pair of place and track once, in a word, with whether a row of it is valid."""
+    low, width = int(place.min()), int(track.max()) + 1
+    count = int(place.max()) + 1 - low
+    if count * width > 8 * len(track) + 65536:
+        return np.unique((place << 33) | (track.astype(np.int64) << 1) | valid)
+    # Small enough for a table of all pairs: several times faster than to sort or to hash them.
+    key = (place - low) * width + track
+    held = np.zeros((2, count * width), dtype=np.bool_)
+    held[0, key] = True
+    held[1, key[valid]] = True
+    pair = np.flatnonzero(held[0])
+    found: IntArray = ((pair // width + low) << 33) | (pair % width << 1) | held[1, pair]
+    return found
 
 
 def _shared(frame: pd.DataFrame, place: IntArray) -> NDArray[np.bool_]:

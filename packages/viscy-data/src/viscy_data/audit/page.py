@@ -22,6 +22,7 @@ from viscy_data.audit.charts import (
     visits_chart,
 )
 from viscy_data.audit.tables import BARS, Grid, audit_grids
+from viscy_data.check.finding import CheckReport
 from viscy_data.composition.expect import plain
 from viscy_data.composition.report import CompositionReport
 from viscy_data.text import html_text, shown
@@ -54,8 +55,8 @@ CHARTS: Final[Sequence[tuple[str, str, tuple[Chart, ...]]]] = (
 """Heading, lead and pictures of each section; a new axis adds its own."""
 
 
-def render(audits: Sequence[Audited], title: str = "Batch audit") -> str:
-    """Return the page as one HTML document."""
+def render(audits: Sequence[Audited], title: str = "Batch audit", *, check: CheckReport | None = None) -> str:
+    """Return the page as one HTML document; with what a check of the table found, if there is one."""
     folder = files("viscy_data.audit")
     report = audits[0].report
     epochs = "one epoch" if report.epochs == 1 else f"{report.epochs} epochs"
@@ -63,7 +64,7 @@ def render(audits: Sequence[Audited], title: str = "Batch audit") -> str:
         title=html_text(title),
         style=(folder / "style.css").read_text(encoding="utf-8"),
         subtitle=f"What the batches of {epochs} hold, against what was asked. No pixel was read.",
-        verdicts="".join(_verdict(one, named=len(audits) > 1) for one in audits),
+        verdicts=_checked(check) + "".join(_verdict(one, named=len(audits) > 1) for one in audits),
         facts="".join(
             f"<div><span>{html_text(name)}</span>{html_text(value)}</div>" for name, value in _facts(audits)
         ),
@@ -71,10 +72,18 @@ def render(audits: Sequence[Audited], title: str = "Batch audit") -> str:
     )
 
 
-def write_page(audits: Sequence[Audited], path: Path) -> None:
+def write_page(audits: Sequence[Audited], path: Path, *, check: CheckReport | None = None) -> None:
     """Write the page, whole or not at all."""
     with whole_file(path) as beside:
-        beside.write_text(render(audits), encoding="utf-8")
+        beside.write_text(render(audits, check=check), encoding="utf-8")
+
+
+def _checked(check: CheckReport | None) -> str:
+    """Return the problems of the table that batches are composed from, above what batches hold."""
+    if check is None or not check.problems:
+        return ""
+    lines = "".join(f"<li>{html_text(one.text)}</li>" for one in check.problems[:12])
+    return f'<div class="verdict bad">The table has problems.<ul>{lines}</ul></div>'
 
 
 def _verdict(audited: Audited, *, named: bool) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from viscy_data.audit.audited import Audited
+from viscy_data.composition.deviations import leaves_batches
 from viscy_data.composition.report import CompositionReport
 from viscy_data.rich_text import verbatim
 from viscy_data.text import shown
@@ -87,7 +88,11 @@ def overall_rows(report: CompositionReport) -> dict[str, tuple[str, str]]:
 
 
 def groups_grid(audited: Audited) -> Grid:
-    """One row per group: batches, mean anchors by stratum, visits, and a bar per time."""
+    """One row per group: batches, mean anchors by stratum, visits, and a bar per time.
+
+    Batches and their anchors come in whole numbers. What was asked is shown beside what was held only where
+    `deviations` finds a count that is neither the floor nor the ceiling of its share.
+    """
     report = audited.report
     headings = ["experiment", "batches", *(_name(one, "anchors") for one in report.strata), "visits"]
     if report.times is not None:
@@ -97,7 +102,8 @@ def groups_grid(audited: Audited) -> Grid:
     more = len(report.groups) - SHOWN
     tail = f" (and {more} more)" if more > 0 else ""
     title = (
-        f"{shown(audited.name)}: batches, and mean anchors per batch: asked > held where they differ{tail}"
+        f"{shown(audited.name)}: batches, and mean anchors per batch; asked > held where a count is neither "
+        f"whole number next to its share{tail}"
     )
     return Grid(title, tuple(headings), tuple(rows))
 
@@ -116,20 +122,17 @@ def bars(counts: NDArray[np.int64]) -> str:
 
 
 def _group_row(report: CompositionReport, g: int) -> tuple[str, ...]:
-    shares = zip(report.stratum_asked[g], report.stratum_held[g], strict=True)
+    shares = zip(report.stratum_asked[g], report.stratum_held[g], report.stratum_off[g], strict=True)
+    batches = f"{report.batches_held[g]:,}"
     row = [
         _name(report.groups[g], "all"),
-        f"{report.batches_asked[g]:.1f} > {report.batches_held[g]}",
-        *(_asked_and_held(asked, held) for asked, held in shares),
+        f"{report.batches_asked[g]:.1f} > {batches}" if leaves_batches(report, g) else batches,
+        *(f"{asked:.2f} > {held:.2f}" if off else f"{held:.2f}" for asked, held, off in shares),
         f"{report.visits_least[g].min()} to {report.visits_most[g].max()}",
     ]
     if report.times is not None:
         row.append(bars(report.by_time[g].sum(axis=0)))
     return tuple(row)
-
-
-def _asked_and_held(asked: float, held: float) -> str:
-    return f"{held:.2f}" if abs(asked - held) < 5e-3 else f"{asked:.2f} > {held:.2f}"
 
 
 def _headings(audited: Audited, several: bool) -> tuple[str, str]:

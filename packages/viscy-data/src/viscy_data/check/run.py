@@ -13,8 +13,9 @@ from typing import Final
 from viscy_data.check import design, images, losses, pixels
 from viscy_data.check.finding import CheckReport, Finding, sorted_findings
 from viscy_data.check.survey import Survey, survey_anchors, survey_experiments
-from viscy_data.check.words import number, shown
+from viscy_data.check.words import number
 from viscy_data.tau import TauRange
+from viscy_data.text import shown_lines
 
 type Rule = Callable[[Survey], Iterator[Finding]]
 
@@ -93,7 +94,7 @@ def check_experiments(
 
 def report_of(path: Path, survey: Survey) -> CheckReport:
     """Return what the rules find in a survey."""
-    found = [Finding("problem", "file", shown(line)) for line in survey.broken]
+    found = [Finding("problem", "file", shown_lines(line)) for line in survey.broken]
     found += [finding for rule in RULES for finding in rule(survey)]
     rows, valid, tracks = (
         sum(getattr(one, name) for one in survey.places) for name in ("rows", "valid_rows", "tracks")

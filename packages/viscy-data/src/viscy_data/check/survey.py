@@ -26,6 +26,7 @@ from viscy_data.columns import (
     EXPERIMENT,
     FOV,
     HAS_POSITIVE,
+    OUTSIDE,
     PARENT_TRACK_ID,
     TRACK_ID,
     WELL,
@@ -36,7 +37,7 @@ from viscy_data.columns import (
 )
 from viscy_data.errors import InvalidInputError, StoreError, TracksError
 from viscy_data.experiments import Experiment, FovInfo, find_problems, parse_experiments
-from viscy_data.places import OUTSIDE, Place, PlaceTally, places_of
+from viscy_data.places import Place, PlaceTally, places_of
 from viscy_data.positives import Positives
 from viscy_data.progress import progress_bar
 from viscy_data.tau import TauRange
@@ -170,7 +171,7 @@ def survey_experiments(path: Path, *, tau: TauRange, patch_size: tuple[int, int]
 
 def _places(path: Path, metadata: AnchorsMetadata, *, thorough: bool, progress: bool) -> tuple[Place, ...]:
     """Count the places of a table in one pass; ``thorough``: with patches that cells share, too."""
-    columns = [EXPERIMENT, CONDITION, WELL, FOV, TRACK_ID, T, Z, *((Y_CROP, X_CROP) if thorough else ())]
+    columns = [EXPERIMENT, CONDITION, WELL, FOV, TRACK_ID, Z, *((T, Y_CROP, X_CROP) if thorough else ())]
     tally = PlaceTally()
     names = column_names(path)
     columns += [OUTSIDE] if OUTSIDE in names else []

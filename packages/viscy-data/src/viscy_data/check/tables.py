@@ -8,7 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from viscy_data.check.finding import SEVERITIES, CheckReport, Loss, Severity
-from viscy_data.check.words import number, shown
+from viscy_data.check.words import number
+from viscy_data.rich_text import verbatim
+from viscy_data.text import shown, shown_lines
 
 COLOURS: Final[Mapping[Severity, str]] = {"problem": "bold red", "remark": "yellow", "fine": "green"}
 
@@ -23,7 +25,7 @@ def report_view(report: CheckReport) -> Group:
 def line_view(report: CheckReport) -> Text:
     """Return the one line, red where there are problems."""
     severity: Severity = next((one for one in SEVERITIES if report.of(one)), "fine")
-    return Text(shown(report.line()), style=COLOURS[severity])
+    return verbatim(report.line(), COLOURS[severity])
 
 
 def losses_table(report: CheckReport) -> Table:
@@ -39,7 +41,7 @@ def losses_table(report: CheckReport) -> Table:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in one.reasons.items())
         counts = (one.tracks, one.lost_tracks, one.rows, one.lost_rows)
         names = (one.experiment, _condition(one.condition))
-        cells = [*map(shown, names), *(f"{count:,}" for count in counts), shown(reasons) or "none"]
+        cells = [*map(shown, names), *(f"{count:,}" for count in counts), shown_lines(reasons) or "none"]
         style = "red" if one.rows and one.lost_rows == one.rows else ""
         table.add_row(*(Text(cell) for cell in cells), style=style)
     if len(worst) > _SHOWN:
@@ -50,7 +52,7 @@ def losses_table(report: CheckReport) -> Table:
 def _findings(report: CheckReport) -> Iterator[Text]:
     for one in report.findings:
         yield Text.assemble(
-            (f"{one.severity}  ", COLOURS[one.severity]), (f"{one.topic}: ", "bold"), shown(one.text)
+            (f"{one.severity}  ", COLOURS[one.severity]), (f"{one.topic}: ", "bold"), shown_lines(one.text)
         )
     counts = ", ".join(
         number(len(report.of(severity)), severity)

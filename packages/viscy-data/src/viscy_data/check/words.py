@@ -1,20 +1,11 @@
-"""Names and numbers in sentences: few of them, and control characters shown."""
+"""Names and numbers in sentences: few of them, and names as text."""
 
 from collections.abc import Iterable
 from typing import Final
 
+from viscy_data.text import shown
+
 _MOST: Final = 6
-
-
-def shown(text: str) -> str:
-    r"""Return text with control characters written out, so that it cannot move a terminal's cursor.
-
-    Examples
-    --------
-    >>> print(shown("a" + chr(27) + "[2J"))
-    a\x1b[2J
-    """
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def quoted(name: str) -> str:

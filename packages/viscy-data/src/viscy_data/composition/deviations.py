@@ -1,8 +1,10 @@
 """Where counts leave what was asked, by axis.
 
-Tolerances are those of the sampling contract: a whole-number count may be the floor or the ceiling of
-its exact share, and over k epochs a group stays within 1 + log2(k) batches of it. The focal window is
-the one axis that a table can starve: there, one anchor per batch on average counts.
+Batches hold whole anchors and epochs whole batches, so that few shares can be met exactly, and a count that
+is the whole number below or above its share follows the plan as well as any can. Tolerances are those of the
+sampling contract: a count may be the floor or the ceiling of its exact share, and over k epochs a group stays
+within 1 + log2(k) batches of it; leak and window are asked in whole anchors. The focal window is the one axis
+that a table can starve: there, one anchor per batch on average counts.
 """
 
 from collections.abc import Callable, Iterator
@@ -63,9 +65,19 @@ def _groups(report: CompositionReport) -> Iterator[Deviation]:
             held = range_text(report.batches_least[g], report.batches_most[g])
             asked = f"the floor or ceiling of {exact / report.epochs:.2f} batches an epoch"
             yield Deviation("group", name_text(name), asked, f"{held} in {report.batches_off[g]} epochs")
-        if abs(report.batches_held[g] - exact) > report.batches_apart + _SLACK:
+        if _is_far(report, g):
             asked = f"{exact:.1f} batches within {report.batches_apart:.1f}"
             yield Deviation("group", name_text(name), asked, str(report.batches_held[g]))
+
+
+def leaves_batches(report: CompositionReport, group: int) -> bool:
+    """Return whether the batches of a group leave what was asked, in an epoch or over all."""
+    return bool(report.batches_off[group]) or _is_far(report, group)
+
+
+def _is_far(report: CompositionReport, group: int) -> bool:
+    off = abs(report.batches_held[group] - report.batches_asked[group])
+    return bool(off > report.batches_apart + _SLACK)
 
 
 def _strata(report: CompositionReport) -> Iterator[Deviation]:
