@@ -113,8 +113,8 @@ def shared_places(survey: Survey) -> Iterator[Finding]:
             "problem",
             "places",
             f"{number(rows, 'row')} have the very patch of another cell of their frame ({listed(names)}): "
-            "cells are "
-            "listed twice, or their places are no places. See the tracks.",
+            "cells are listed twice, their places are no places, or border='shift' moved them together. See "
+            "the tracks.",
             {"rows": rows, "experiments": by_experiment},
         )
 
