@@ -24,6 +24,7 @@ from pandas.api.types import union_categoricals
 from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata
 from viscy_data.anchors_writing import write_anchors
 from viscy_data.borders import Border, check_border, lengths_outside, share_outside
+from viscy_data.coincidence import coincidences
 from viscy_data.columns import (
     ANCHOR_COLUMNS,
     CONDITION,
@@ -178,7 +179,7 @@ def build_experiment(
     tracked = np.bincount(fov, minlength=len(fovs)) > 0
     missing = [info.fov for info, there in zip(fovs, tracked, strict=True) if not there]
     without = tuple(name for name in missing if name not in experiment.exclude_fovs)
-    notes = _mostly_outside(experiment, fovs, crops)
+    notes = _mostly_outside(experiment, fovs, crops) + tuple(coincidences(frame, shifted=border == "shift"))
     return Built(frame, _count(conditions, fov, reason), without, notes)
 
 

@@ -231,7 +231,7 @@ class _Draw:
 
 
 def center_crop(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return the centre (..., *size) of images (..., Y, X), as a view.
+    """Return the centre (..., *size) of images (..., Y, X), as a view: a smaller patch of the same cell.
 
     Raises
     ------
@@ -246,7 +246,8 @@ def center_crop(x: Tensor, size: tuple[int, int]) -> Tensor:
     (rows, columns), (height, width) = size, x.shape[-2:]
     if rows > height or columns > width:
         raise InvalidInputError(f"size={size!r} is larger than the images, {height} x {width}.")
-    top, left = (height - rows) // 2, (width - columns) // 2
+    # A patch of n pixels has its cell at n // 2, and so has what is cut from it.
+    top, left = height // 2 - rows // 2, width // 2 - columns // 2
     return x[..., top : top + rows, left : left + columns]
 
 
@@ -261,7 +262,8 @@ def move(x: Tensor, size: tuple[int, int], geometry: Geometry, draw: _Draw) -> T
     x_ = torch.arange(columns, device=x.device, dtype=torch.float32) - (columns - 1) / 2
     grid = torch.stack(torch.meshgrid(y, x_, indexing="ij"), dim=-1)
     moved = torch.einsum("bij,yxj->byxi", matrix, grid) + shift[:, None, None, :]
-    centre = torch.tensor([(height - rows) // 2 + (rows - 1) / 2, (width - columns) // 2 + (columns - 1) / 2])
+    corner = height // 2 - rows // 2, width // 2 - columns // 2  # as of center_crop
+    centre = torch.tensor([corner[0] + (rows - 1) / 2, corner[1] + (columns - 1) / 2])
     extent = torch.tensor([height, width], device=x.device)
     place = (2 * (moved + centre.to(x.device)) + 1) / extent - 1
     sampled = functional.grid_sample(
