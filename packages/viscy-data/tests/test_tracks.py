@@ -143,7 +143,6 @@ def change(line: int, column: str, value: str) -> str:
             change(2, "parent_track_id", "3"),
             r"line 2 \(and 4 more\), .*: a cycle: track_id=1",
         ),
-        (change(4, "parent_track_id", "3"), "line 4, column 'parent_track_id': a cycle: track_id=3"),
         (change(2, "t", "5").replace("1,1,10.6", "1,4,10.6"), "parent 1 starts at t=4, after its child"),
         (GOOD.replace("track_id,t,y", "track,t,y"), "missing columns: track_id; the file has"),
         (GOOD.replace("y,x,z", "Y,x,z"), "missing columns: y"),

@@ -2,15 +2,16 @@
 
 A *detection* is one cell in one frame. Every reader turns its file into :class:`Detections`; the
 rules stand here once, whatever the file's format: places are finite, frames lie in the movie, a
-track is in one place at a time, and parents exist, come first and form no cycle. Gaps are fine.
+track is in one place at a time, and parents exist, come first and form no cycle. Gaps are fine. A track
+without parent names none, -1, itself, or 0 where no track has that id: trackers do all of these.
 
 Messages name file, line or row, and column.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ from viscy_data.lineage import BoolArray, Forest, IntArray, build_forest, cyclic
 from viscy_data.packing import pack
 
 type FloatArray = NDArray[np.float64]
+
+MISSING_PARENTS: Final = "parents that are no track"
+"""Why a link is left out, in the counts of what is."""
 
 _LARGEST_ID = np.iinfo(np.int32).max
 _LARGEST_PLACE = float(np.finfo(np.float32).max)
@@ -45,6 +49,10 @@ class Detections:
         As in the anchors table.
     z
         Slice; None where the file does not say.
+    unit_stated
+        Whether it is known that places are, or were made, pixels.
+    left_out
+        What of the file is not among them, counted.
     """
 
     file: Path
@@ -57,6 +65,8 @@ class Detections:
     y: FloatArray
     x: FloatArray
     z: FloatArray | None
+    unit_stated: bool = False
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def take(self, mask: BoolArray) -> Self:
         """Return the detections where ``mask`` (N,) holds."""
@@ -84,8 +94,17 @@ class Detections:
             )
 
 
-def check_detections(found: Detections, fovs: Sequence[FovInfo]) -> Detections:
+def check_detections(
+    found: Detections, fovs: Sequence[FovInfo], *, cut_missing_parents: bool = False
+) -> Detections:
     """Check the detections of a file and give every row of a track the track's parent.
+
+    Parameters
+    ----------
+    found, fovs
+        The detections, and the fields of view that their ``fov`` counts.
+    cut_missing_parents
+        A track whose parent is not there has none, and is counted; otherwise that is an error.
 
     Raises
     ------
@@ -98,9 +117,11 @@ def check_detections(found: Detections, fovs: Sequence[FovInfo]) -> Detections:
     outside = (found.t < 0) | (found.t >= frames[found.fov])
     first = int(np.argmax(outside)) if len(outside) else 0
     length = int(frames[found.fov[first]]) if len(outside) else 0
-    found.refuse(outside, T, f"t={_at(found.t, first)} lies outside the movie of {length} frames")
+    found.refuse(
+        outside, T, f"t={_at(found.t, first)} lies outside the movie of {length} frames, 0 .. {length - 1}"
+    )
     _check_duplicates(found)
-    return _check_parents(found)
+    return _check_parents(_without_parent(found), cut_missing=cut_missing_parents)
 
 
 def _check_places(found: Detections) -> None:
@@ -133,7 +154,22 @@ def _check_duplicates(found: Detections) -> None:
         found.refuse(later, f"{TRACK_ID}, {T}", f"{names} is there a second time")
 
 
-def _check_parents(found: Detections) -> Detections:
+def _without_parent(found: Detections) -> Detections:
+    """Say that a track has no parent where it names itself, or 0 and no track of its fov is called that."""
+    parent = found.parent_track_id
+    named = parent >= 0
+    if not named.any():
+        return found
+    none = named & (parent == found.track_id)
+    zero = parent == 0
+    if zero.any():
+        with_zero = np.zeros(int(found.fov.max()) + 1, dtype=np.bool_)
+        with_zero[found.fov[found.track_id == 0]] = True
+        none |= zero & ~with_zero[found.fov]
+    return replace(found, parent_track_id=np.where(none, NO_PARENT, parent)) if none.any() else found
+
+
+def _check_parents(found: Detections, *, cut_missing: bool) -> Detections:
     if not (found.parent_track_id >= 0).any():
         return found
     forest = build_forest(found.fov, found.track_id, found.parent_track_id)
@@ -144,15 +180,26 @@ def _check_parents(found: Detections) -> Detections:
     found.refuse(disagrees, PARENT_TRACK_ID, "the rows of one track name different parents")
     starts = np.full(len(forest.track_id), np.iinfo(np.int64).max)
     np.minimum.at(starts, forest.rows, found.t)
-    _refuse_parents(found, forest, starts, parent)
+    unknown = starts[parent] == np.iinfo(np.int64).max
+    if cut_missing and unknown.any():
+        count = len(np.unique(forest.rows[unknown]))
+        kept = np.where(unknown, NO_PARENT, found.parent_track_id)
+        left_out = {**found.left_out, MISSING_PARENTS: count}
+        return _check_parents(replace(found, parent_track_id=kept, left_out=left_out), cut_missing=False)
+    _refuse_parents(found, forest, starts, parent, unknown)
     return replace(found, parent_track_id=named)
 
 
-def _refuse_parents(found: Detections, forest: Forest, starts: IntArray, parent: IntArray) -> None:
-    unknown = starts[parent] == np.iinfo(np.int64).max
+def _refuse_parents(
+    found: Detections, forest: Forest, starts: IntArray, parent: IntArray, unknown: BoolArray
+) -> None:
     row = int(np.argmax(unknown))
     found.refuse(
-        unknown, PARENT_TRACK_ID, f"parent_track_id={found.parent_track_id[row]} is no track of this fov"
+        unknown,
+        PARENT_TRACK_ID,
+        f"parent_track_id={found.parent_track_id[row]} is no track of this fov; where parents were left "
+        "out on "
+        "purpose, set missing_parents to 'cut' in the experiments file",
     )
     cyclic = np.isin(forest.rows, cyclic_tracks(forest.parent))
     row = int(np.argmax(cyclic))

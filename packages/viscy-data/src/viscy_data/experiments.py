@@ -15,7 +15,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from pydantic import (
     AfterValidator,
     AllowInfNan,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     Strict,
@@ -30,8 +31,10 @@ from pydantic import (
     model_validator,
 )
 
+from viscy_data.checks import is_whole
 from viscy_data.errors import ExperimentsFileError, suggest
 from viscy_data.text import shown, unreadable
+from viscy_data.units import counts_pixels, micrometres
 from viscy_data.yaml_file import read_yaml
 
 
@@ -57,6 +60,20 @@ def _possible(path: Path) -> Path:
         raise ValueError("no path holds the character \\x00; write it without")
     return path
 
+
+def _length_or_pixel(unit: str) -> str:
+    if not counts_pixels(unit) and micrometres(unit) is None:
+        raise ValueError("'pixel' or a unit of length such as 'micrometer' is needed")
+    return unit
+
+
+def _slice(value: object) -> object:
+    if value is not None and value not in ("tracks", "middle") and not is_whole(value, least=0):
+        raise ValueError("'tracks', 'middle' or the number of a slice, counted from 0, is needed")
+    return value
+
+
+type TrackColumn = Literal["track_id", "t", "y", "x", "z", "parent_track_id", "fov"]
 
 _Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)]
 _Path = Annotated[Path, AfterValidator(_possible)]
@@ -89,6 +106,18 @@ class Experiment(_Frozen):
         store says).
     exclude_fovs
         Fields of view left out.
+    track_names
+        What the tracks call our columns, as ``{track_id: TRACK_ID, t: FRAME}``; for tables and GEFFs.
+    track_unit
+        Unit of places in tables and GEFFs: ``pixel``, or a length such as ``micrometer``. None: as the file
+        says, else pixels, where places do not look like lengths.
+    track_z
+        The slice of cells: that of the ``tracks``, the ``middle`` one, or one by number. None: that of the
+        tracks, where it is not 0 throughout.
+    track_filter
+        Boolean properties of a GEFF that nodes and links must have; None: ``solution``, where it is there.
+    missing_parents
+        A parent that is no track of its field of view is an ``error``, or is ``cut``.
 
     Examples
     --------
@@ -109,6 +138,11 @@ class Experiment(_Frozen):
     start_hpi: _Number | None = None
     pixel_size_um: _Positive | None = None
     exclude_fovs: _Texts = ()
+    track_names: dict[TrackColumn, _Text] = Field(default_factory=dict)
+    track_unit: Annotated[str, AfterValidator(_length_or_pixel)] | None = None
+    track_z: Annotated[int | str, BeforeValidator(_slice)] | None = None
+    track_filter: _Texts | None = None
+    missing_parents: Literal["error", "cut"] = "error"
 
     @model_validator(mode="after")
     def _one_condition_per_well(self) -> Self:
@@ -182,6 +216,8 @@ class FovInfo:
         Micrometres per pixel, (y, x); None: not known.
     notes
         What of the metadata was not understood, and what to do.
+    slice_um
+        Micrometres from slice to slice; None: not known.
     """
 
     fov: str
@@ -190,6 +226,7 @@ class FovInfo:
     channels: tuple[str, ...]
     pixel_size_um: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
+    slice_um: float | None = None
 
 
 def parse_experiments(path: str | Path) -> tuple[list[Experiment], list[str]]:

@@ -205,6 +205,7 @@ def _place(experiment: Experiment, name: str, folder: Path) -> Place:
         channels=_channels(position, shape[1]),
         pixel_size_um=size,
         notes=notes,
+        slice_um=_slice_length(image),
     )
     return Place(info, array)
 
@@ -228,6 +229,15 @@ def _channels(position: Position, count: int) -> tuple[str, ...]:
             "a name of its own"
         )
     return names
+
+
+def _slice_length(image: Multiscale) -> float | None:
+    """Return micrometres from slice to slice; None: not known, as where no axis has another scale than 1."""
+    *_, depth, height, width = image.scale()
+    unit = micrometres(image.axes[2].unit or "micrometer")
+    if unit is None or (depth, height, width) == (1, 1, 1) or not is_length(depth * unit, *_PIXEL_UM):
+        return None
+    return depth * unit
 
 
 def _pixel_size(image: Multiscale) -> tuple[tuple[float, float] | None, tuple[str, ...]]:

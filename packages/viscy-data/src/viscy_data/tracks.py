@@ -11,25 +11,49 @@ A field of view without tracks gives no rows; an experiment without any is an er
 sorted by fov, t and track, and every row of a track names the track's parent.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from viscy_data.columns import FOV, PARENT_TRACK_ID, TRACK_ID, T, X, Y, Z
-from viscy_data.crops import pixel_size
 from viscy_data.detections import Detections, check_detections
 from viscy_data.errors import TracksError
 from viscy_data.experiments import Experiment, FovInfo
 from viscy_data.lineage import IntArray
 from viscy_data.packing import pack, stable_order
+from viscy_data.lengths import refuse_lengths
+from viscy_data.slices import with_slices
 from viscy_data.tracks_ctc import TRACK_LISTS, find_track_list, read_ctc
 from viscy_data.tracks_geff import is_geff, read_geff
 from viscy_data.tracks_tables import is_table, read_table
 from viscy_data.tracks_trackmate import is_trackmate, read_trackmate
 
+_NAMED = 5
+
 TRACK_COLUMNS = (FOV, TRACK_ID, PARENT_TRACK_ID, T, Y, X, Z)
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """The tracks of one experiment, and what of its files is not among them.
+
+    Attributes
+    ----------
+    frame
+        As :func:`read_tracks` returns it.
+    left_out
+        Nodes, links and parents that were left out, by reason.
+    without_fov
+        Files of tracks for which the store has no field of view, relative to ``tracks_path``.
+    """
+
+    frame: pd.DataFrame
+    left_out: Mapping[str, int]
+    without_fov: tuple[str, ...]
 
 
 def read_tracks(experiment: Experiment, fovs: Sequence[FovInfo]) -> pd.DataFrame:
@@ -38,7 +62,7 @@ def read_tracks(experiment: Experiment, fovs: Sequence[FovInfo]) -> pd.DataFrame
     Parameters
     ----------
     experiment
-        Where the tracks are; rows of its ``exclude_fovs`` are left out.
+        Where the tracks are, and how to take them; rows of its ``exclude_fovs`` are left out.
     fovs
         The fields of view of its store.
 
@@ -53,16 +77,32 @@ def read_tracks(experiment: Experiment, fovs: Sequence[FovInfo]) -> pd.DataFrame
     TracksError
         Naming file, line or row, and column.
     """
+    return load_tracks(experiment, fovs).frame
+
+
+def load_tracks(experiment: Experiment, fovs: Sequence[FovInfo]) -> Tracks:
+    """Do as :func:`read_tracks`, and count what is left out."""
     fovs = sorted(fovs, key=lambda info: info.fov)
     kept = np.array([info.fov not in experiment.exclude_fovs for info in fovs], dtype=np.bool_)
-    found = [check_detections(one.take(kept[one.fov]), fovs) for one in _read_files(experiment, fovs)]
+    cut = experiment.missing_parents == "cut"
+    found = [
+        with_slices(
+            check_detections(one.take(kept[one.fov]), fovs, cut_missing_parents=cut), experiment, fovs
+        )
+        for one in _read_files(experiment, fovs)
+    ]
+    others = _without_fov(experiment, fovs)
     if not sum(len(one.t) for one in found):
         raise TracksError(
             f"experiment {experiment.name!r}: no tracks for any fov under {experiment.tracks_path}; expected "
             "a table with a 'fov' column, fov/*.csv, fov/*.parquet, fov.csv, a GEFF (fov.geff), a TrackMate "
-            "file (fov.xml), or a Cell Tracking Challenge folder"
+            f"file (fov.xml), or a Cell Tracking Challenge folder{_named(others, fovs)}"
         )
-    return _assemble(found, [info.fov for info in fovs])
+    refuse_lengths(found, experiment, fovs)
+    left_out: Counter[str] = Counter()
+    for one in found:
+        left_out.update(one.left_out)
+    return Tracks(_assemble(found, [info.fov for info in fovs]), dict(sorted(left_out.items())), others)
 
 
 def _read_files(experiment: Experiment, fovs: Sequence[FovInfo]) -> Iterator[Detections]:
@@ -70,11 +110,11 @@ def _read_files(experiment: Experiment, fovs: Sequence[FovInfo]) -> Iterator[Det
     if path.is_file() and path.name in TRACK_LISTS:
         path = path.parent
     if is_table(path) and path.is_file():
-        yield read_table(path, fov=None, names={info.fov: i for i, info in enumerate(fovs)})
+        yield _read(path, experiment, fovs, None)
     elif _is_tracks(path):
         if len(fovs) != 1:
             raise TracksError(f"{path}: {_kind(path)} is one fov; the store has {len(fovs)}")
-        yield _read(path, experiment, 0, fovs[0])
+        yield _read(path, experiment, fovs, 0)
     elif path.is_file():
         raise TracksError(
             f"{path}: not a tracking table; known are .csv, .csv.gz, .parquet and .pq, and a TrackMate .xml"
@@ -82,7 +122,14 @@ def _read_files(experiment: Experiment, fovs: Sequence[FovInfo]) -> Iterator[Det
     else:
         for i, info in enumerate(fovs):
             if info.fov not in experiment.exclude_fovs:
-                yield from _read_fov(experiment, i, info)
+                found = _files_of(experiment.tracks_path, info.fov)
+                if len(found) > 1:
+                    listed = ", ".join(str(p.relative_to(path)) for p in found)
+                    raise TracksError(
+                        f"{path}: several tracking tables for fov={info.fov!r}: {listed}; keep one"
+                    )
+                for file in found:
+                    yield _read(file, experiment, fovs, i)
 
 
 def _is_tracks(path: Path) -> bool:
@@ -95,33 +142,69 @@ def _kind(path: Path) -> str:
     return "a TrackMate file" if path.is_file() else "a Cell Tracking Challenge folder"
 
 
-def _read(path: Path, experiment: Experiment, i: int, info: FovInfo) -> Detections:
-    """Read the tracks of one field of view, number i."""
-    if track_list := find_track_list(path):
-        return read_ctc(track_list, info, i)
+def _read(path: Path, experiment: Experiment, fovs: Sequence[FovInfo], i: int | None) -> Detections:
+    """Read the tracks of one field of view, number i; None: a table says itself of which."""
+    track_list = find_track_list(path)
+    info = fovs[i or 0]
+    if is_table(path) and not track_list:
+        _refuse_options(path, "a table", experiment, ("track_filter",))
+        return read_table(path, experiment, fovs, fov=i)
     if is_geff(path):
-        return read_geff(path, info, i, pixel_size(experiment, info))
-    if is_trackmate(path):
-        return read_trackmate(path, info, i)
-    return read_table(path, fov=i, names={})
+        return read_geff(path, experiment, info, i or 0)
+    _refuse_options(path, _kind(path), experiment, ("track_names", "track_unit", "track_filter"))
+    if track_list:
+        return replace(read_ctc(track_list, info, i or 0), unit_stated=True)
+    return read_trackmate(path, experiment, info, i or 0)
 
 
-def _read_fov(experiment: Experiment, i: int, info: FovInfo) -> Iterator[Detections]:
-    folder = experiment.tracks_path
-    inside = folder / info.fov
+def _refuse_options(path: Path, kind: str, experiment: Experiment, options: Sequence[str]) -> None:
+    given = [name for name in options if getattr(experiment, name)]
+    if given:
+        raise TracksError(
+            f"{path}: {kind} says itself what {', '.join(given)} would say: leave it out of the "
+            "experiments file"
+        )
+
+
+def _files_of(folder: Path, fov: str) -> list[Path]:
+    """Return the tracks of one field of view that lie in a folder of tracks."""
+    inside = folder / fov
     if find_track_list(inside) or is_geff(inside):
-        yield _read(inside, experiment, i, info)
-        return
-    found = sorted(filter(_is_tracks, inside.iterdir())) if inside.is_dir() else []
-    beside = inside.parent
-    if beside.is_dir():
-        named = (p for p in beside.iterdir() if p.name.startswith(inside.name + "."))
-        found += sorted(filter(_is_tracks, named))
-    if len(found) > 1:
-        listed = ", ".join(str(p.relative_to(folder)) for p in found)
-        raise TracksError(f"{folder}: several tracking tables for fov={info.fov!r}: {listed}; keep one")
-    for path in found:
-        yield _read(path, experiment, i, info)
+        return [inside]
+    found = sorted(filter(_is_tracks, _visible(inside)))
+    beside = (p for p in _visible(inside.parent) if p.name.startswith(inside.name + "."))
+    return found + sorted(filter(_is_tracks, beside))
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    """Yield what a folder holds; a name that begins with a dot, such as ``._tracks.csv``, is no data."""
+    if folder.is_dir():
+        yield from (path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _without_fov(experiment: Experiment, fovs: Sequence[FovInfo]) -> tuple[str, ...]:
+    """Return the tracks in a folder that are of no field of view of the store."""
+    folder = experiment.tracks_path
+    if _is_tracks(folder) or not folder.is_dir():
+        return ()
+    ours = {path for info in fovs for path in _files_of(folder, info.fov)}
+    # A folder in between is one of no field of view, or has several: what is in it was looked at.
+    return tuple(sorted(str(path.relative_to(folder)) for path in _walk(folder) if path not in ours))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for path in _visible(folder):
+        if _is_tracks(path):
+            yield path
+        elif path.is_dir() and not any((path / name).exists() for name in (".zgroup", "zarr.json")):
+            yield from _walk(path)
+
+
+def _named(files: Sequence[str], fovs: Sequence[FovInfo]) -> str:
+    if not files:
+        return ""
+    held = ", ".join(info.fov for info in fovs[:_NAMED])
+    return f". There are {', '.join(files[:_NAMED])}, of no fov of the store, which has {held}"
 
 
 def _assemble(found: Sequence[Detections], names: Sequence[str]) -> pd.DataFrame:

@@ -1,31 +1,54 @@
 """Tracking tables: CSV and Parquet files with ``track_id, t, y, x`` and what else they hold.
 
 Optional columns are ``z``, ``parent_track_id`` (-1 or empty: none) and, in a table over several
-fields of view, ``fov``. Other columns are left unread.
+fields of view, ``fov``. Other columns are left unread. The experiments file may say that a table calls them
+otherwise (``track_names``), or gives places in a unit of length (``track_unit``).
 """
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
 from viscy_data.columns import FOV, NO_PARENT, PARENT_TRACK_ID, TRACK_ID, T, X, Y, Z
 from viscy_data.detections import Detections, FloatArray
 from viscy_data.errors import TracksError, suggest
+from viscy_data.experiments import Experiment, FovInfo
 from viscy_data.lineage import IntArray
+from viscy_data.lengths import PixelSizes
+from viscy_data.tracks_csv import NOTHING, check_unpacked, read_csv, read_dialect
+from viscy_data.units import micrometres
 
 REQUIRED = (TRACK_ID, T, Y, X)
 OPTIONAL = (Z, PARENT_TRACK_ID, FOV)
 CSV_SUFFIXES = (".csv", ".csv.gz")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 
-_FOV_TYPE = pa.dictionary(pa.int32(), pa.string())
+# What programs call our columns, in lower case; the error about a missing column proposes them.
+_OTHER_NAMES: Final = {
+    TRACK_ID: ("trackid", "track", "tracklet_id", "particle", "track id", "label", "cell_id", "id"),
+    T: ("frame", "time", "timepoint", "position_t", "frame_id", "time_point"),
+    Y: ("position_y", "y_pixel", "y_px", "centroid-0", "centroid_y", "pos_y", "y_um"),
+    X: ("position_x", "x_pixel", "x_px", "centroid-1", "centroid_x", "pos_x", "x_um"),
+    FOV: ("position", "field", "fov_name", "site"),
+}
+_LONGEST_TEXT: Final = 100
+_PLAIN: Final = (
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_boolean,
+    pa.types.is_null,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+)
 
 
 def is_table(path: Path) -> bool:
@@ -33,51 +56,50 @@ def is_table(path: Path) -> bool:
     return path.name.lower().endswith(CSV_SUFFIXES + PARQUET_SUFFIXES)
 
 
-def read_table(path: Path, *, fov: int | None, names: Mapping[str, int]) -> Detections:
+def read_table(path: Path, experiment: Experiment, fovs: Sequence[FovInfo], *, fov: int | None) -> Detections:
     """Read one tracking table.
 
     Parameters
     ----------
     path
         A CSV (may be gzipped) or Parquet file.
+    experiment, fovs
+        What its columns and its unit are, and the fields of view of its store.
     fov
-        The field of view that the file belongs to; None: its ``fov`` column says, which it may lack
+        Index of the field of view that the file belongs to; None: its ``fov`` column says, which it may lack
         where there is but one.
-    names
-        Index of each field of view, by name.
 
     Raises
     ------
     TracksError
-        Where the file cannot be read, a column is missing, or a value is no number.
+        Where the file cannot be read, a column is missing or there twice, or a value is no number.
     """
-    table = _load(path)
-    required = REQUIRED if fov is not None or len(names) == 1 else (*REQUIRED, FOV)
-    missing = [name for name in required if name not in table.column_names]
-    if missing:
-        hints = "".join(suggest(name, table.column_names) for name in missing)
-        held = ", ".join(table.column_names)
-        raise TracksError(f"{path}: missing columns: {', '.join(missing)}; the file has {held}.{hints}")
+    names = {info.fov: i for i, info in enumerate(fovs)}
+    needs_fov = fov is None and len(names) != 1
+    file_names = {name: name for name in (*REQUIRED, *OPTIONAL)} | dict(experiment.track_names)
+    required = (*REQUIRED, *experiment.track_names, *([FOV] if needs_fov else []))
+    table, unit, start = _load(path, file_names, dict.fromkeys(required))
     text = path.name.lower().endswith(CSV_SUFFIXES)
-    start, unit = (2, "line") if text else (0, "row")  # a text file's first line is its header
-    reader = _Reader(path, table, start, unit)
+    reader = _Reader(path, table, start, "line" if text else "row")
     count = table.num_rows
-    if fov is None and FOV not in table.column_names and len(names) == 1:
+    if fov is None and FOV not in table.column_names:
         fov = 0
     own = reader.fovs(names) if fov is None else np.full(count, fov, dtype=np.int64)
+    sizes = PixelSizes(path, experiment, fovs, own, experiment.track_unit or unit)
     return Detections(
         file=path,
         rows=np.arange(start, start + count),
-        unit=unit,
+        unit=reader.unit,
         fov=own,
         track_id=reader.whole(TRACK_ID),
         parent_track_id=reader.whole(PARENT_TRACK_ID, empty=NO_PARENT)
         if PARENT_TRACK_ID in table.column_names
         else np.full(count, NO_PARENT, dtype=np.int64),
         t=reader.whole(T),
-        y=reader.real(Y),
-        x=reader.real(X),
-        z=reader.real(Z) if reader.holds(Z) else None,
+        y=sizes.pixels(Y, reader.real(Y)),
+        x=sizes.pixels(X, reader.real(X)),
+        z=sizes.pixels(Z, reader.real(Z)) if reader.holds(Z) else None,
+        unit_stated=bool(experiment.track_unit or unit),
     )
 
 
@@ -85,7 +107,7 @@ class _Reader:
     """The columns of one table as NumPy arrays, each checked to hold numbers."""
 
     def __init__(self, path: Path, table: Any, start: int, unit: str) -> None:
-        self._path, self._table, self._start, self._unit = path, table, start, unit
+        self._path, self._table, self._start, self.unit = path, table, start, unit
 
     def holds(self, name: str) -> bool:
         """Say whether the column is there and not wholly empty."""
@@ -102,11 +124,12 @@ class _Reader:
         if pa.types.is_null(column.type):
             return np.full(len(column), np.nan)
         texts = column.to_pandas()
+        texts = texts.mask(texts.isin(NOTHING))
         values = pd.to_numeric(texts, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
         wrong = np.flatnonzero(np.isnan(values) & texts.notna().to_numpy())
         if len(wrong) or pa.types.is_boolean(column.type):
             row = int(wrong[0]) if len(wrong) else 0
-            self._refuse(row, name, f"{texts.iloc[row]!r} is not a number")
+            self._refuse(row, name, f"{_shown(texts.iloc[row])} is not a number")
         return np.asarray(values, dtype=np.float64)
 
     def whole(self, name: str, *, empty: int | None = None) -> IntArray:
@@ -143,29 +166,84 @@ class _Reader:
         return np.asarray(index, dtype=np.int64)
 
     def _refuse(self, row: int, name: str, why: str) -> None:
-        raise TracksError(f"{self._path}: {self._unit} {self._start + row}, column {name!r}: {why}")
+        raise TracksError(f"{self._path}: {self.unit} {self._start + row}, column {name!r}: {why}")
 
 
-def _load(path: Path) -> Any:
-    """Return the table's known columns as Arrow holds them."""
-    wanted = (*REQUIRED, *OPTIONAL)
+def _load(path: Path, file_names: Mapping[str, str], required: Iterable[str]) -> tuple[Any, str, int]:
+    """Return our columns of the table as Arrow holds them, the unit that it states, and its first row."""
     try:
         if path.name.lower().endswith(PARQUET_SUFFIXES):
-            held = pa_parquet.read_schema(path).names
-            columns = [name for name in wanted if name in held]
-            return pa_parquet.read_table(path, columns=columns, read_dictionary=[FOV])
-        held = [str(name) for name in pd.read_csv(path, nrows=0).columns]
-        options = pa_csv.ConvertOptions(
-            include_columns=[name for name in held if name in wanted],
-            column_types={FOV: _FOV_TYPE},
-            strings_can_be_null=True,
-        )
-        if not options.include_columns:
-            raise TracksError(
-                f"{path}: missing columns: {', '.join(REQUIRED)}; the file has {', '.join(held)}"
-            )
-        return pa_csv.read_csv(path, convert_options=options)
+            schema = pa_parquet.read_schema(path)
+            columns = _find_columns(path, schema.names, file_names, required)
+            return _read_parquet(path, schema, columns), "", 0
+        dialect = read_dialect(path, file_names)
+        columns = _find_columns(path, dialect.names, file_names, required)
+        table = read_csv(path, dialect, columns)
     except (OSError, EOFError, ValueError, zlib.error, pa.ArrowException) as error:
         if isinstance(error, TracksError):
             raise
-        raise TracksError(f"{path}: the tracking table cannot be read: {error}") from error
+        raise TracksError(f"{path}: the tracking table cannot be read: {_shown(error, text=True)}") from error
+    unit = dialect.unit if micrometres(dialect.unit) else ""
+    return table, unit, dialect.skipped + 1
+
+
+def _find_columns(
+    path: Path, held: Sequence[str], file_names: Mapping[str, str], required: Iterable[str]
+) -> dict[str, str]:
+    """Return what the file calls those of our columns that it has."""
+    found = {ours: name for ours, name in file_names.items() if name in held}
+    missing = [ours for ours in required if ours not in found]
+    if missing:
+        raise TracksError(
+            f"{path}: missing columns: {', '.join(file_names[ours] for ours in missing)}; the file has "
+            f"{_listed(held)}. If it calls them otherwise, write into the experiments file: "
+            f"{_mapping(missing, file_names, held)}"
+        )
+    twice = [name for name in found.values() if list(held).count(name) > 1]
+    if twice:
+        raise TracksError(
+            f"{path}: column {twice[0]!r} is there {list(held).count(twice[0])} times; the file has "
+            f"{_listed(held)}. Keep one, or give them names of their own."
+        )
+    return found
+
+
+def _mapping(missing: Sequence[str], file_names: Mapping[str, str], held: Sequence[str]) -> str:
+    """Return the ``track_names`` to write, as far as the file's columns can be guessed."""
+    lower = {name.lower(): name for name in reversed(held)}
+    written = {ours: name for ours, name in file_names.items() if ours != name and ours not in missing}
+    for ours in missing:
+        known = [ours, *_OTHER_NAMES.get(ours, ())]
+        near = get_close_matches(ours, held, n=1)
+        written[ours] = next((lower[one] for one in known if one in lower), near[0] if near else "?")
+    return "track_names: {" + ", ".join(f"{ours}: {name}" for ours, name in written.items()) + "}"
+
+
+def _read_parquet(path: Path, schema: Any, columns: Mapping[str, str]) -> Any:
+    for name in columns.values():
+        kind = schema.field(name).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if not any(holds(kind) for holds in _PLAIN):
+            raise TracksError(
+                f"{path}: column {name!r} holds {kind}: numbers or text are needed; t counts frames from 0"
+            )
+    metadata = pa_parquet.read_metadata(path)
+    check_unpacked(path, metadata.num_rows * len(columns) * 8, path.stat().st_size)
+    fov = columns.get(FOV)
+    table = pa_parquet.read_table(
+        path, columns=list(columns.values()), read_dictionary=[fov] if fov else None
+    )
+    return table.rename_columns(
+        [next(o for o, n in columns.items() if n == own) for own in table.column_names]
+    )
+
+
+def _listed(names: Sequence[str], most: int = 40) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(_shown(name, text=True) for name in names[:most]) + more
+
+
+def _shown(value: object, *, text: bool = False) -> str:
+    """Return a value of the file for a message: not the whole of it, where it is long."""
+    shown = str(value) if text else repr(value)
+    return shown if len(shown) <= _LONGEST_TEXT else f"{shown[:_LONGEST_TEXT]}... ({len(shown)} characters)"

@@ -1,0 +1,270 @@
+"""Text tables of whatever program wrote them, as Arrow reads them, within stated bounds.
+
+Programs differ in what separates columns and decimals, in what stands before the header and below it, and
+in how the text is encoded; and a file may be damaged, or made to hurt: a quote that is never closed swallows
+the rest of a file as one cell, a gzipped file of 20 MB may unpack to 20 GB of nothing, a single cell may be
+larger than memory. So the beginning of the file says how to read it (:class:`Dialect`), and all of it
+goes through :class:`_Stream`, which looks at each block before Arrow parses it, and refuses it by line.
+
+Looking costs two searches for a byte in each block, a hundredth of what parsing does.
+"""
+
+import codecs
+import csv
+import gzip
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+from numpy.typing import NDArray
+
+from viscy_data.columns import FOV, X, Y
+from viscy_data.errors import TracksError
+
+LONGEST_LINE: Final = 1 << 20
+"""Bytes of a line."""
+UNPACKED_MOST: Final = 1 << 35
+"""Bytes that a file may hold once unpacked."""
+UNPACKED_FREE: Final = 1 << 28
+"""Bytes up to which it does not matter how much smaller the packed file is."""
+UNPACKED_RATIO: Final = 100
+"""Bytes for each byte of the packed file, beyond that: real tables are at 3 to 20, those of nothing at "
+"1000."""
+
+NOTHING: Final = ("None", "none", "<NA>", "NaT")
+"""How programs write an empty value, beside what Arrow knows."""
+
+_BLOCK: Final = 1 << 20
+_SEPARATORS: Final = (",", ";", "\t", "|")
+_DECIMAL_COMMA: Final = re.compile(r"\s*[+-]?\d+,\d+\s*$")
+_TITLES: Final = 3
+_NEWLINE, _QUOTE = b'\n"'
+_BOMS: Final = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_FOV_TYPE: Final = pa.dictionary(pa.int32(), pa.string())
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How one file is written.
+
+    Attributes
+    ----------
+    names
+        The columns' names, as they stand there.
+    skipped
+        Lines up to the first row: comments, the header, and titles below it.
+    separator, decimal
+        Between columns, and in numbers.
+    unit
+        Unit of places that a title states; empty: none.
+    """
+
+    names: tuple[str, ...]
+    skipped: int
+    separator: str
+    decimal: str
+    unit: str = ""
+
+
+def check_unpacked(path: Path, unpacked: int, packed: int) -> None:
+    """Refuse a file that unpacks to more than a table of tracks does.
+
+    Raises
+    ------
+    TracksError
+        Naming the file and the bound.
+    """
+    if unpacked > UNPACKED_MOST or unpacked > max(UNPACKED_FREE, UNPACKED_RATIO * packed):
+        raise TracksError(
+            f"{path}: {packed} bytes unpack to {unpacked} or more: at most {UNPACKED_MOST >> 30} GiB are "
+            "read, "
+            f"and beyond {UNPACKED_FREE >> 20} MiB at most {UNPACKED_RATIO} for each byte of the file; "
+            "no table of tracks is like that: write it again"
+        )
+
+
+def read_dialect(path: Path, file_names: Mapping[str, str]) -> Dialect:
+    """Find out how a text table is written, from its beginning.
+
+    Parameters
+    ----------
+    path
+        The file.
+    file_names
+        What the file calls our columns.
+
+    Raises
+    ------
+    TracksError
+        Where it is empty, or its header is longer than a line may be.
+    """
+    with _open(path) as stream:
+        start = stream.read(_BLOCK)
+    text = start.decode("utf-8", errors="replace")
+    lines = text.splitlines()
+    if len(start) == _BLOCK:
+        lines = lines[:-1]  # it may be cut
+    header, stated = _header_line(lines)
+    if header >= len(lines):
+        raise TracksError(f"{path}: the tracking table cannot be read: it has no header; is it empty?")
+    wanted = set(file_names.values())
+    separators = (stated,) if stated else _SEPARATORS
+    rows = {one: _split(lines[header], one) for one in separators}
+    separator = max(separators, key=lambda one: len(wanted.intersection(rows[one])) * 1000 + len(rows[one]))
+    names = rows[separator]
+    sample = [_split(line, separator) for line in lines[header + 1 : header + 200] if line.strip()]
+    places = [names.index(file_names[one]) for one in (Y, X) if file_names[one] in names]
+    titles, unit = _titles(sample, places)
+    numbers = [row[i] for row in sample[titles:] for i in places if i < len(row)]
+    comma = separator != "," and any(map(_DECIMAL_COMMA.match, numbers))
+    return Dialect(tuple(names), header + 1 + titles, separator, "," if comma else ".", unit)
+
+
+def read_csv(path: Path, dialect: Dialect, columns: Mapping[str, str]) -> Any:
+    """Return some columns of a text table as an Arrow table.
+
+    Parameters
+    ----------
+    path, dialect
+        The file, and how it is written.
+    columns
+        What the file calls our columns; those that are asked for, each there once.
+
+    Raises
+    ------
+    TracksError
+        Where a line has a quote that is not closed, is too long, or the file unpacks to too much.
+    """
+    ours = {name: own for own, name in columns.items()}
+    # Columns that are not asked for may have one name between them: they are called by their places.
+    names = [ours.get(name, f"column {i}") for i, name in enumerate(dialect.names)]
+    with _open(path) as stream:
+        return pa_csv.read_csv(
+            pa.PythonFile(stream, mode="r"),
+            read_options=pa_csv.ReadOptions(
+                column_names=names, skip_rows=dialect.skipped, block_size=LONGEST_LINE
+            ),
+            parse_options=pa_csv.ParseOptions(delimiter=dialect.separator),
+            convert_options=pa_csv.ConvertOptions(
+                include_columns=[name for name in names if name in columns],
+                column_types={FOV: _FOV_TYPE},
+                strings_can_be_null=True,
+                null_values=[*pa_csv.ConvertOptions().null_values, *NOTHING],
+                decimal_point=dialect.decimal,
+            ),
+        )
+
+
+def _open(path: Path) -> "_Stream":
+    packed = path.name.lower().endswith(".gz")
+    return _Stream(path, gzip.open(path) if packed else path.open("rb"))
+
+
+class _Stream(io.RawIOBase):
+    """A file's text as UTF-8, block by block, each looked at before it is handed on."""
+
+    def __init__(self, path: Path, file: Any) -> None:
+        self._path, self._file = path, file
+        self._size = path.stat().st_size
+        start = file.read(4)
+        encoding = next((name for bom, name in _BOMS if start.startswith(bom)), None)
+        self._decoder = codecs.getincrementaldecoder(encoding)() if encoding else None
+        self._ahead = start.removeprefix(codecs.BOM_UTF8)
+        self._count = 0
+        self._line = 1  # that the next block begins in
+        self._quotes = self._unfinished = 0  # quotes and bytes of that line, so far
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next block, of at most ``size`` bytes; empty at the end."""
+        size = _BLOCK if size < 0 else size
+        raw = self._ahead + self._file.read(max(0, (size // 2 if self._decoder else size) - len(self._ahead)))
+        self._ahead = b""
+        self._count += len(raw)
+        check_unpacked(self._path, self._count, self._size)
+        # Two bytes of UTF-16 are at most three of UTF-8: half as many fit.
+        block = self._decoder.decode(raw, final=not raw).encode() if self._decoder else raw
+        if raw and not block:
+            return self.read(size)
+        self._look(block)
+        return block
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
+
+    def _look(self, block: bytes) -> None:
+        """Refuse a line that is too long, or whose quotes are not closed."""
+        values = np.frombuffer(block, dtype=np.uint8)
+        if self._quotes or b'"' in block:
+            self._look_at_quotes(values, last=not block)
+        end = max(block.rfind(b"\n"), block.rfind(b"\r")) + 1
+        self._unfinished = len(block) - end + (0 if end else self._unfinished)
+        self._line += int(np.count_nonzero(values == _NEWLINE))
+        if self._unfinished > LONGEST_LINE:
+            raise TracksError(
+                f"{self._path}: line {self._line}: longer than {LONGEST_LINE >> 20} MiB; no table of tracks "
+                "needs that: is the file damaged, or has it a cell that you can leave out?"
+            )
+
+    def _look_at_quotes(self, values: NDArray[np.uint8], *, last: bool) -> None:
+        ends = np.flatnonzero(values == _NEWLINE)
+        before = np.searchsorted(np.flatnonzero(values == _QUOTE), np.append(ends, len(values)))
+        counts = np.diff(before, prepend=0)  # quotes of each line that ends here, and of what is left
+        counts[0] += self._quotes
+        self._quotes = int(counts[-1])
+        odd = np.flatnonzero(counts[: len(counts) if last else -1] % 2)
+        if len(odd):
+            raise TracksError(
+                f'{self._path}: line {self._line + int(odd[0])}: a quote (") is opened and not closed on the '
+                "line, so that what follows would be read as one cell; close it, or leave it out"
+            )
+
+
+def _header_line(lines: Sequence[str]) -> tuple[int, str]:
+    """Return the place of the header among a file's first lines, and the separator stated before it."""
+    stated = ""
+    for place, line in enumerate(lines):
+        if match := re.fullmatch(r"\s*sep=(.)\s*", line):  # how spreadsheets are told
+            stated = match[1]
+        elif line.strip() and not line.lstrip().startswith("#"):
+            return place, stated
+    return len(lines), stated
+
+
+def _split(line: str, separator: str) -> list[str]:
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=separator), [])]
+    except csv.Error:  # a cell that is longer than it takes
+        return [cell.strip() for cell in line.split(separator)]
+
+
+def _titles(rows: Sequence[Sequence[str]], places: Sequence[int]) -> tuple[int, str]:
+    """Return how many rows of titles follow the header, and the unit of places that the last states.
+
+    TrackMate writes three, of names and units; in each both places are words.
+    """
+    cells = [[row[i] for i in places if i < len(row)] for row in rows[:_TITLES]]
+    words = [len(own) == 2 and all(cell and not _is_number(cell) for cell in own) for own in cells]
+    if len(words) < _TITLES or not all(words):
+        return 0, ""
+    units = {cell.strip("() ") for cell in cells[-1]}
+    return _TITLES, units.pop() if len(units) == 1 else ""
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text.replace(",", "."))
+    except ValueError:
+        return False
+    return True
