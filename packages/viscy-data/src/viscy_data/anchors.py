@@ -48,7 +48,7 @@ from viscy_data.crops import clamp_centres, crop_size, is_inside, is_too_large, 
 from viscy_data.errors import InvalidInputError
 from viscy_data.experiments import Experiment, FovInfo
 from viscy_data.lineage import BoolArray, IntArray, build_forest, root_tracks
-from viscy_data.tracks import read_tracks
+from viscy_data.tracks import load_tracks
 
 OUTSIDE_IMAGE: Final = "centre outside the image"
 OUTSIDE_STACK: Final = "z outside the stack"
@@ -165,7 +165,8 @@ def build_experiment(
         [crop_size(patch_size, pixel_size(experiment, i), common_pixel_size_um) for i in fovs], dtype=np.int64
     )
     _check_fit(experiment, fovs, crops, border)
-    tracks = read_tracks(experiment, fovs)
+    loaded = load_tracks(experiment, fovs)
+    tracks = loaded.frame
     fov = tracks[FOV].cat.codes.to_numpy().astype(np.int64)
     shapes = np.array([info.shape for info in fovs], dtype=np.int64)
     conditions = [experiment.condition_of(info.well) for info in fovs]
@@ -179,7 +180,11 @@ def build_experiment(
     tracked = np.bincount(fov, minlength=len(fovs)) > 0
     missing = [info.fov for info, there in zip(fovs, tracked, strict=True) if not there]
     without = tuple(name for name in missing if name not in experiment.exclude_fovs)
-    notes = _mostly_outside(experiment, fovs, crops) + tuple(coincidences(frame, shifted=border == "shift"))
+    notes = (
+        *loaded.notes,
+        *_mostly_outside(experiment, fovs, crops),
+        *coincidences(frame, shifted=border == "shift"),
+    )
     return Built(frame, _count(conditions, fov, reason), without, notes)
 
 

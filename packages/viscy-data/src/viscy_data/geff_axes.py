@@ -18,8 +18,8 @@ from pydantic import AllowInfNan, BaseModel
 from viscy_data.detections import FloatArray
 from viscy_data.errors import TracksError
 from viscy_data.experiments import Experiment, FovInfo
-from viscy_data.lineage import IntArray
 from viscy_data.lengths import pixel_length, size_needed
+from viscy_data.lineage import IntArray
 from viscy_data.units import counts_frames, counts_pixels, micrometres, minutes
 
 _SAME: Final = 0.01

@@ -120,7 +120,8 @@ class PartJob:
 def tracking_files(experiment: Experiment) -> Iterator[tuple[Path, Any]]:
     """Yield every file under an experiment's ``tracks_path``, with its status, sorted by path."""
     path = experiment.tracks_path
-    files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
+    files = [path] if path.is_file() else sorted(path.rglob("*"))
+    files = [one for one in files if one.is_file() and not one.name.startswith("._")]
     yield from ((file, file.stat()) for file in files)
 
 

@@ -23,9 +23,9 @@ from viscy_data.columns import FOV, PARENT_TRACK_ID, TRACK_ID, T, X, Y, Z
 from viscy_data.detections import Detections, check_detections
 from viscy_data.errors import TracksError
 from viscy_data.experiments import Experiment, FovInfo
+from viscy_data.lengths import refuse_lengths
 from viscy_data.lineage import IntArray
 from viscy_data.packing import pack, stable_order
-from viscy_data.lengths import refuse_lengths
 from viscy_data.slices import with_slices
 from viscy_data.tracks_ctc import TRACK_LISTS, find_track_list, read_ctc
 from viscy_data.tracks_geff import is_geff, read_geff
@@ -54,6 +54,17 @@ class Tracks:
     frame: pd.DataFrame
     left_out: Mapping[str, int]
     without_fov: tuple[str, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What their user should know, one sentence each."""
+        counted = ", ".join(f"{count} {what}" for what, count in self.left_out.items())
+        more = f" and {len(self.without_fov) - _NAMED} more" if len(self.without_fov) > _NAMED else ""
+        files = f"{', '.join(self.without_fov[:_NAMED])}{more}"
+        return (
+            *([f"left out of the tracks: {counted}"] if counted else []),
+            *([f"tracks of no field of view of the store are not read: {files}"] if files else []),
+        )
 
 
 def read_tracks(experiment: Experiment, fovs: Sequence[FovInfo]) -> pd.DataFrame:

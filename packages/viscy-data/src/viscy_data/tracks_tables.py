@@ -20,8 +20,8 @@ from viscy_data.columns import FOV, NO_PARENT, PARENT_TRACK_ID, TRACK_ID, T, X, 
 from viscy_data.detections import Detections, FloatArray
 from viscy_data.errors import TracksError, suggest
 from viscy_data.experiments import Experiment, FovInfo
-from viscy_data.lineage import IntArray
 from viscy_data.lengths import PixelSizes
+from viscy_data.lineage import IntArray
 from viscy_data.tracks_csv import NOTHING, check_unpacked, read_csv, read_dialect
 from viscy_data.units import micrometres
 

@@ -28,8 +28,8 @@ from viscy_data.detections import Detections
 from viscy_data.errors import TracksError
 from viscy_data.experiments import Experiment, FovInfo
 from viscy_data.graph_tracks import tracks_of
-from viscy_data.lineage import IntArray
 from viscy_data.lengths import pixel_length, size_needed
+from viscy_data.lineage import IntArray
 from viscy_data.units import counts_pixels, micrometres
 
 _BLOCK: Final = 1 << 20

@@ -122,7 +122,7 @@ def write_geff(path: Path) -> None:
     held |= {f"nodes/props/{name}/values": np.arange(3.0) for name in ("t", "z", "y", "x")}
     for name, values in held.items():
         group.create_array(name, data=values)
-    axes = [{"name": "t", "type": "time", "unit": "second"}]
+    axes = [{"name": "t", "type": "time", "unit": "frame"}]
     axes += [{"name": name, "type": "space", "unit": "pixel"} for name in "zyx"]
     hints = {"display_horizontal": "x", "display_vertical": "y", "display_depth": "z", "display_time": "t"}
     geff: dict[str, Any] = {"geff_version": "1.1.0", "directed": True, "axes": axes, "display_hints": hints}
