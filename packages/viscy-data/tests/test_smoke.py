@@ -50,6 +50,7 @@ PUBLIC = [
     "TracksError",
     "ViscyDataError",
     "Weighting",
+    "WorkerError",
     "anchor_loader",
     "build_anchors",
     "build_index",

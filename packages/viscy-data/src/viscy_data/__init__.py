@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         StoreError,
         TracksError,
         ViscyDataError,
+        WorkerError,
         suggest,
     )
     from viscy_data.expectation import expect
@@ -99,6 +100,7 @@ __all__ = [
     "TracksError",
     "ViscyDataError",
     "Weighting",
+    "WorkerError",
     "anchor_loader",
     "build_anchors",
     "build_index",
@@ -177,6 +179,7 @@ _HOMES = {
         "StoreError",
         "TracksError",
         "ViscyDataError",
+        "WorkerError",
         "suggest",
     ),
     "expectation": ("expect",),

@@ -32,6 +32,10 @@ class OutputError(ViscyDataError, OSError):
     """A file cannot be written; the message names it and why."""
 
 
+class WorkerError(ViscyDataError, RuntimeError):
+    """A worker process died or does not answer; the message says how and what to do."""
+
+
 class CompositionWarning(UserWarning):
     """A plan can be followed on this table, but not in the way its author may expect."""
 

@@ -1,7 +1,9 @@
 """A ``DataLoader`` over an ``AnchorDataset``, set as reading with TensorStore needs it."""
 
+import math
 import multiprocessing
 import os
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import wait
@@ -14,6 +16,7 @@ from viscy_data.checks import is_whole
 from viscy_data.dataset import AnchorDataset, Batch
 from viscy_data.errors import InvalidInputError
 from viscy_data.look_ahead import read_ahead
+from viscy_data.watched import WatchedLoader, refuse_main_again, watched
 
 _IN_USE = 2
 """Batches beside those ahead: the one in use and the next, already handed over or, by a worker, copied."""
@@ -24,7 +27,7 @@ def pass_through(batch: Any) -> Any:
     return batch
 
 
-class AnchorLoader(DataLoader[Batch]):
+class AnchorLoader(WatchedLoader):
     """A ``DataLoader`` that asks its sampler for nothing before it is asked for a batch.
 
     Others with workers draw as soon as there is an iterator; trainers make one before they have set the
@@ -77,7 +80,11 @@ def anchor_loader(
 
     Worker processes are started by ``forkserver`` (``spawn`` where there is none), never by ``fork``,
     and map the anchors table from a file. Any number of workers gives the same bytes. Workers end with
-    the process that started them, even where that is killed.
+    the process that started them, even where that is killed; the loop over the batches ends with a
+    ``WorkerError`` within seconds where one of them dies.
+
+    Each worker imports the script that was started, as with every loader: a script that uses workers calls
+    what it does under ``if __name__ == "__main__":``.
 
     Parameters
     ----------
@@ -93,7 +100,8 @@ def anchor_loader(
         Batches to read ahead in this process, where there are no workers and ``loader`` is an
         ``AnchorLoader``. As with workers, a sampler's state then needs the number consumed.
     timeout
-        Seconds to wait for a worker's batch before it is an error.
+        Seconds to wait for a batch while all workers are alive, as where storage does not answer; 0: as long
+        as they are. A worker that died ends the wait at once.
     pin_memory
         None: where CUDA is available.
     persistent_workers
@@ -104,13 +112,19 @@ def anchor_loader(
     Raises
     ------
     InvalidInputError
-        Where ``num_workers`` or ``look_ahead`` is not an integer >= 0, or the dataset's memory does not
-        suffice for so many batches.
+        Where ``num_workers`` or ``look_ahead`` is not an integer >= 0, ``timeout`` not a number of
+        seconds, the dataset's memory does not suffice for so many batches, or workers cannot be started:
+        the script is not in a file, or there is no folder for temporary files.
     """
     for name, value in (("num_workers", num_workers), ("look_ahead", look_ahead)):
         if not is_whole(value, least=0):
             raise InvalidInputError(f"{name}={value!r} must be an integer >= 0.")
+    if not _is_seconds(timeout):
+        raise InvalidInputError(f"timeout={timeout!r} must be a number of seconds >= 0; 0 is no limit.")
     options: dict[str, Any] = {}
+    if num_workers:
+        refuse_main_again(num_workers)
+        _check_temporary(num_workers)
     pinned = torch.cuda.is_available() if pin_memory is None else pin_memory
     ahead = prefetch_factor if num_workers else look_ahead
     if isinstance(dataset, AnchorDataset):
@@ -125,7 +139,8 @@ def anchor_loader(
             "timeout": timeout,
             "worker_init_fn": _end_with_parent,
         }
-    return loader(
+    kind = watched(loader) if num_workers else loader
+    built: DataLoader[Batch] = kind(
         dataset,
         batch_sampler=sampler,
         num_workers=num_workers,
@@ -134,6 +149,21 @@ def anchor_loader(
         pin_memory=pinned,
         **options,
     )
+    return built
+
+
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
+def _check_temporary(num_workers: int) -> None:
+    try:
+        tempfile.gettempdir()
+    except OSError as error:
+        raise InvalidInputError(
+            f"num_workers={num_workers}: workers need a folder for temporary files: {error}. Set TMPDIR to "
+            "one that can be written to, or read in this process with num_workers=0, look_ahead=2."
+        ) from error
 
 
 def _end_with_parent(_: int) -> None:
@@ -153,6 +183,7 @@ def _context() -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    # The server imports once for all workers what each would import for seconds. It opens no store.
-    context.set_forkserver_preload(["__main__", "viscy_data.dataset"])
+    # The server imports once for all workers what each would import for seconds. It opens no store, as the
+    # main script may: that each worker imports itself, after the fork.
+    context.set_forkserver_preload(["viscy_data.dataset"])
     return context

@@ -1,8 +1,10 @@
 """How often a chunk that a batch wanted had to be read from a file."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import tensorstore as ts
+
+_METRIC: Final = "/tensorstore/cache/kvs_cache_read"
 
 
 class ReadCounts(NamedTuple):
@@ -32,5 +34,6 @@ class ReadCounts(NamedTuple):
 
 def count_loads() -> int:
     """Return how many chunks and indices of shards this process has read from files so far."""
-    found = ts.experimental_collect_matching_metrics("/tensorstore/cache/kvs_cache_read")
-    return sum(int(value["value"]) for metric in found for value in metric["values"])
+    # As text: what ``experimental_collect_matching_metrics`` returns as dictionaries is never freed.
+    lines = ts.experimental_collect_prometheus_format_metrics(_METRIC)
+    return sum(int(line.rsplit(maxsplit=1)[-1]) for line in lines if not line.startswith("#"))

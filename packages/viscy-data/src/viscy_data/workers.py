@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from viscy_data.errors import InvalidInputError, ViscyDataError
+from viscy_data.errors import InvalidInputError, ViscyDataError, WorkerError
 
 # Seconds in which a scheduler answers or is not there.
 _TIMEOUT = 30.0
@@ -65,7 +65,7 @@ class Workers:
 
         Raises
         ------
-        ViscyDataError
+        WorkerError
             Where a process or worker died; an exception of ``work`` comes through as it is, and leaving
             the context drops the jobs that have not begun.
         """
@@ -82,7 +82,7 @@ class Workers:
             for future in as_completed(job_of):
                 yield job_of[future], future.result()
         except BrokenProcessPool as error:
-            raise ViscyDataError(
+            raise WorkerError(
                 f"processes={self._processes}: one of them died; was it killed, or is memory short? What is "
                 "finished is kept: run the same again, with fewer processes where memory is short."
             ) from error
@@ -97,7 +97,7 @@ class Workers:
             for future in distributed.as_completed(job_of, loop=self._client.loop):
                 yield job_of[future], future.result()
         except distributed.KilledWorker as error:
-            raise ViscyDataError(
+            raise WorkerError(
                 f"dask={address!r}: workers died at a job: {error} What is finished is kept: run it again."
             ) from error
 
@@ -110,7 +110,7 @@ def cores() -> int:
 def _prepare() -> None:
     # Each process has a core of its own; threads of its own would only take those of the others.
     pa.set_cpu_count(1)
-    # A pool's processes wait for work as long as they live, which is for ever where their parent was killed.
+    # A pool's processes wait for work as long as they live, whether or not their parent still does.
     parent = parent_process()
     if parent is not None:
         threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
