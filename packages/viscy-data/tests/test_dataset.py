@@ -180,17 +180,58 @@ def test_patches_are_normalised_by_their_fov(data: Data) -> None:
         np.testing.assert_allclose(patch, (data.crop(anchor) - mean) / std, rtol=1e-4, atol=1e-5)
 
 
-def test_rows_put_valid_anchors_first(data: Data) -> None:
+def test_rows_are_those_of_the_table_and_positions_those_of_valid_anchors(data: Data) -> None:
     table = data.index()
     dataset = AnchorDataset(data.path)
-    # Tracks run to the last frame, so what has no positive is in it.
-    last = table[T] == SHAPE[0] - 1
+    # Tracks run to the last frame, so what has no positive is in it: in the middle of the table, too.
+    last = (table[T] == SHAPE[0] - 1).to_numpy()
+    assert last[: len(table) // 2].any()
+    pd.testing.assert_frame_equal(dataset.anchors, table.reset_index(drop=True))
     pd.testing.assert_frame_equal(dataset.valid_anchors, table[~last].reset_index(drop=True))
-    pd.testing.assert_frame_equal(
-        dataset.anchors.iloc[len(dataset) :].reset_index(drop=True), table[last].reset_index(drop=True)
-    )
+    assert dataset.valid_rows.tolist() == np.flatnonzero(~last).tolist()
     assert len(dataset) == (~last).sum()
     assert dataset.channels == 2
+    positions = [len(dataset) - 1, 0, 7]
+    batch = dataset.__getitems__(positions)
+    assert batch["positions"].tolist() == positions
+    assert batch["rows"].tolist() == dataset.valid_rows[positions].tolist()
+
+
+@pytest.mark.parametrize("positive", ["lineage", "self"])
+@pytest.mark.parametrize("normalize", [None, "mean_std"])
+def test_any_row_of_the_table_is_read_with_or_without_a_positive(
+    data: Data, positive: Any, normalize: Any
+) -> None:
+    table = data.index()
+    dataset = AnchorDataset(data.path, positive=positive, normalize=normalize)
+    rows = np.random.default_rng(0).permutation(len(table))
+    patches = dataset.read(rows)
+    assert patches.shape == (len(table), 2, 1, *PATCH)
+    assert patches.dtype == torch.float32
+    if normalize is None:
+        for patch, row in zip(patches.numpy(), rows, strict=True):
+            np.testing.assert_array_equal(patch, data.crop(table.iloc[row]))
+    batch = dataset.__getitems__(range(len(dataset)))
+    assert torch.equal(dataset.read(batch["rows"].numpy()), batch["anchor"])
+    assert torch.equal(dataset.read(batch["positive_rows"].tolist()), batch["positive"])
+
+
+def test_rows_that_there_are_not_are_refused_and_what_cannot_be_read_is_said(data: Data) -> None:
+    table = data.index()
+    for reading in (Reading(), Reading(on_error="skip")):
+        dataset = AnchorDataset(data.path, reading=reading)
+        for rows in ([], [-1], [len(table)], [0.5], [[1]], [True]):
+            with pytest.raises(InvalidInputError, match=r"rows=.* the rows of the table"):
+                dataset.read(rows)  # type: ignore[arg-type]  # the mistake under test
+        hit = np.flatnonzero((table[EXPERIMENT] == "a") & (table[FOV] == "A/1/0") & (table[T] == 2))
+        for file in chunks_of(data, "a", "A/1/0", 2):
+            file.write_bytes(b"broken")
+        with pytest.raises(StoreError, match=r"a\.zarr' fov='A/1/0' t=2"):
+            dataset.read(hit)
+        patches, failed = dataset.try_read([0, int(hit[0])])
+        assert list(failed) == [1]
+        assert torch.isfinite(patches[0]).all()
+        assert torch.isnan(patches[1]).all()
 
 
 def test_positives_are_of_the_lineage_within_tau(data: Data) -> None:
@@ -200,7 +241,7 @@ def test_positives_are_of_the_lineage_within_tau(data: Data) -> None:
     anchors, positives = (dataset.anchors.iloc[batch[rows].numpy()] for rows in ("rows", "positive_rows"))
     assert (anchors[LINEAGE_ID].to_numpy() == positives[LINEAGE_ID].to_numpy()).all()
     assert set(positives[T].to_numpy() - anchors[T].to_numpy()) == {1, 2}
-    assert batch["rows"].tolist() == list(range(len(dataset)))
+    assert batch["rows"].tolist() == dataset.valid_rows.tolist()
 
 
 def test_a_batch_is_a_function_of_seed_epoch_and_number(data: Data) -> None:
@@ -269,7 +310,7 @@ def test_one_item_is_a_batch_of_one(data: Data) -> None:
     assert int(item["positive_rows"]) == int(batch["positive_rows"][0])
     assert item["anchor_meta"][FOV] == batch["anchor_meta"][FOV][0]
     for row in (-1, len(dataset)):
-        with pytest.raises(IndexError, match=f"row={row}"):
+        with pytest.raises(IndexError, match=f"position={row}"):
             dataset[row]
 
 
@@ -324,7 +365,8 @@ def test_unreadable_anchors_are_replaced_when_asked(data: Data, positive: Any) -
     with pytest.warns(UserWarning, match=r"2 of 4 anchors were replaced .*epoch 3, batch 5.* t=2"):
         batch = dataset.__getitems__(rows)
     assert dataset.skipped == 2
-    taken = batch["rows"].tolist()
+    taken = batch["positions"].tolist()
+    assert batch["rows"].tolist() == dataset.valid_rows[taken].tolist()
     assert [taken[0], taken[3]] == [0, 4]
     assert len(set(taken)) == 4
     assert not set(taken) & set(hit)
@@ -334,7 +376,7 @@ def test_unreadable_anchors_are_replaced_when_asked(data: Data, positive: Any) -
         for patch, row in zip(batch[view].numpy(), batch[of].tolist(), strict=True):
             np.testing.assert_array_equal(patch, data.crop(dataset.anchors.iloc[row]))
     with pytest.warns(UserWarning, match="2 of 4"):
-        assert dataset.__getitems__(rows)["rows"].tolist() == taken
+        assert dataset.__getitems__(rows)["positions"].tolist() == taken
     assert dataset.skipped == 4
 
 
@@ -392,5 +434,5 @@ def test_bad_arguments_are_refused_before_work_starts(data: Data) -> None:
         Reading(on_error="ignore")  # type: ignore[arg-type]  # the mistake under test
     dataset = AnchorDataset(data.path)
     for rows in ([], [-1], [len(dataset)]):
-        with pytest.raises(InvalidInputError, match=r"rows=\["):
+        with pytest.raises(InvalidInputError, match=r"positions=\["):
             dataset.__getitems__(rows)

@@ -18,24 +18,22 @@ def pairs_of(anchors: pd.DataFrame) -> Pairs:
     return Pairs.build(anchors, Positives(anchors, {"a": (1, 1)}))
 
 
-def test_valid_anchors_come_first_each_part_in_table_order() -> None:
+def test_rows_are_those_of_the_table_and_positions_number_the_valid_ones() -> None:
     anchors = table([3, 1, 2])
     pairs = pairs_of(anchors)
+    pd.testing.assert_frame_equal(pairs.anchors, anchors)
     assert pairs.count == 3
-    assert pairs.anchors[["track_id", "t"]].to_numpy().tolist() == [
-        [0, 0],
-        [2, 0],
-        [0, 1],
-        [1, 0],
-        [2, 1],
-        [0, 2],
-    ]
-    assert pairs.anchors.index.tolist() == list(range(6))
+    rows = pairs.rows_of(np.arange(3))
+    assert rows.tolist() == [0, 2, 3], "tracks 0 and 2 have a next frame"
+    assert pairs.positions_of(rows[[2, 0]]).tolist() == [2, 0]
+    valid = pairs.valid_anchors()
+    assert valid.index.tolist() == [0, 1, 2]
+    pd.testing.assert_frame_equal(valid, anchors.iloc[rows].reset_index(drop=True))
 
 
 def test_positives_are_rows() -> None:
     pairs = pairs_of(table([3, 1, 2]))
-    rows = np.array([2, 0, 1])
+    rows = pairs.rows_of(np.array([2, 0, 1]))
     drawn = pairs.draw(rows, epoch=0, number=0, places=np.arange(3))
     for row, positive in zip(rows, drawn, strict=True):
         one, other = pairs.anchors.iloc[row], pairs.anchors.iloc[positive]

@@ -1,3 +1,4 @@
+import numpy as np
 import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,3 +39,10 @@ def test_all_words_of_the_key_count() -> None:
 def test_without_conditions_a_cell_is_an_experiment() -> None:
     frame = pd.DataFrame({"experiment": ["a", "b", "a"]})
     assert Cells(frame, 0).draw(0, {0}, (0, 0, 0, 0)) == 2
+
+
+def test_a_row_without_a_positive_stands_in_for_none() -> None:
+    frame = anchors([("a", "x")] * 4)
+    cells = Cells(frame, 0, np.array([0, 3]))
+    assert cells.draw(0, {0}, (0, 0, 0, 0)) == 3
+    assert cells.draw(0, {0, 3}, (0, 0, 0, 0)) is None

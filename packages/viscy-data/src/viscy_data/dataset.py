@@ -1,14 +1,17 @@
-"""Anchors as images: row numbers of a batch in, normalised patches of both views out.
+"""Anchors as images: positions of a batch in, normalised patches of both views out.
 
-*Rows* number ``AnchorDataset.anchors``: first the valid anchors (those that have a positive), in
-the order of the table, then the rows that can only be positives. A sampler is given
-``dataset.valid_anchors``, so its positions are rows. A *batch* is a dict of single tensors:
+*Rows* number the anchors table in its own order, and an embedding of it has the same rows. Not every row
+has a positive; those that have are the valid anchors, and *positions* number them alone, in the same order.
+A sampler is given ``dataset.valid_anchors`` and draws positions, which ``dataset[...]`` takes;
+``dataset.read(rows)`` takes any rows, and ``valid_rows[positions]`` are the rows of positions. With
+``positive="self"`` all anchors are valid, and both numbers are one. A *batch* is a dict of single tensors:
 
     anchor, positive         (B, C, Z, Y, X) float32, normalised
-    rows, positive_rows      (B,) int64
+    positions                (B,) int64, among the valid anchors
+    rows, positive_rows      (B,) int64, of the table
     anchor_meta              {column: (B,) array or list of str or None}
 
-Invariant: a batch is a pure function of (table, options, seed, epoch, batch number, rows). Threads,
+Invariant: a batch is a pure function of (table, options, seed, epoch, batch number, positions). Threads,
 workers and ranks do not change a byte of it.
 """
 
@@ -30,7 +33,7 @@ from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata
 from viscy_data.checks import is_whole
 from viscy_data.columns import EXPERIMENT
 from viscy_data.crops import common_pixel_size
-from viscy_data.errors import InvalidInputError
+from viscy_data.errors import InvalidInputError, StoreError
 from viscy_data.experiments import Experiments
 from viscy_data.images import Images
 from viscy_data.normalization import Normalization, Normalizer, read_statistics, statistics_path
@@ -43,7 +46,7 @@ from viscy_data.replacement import Cells
 from viscy_data.sharing import Shared
 from viscy_data.store import StoreReader
 from viscy_data.tau import TauRange
-from viscy_data.views import ViewReader, Views
+from viscy_data.views import ViewReader
 
 type IntArray = NDArray[np.int64]
 type Batch = dict[str, Any]
@@ -145,7 +148,7 @@ class AnchorDataset(Dataset[Batch]):
         normalizer = _normalizer(normalize, statistics, patches, experiments)
         non_finite = reading.non_finite or (file.non_finite if file else "error")
         images = Images(reader, patches, (channels, z_window, *size), normalizer, non_finite)
-        cells = Cells(pairs.anchors.iloc[: pairs.count], seed) if reading.on_error == "skip" else None
+        cells = Cells(pairs.anchors, seed, pairs.valid) if reading.on_error == "skip" else None
         self._parts = Shared(ViewReader(pairs, images, cells))
         self._reading = reading
         self._share, self._largest = (0, 0), 0
@@ -156,14 +159,21 @@ class AnchorDataset(Dataset[Batch]):
 
     @property
     def anchors(self) -> pd.DataFrame:
-        """All anchors in the order of rows: valid ones first."""
+        """All anchors in the order of rows, which is that of the table."""
         return self._parts.value.pairs.anchors
 
     @property
     def valid_anchors(self) -> pd.DataFrame:
-        """The anchors that have a positive: what a sampler is given."""
-        pairs = self._parts.value.pairs
-        return pairs.anchors.iloc[: pairs.count]
+        """The anchors that have a positive: what a sampler is given. Their index is their positions.
+
+        Where some have none it is a copy: keep it rather than ask for it again.
+        """
+        return self._parts.value.pairs.valid_anchors()
+
+    @property
+    def valid_rows(self) -> IntArray:
+        """The row of each position: (V,)."""
+        return self._parts.value.pairs.rows_of(np.arange(len(self)))
 
     @property
     def channels(self) -> int:
@@ -209,7 +219,62 @@ class AnchorDataset(Dataset[Batch]):
         """Return the number of valid anchors."""
         return self._parts.value.pairs.count
 
-    def __getitem__(self, row: int) -> Batch:
+    def read(self, rows: Sequence[int] | IntArray) -> torch.Tensor:
+        """Return the patches of any rows of the table, whether or not they have a positive.
+
+        Rows are those of ``anchors``, and of an embedding of the same table: its row i shows the cell of
+        ``read([i])``. Nothing is drawn and nothing replaced; ``on_error`` has no effect.
+
+        Parameters
+        ----------
+        rows
+            (B,) rows of ``anchors``.
+
+        Returns
+        -------
+        Tensor
+            (B, C, Z, Y, X) float32, normalised, as a batch's ``anchor``.
+
+        Raises
+        ------
+        InvalidInputError
+            Where there is no such row.
+        StoreError
+            Where a patch cannot be read.
+        """
+        patches, failed = self.try_read(rows)
+        if failed:
+            raise failed[min(failed)]
+        return patches
+
+    def try_read(self, rows: Sequence[int] | IntArray) -> tuple[torch.Tensor, dict[int, StoreError]]:
+        """Do as ``read``; return also the error of each place (0 .. B-1) that could not be read.
+
+        The patches of those places hold NaN.
+        """
+        asked = self._asked("rows", rows, len(self.anchors), "rows of the table")
+        self._keep_to_memory(len(asked))
+        images = self._parts.value.images
+        patches, failed = images.read(asked)
+        patches[sorted(failed)] = np.nan
+        self._add_counts(0)
+        return torch.from_numpy(patches), failed
+
+    @staticmethod
+    def _asked(name: str, given: Sequence[int] | IntArray, count: int, what: str) -> IntArray:
+        asked = np.asarray(given)
+        if asked.dtype.kind not in "iu" or asked.ndim != 1 or not len(asked):
+            raise InvalidInputError(
+                f"{name}={str(given)[:80]} must be one or more whole numbers, the {what}."
+            )
+        if asked.min() < 0 or asked.max() >= count:
+            raise InvalidInputError(
+                f"{name}={asked.tolist()[:8]}{'...' if len(asked) > 8 else ''} must lie in 0 .. {count - 1}, "
+                f"the {what}."
+            )
+        return asked.astype(np.int64)
+
+    def __getitem__(self, position: int) -> Batch:
         """Return one pair: a batch of one, without the batch axis.
 
         Raises
@@ -217,35 +282,34 @@ class AnchorDataset(Dataset[Batch]):
         IndexError
             Where there is no such valid anchor.
         """
-        if not 0 <= row < len(self):
-            raise IndexError(f"row={row!r} is not in 0 .. {len(self) - 1}, the valid anchors.")
-        batch = self.__getitems__([row])
+        if not 0 <= position < len(self):
+            raise IndexError(f"position={position!r} is not in 0 .. {len(self) - 1}, the valid anchors.")
+        batch = self.__getitems__([position])
         meta = {name: values[0] for name, values in batch.pop("anchor_meta").items()}
         return {name: tensor[0] for name, tensor in batch.items()} | {"anchor_meta": meta}
 
-    def __getitems__(self, rows: Sequence[int]) -> Batch:
-        """Return the batch (module docstring) of ``rows``.
+    def __getitems__(self, positions: Sequence[int]) -> Batch:
+        """Return the batch (module docstring) of ``positions``.
 
         Parameters
         ----------
-        rows
-            Rows of valid anchors. Their ``epoch`` and ``number``, where they have them as an
-            ``IndexBatch`` does, key the draw of positives; otherwise the rows themselves do.
+        positions
+            Positions in ``valid_anchors``. Their ``epoch`` and ``number``, where they have them as an
+            ``IndexBatch`` does, key the draw of positives; otherwise the positions themselves do.
 
         Raises
         ------
         InvalidInputError
-            Where a row is not one of a valid anchor.
+            Where there is no such valid anchor.
         StoreError
             Where a patch cannot be read and, with ``on_error="skip"``, no stand-in either.
         """
-        asked = np.asarray(rows, dtype=np.int64).reshape(-1)
-        if len(asked) == 0 or asked.min() < 0 or asked.max() >= len(self):
-            raise InvalidInputError(f"rows={list(rows)[:8]!r} must be at least one of 0 .. {len(self) - 1}.")
-        epoch, number = _key(rows, asked)
+        asked = self._asked("positions", positions, len(self), "valid anchors")
+        epoch, number = _key(positions, asked)
         self._keep_to_memory(len(asked))
-        taken = self._parts.value.read(asked, epoch, number)
-        self._count(taken)
+        parts = self._parts.value
+        taken = parts.read(parts.pairs.rows_of(asked), epoch, number)
+        self._add_counts(taken.replaced)
         if taken.replaced:
             warnings.warn(
                 f"{taken.replaced} of {len(taken.rows)} anchors were replaced by others of their experiment "
@@ -256,19 +320,20 @@ class AnchorDataset(Dataset[Batch]):
         return {
             "anchor": torch.from_numpy(taken.anchor),
             "positive": torch.from_numpy(taken.positive),
+            "positions": torch.from_numpy(parts.pairs.positions_of(taken.rows)),
             "rows": torch.from_numpy(taken.rows),
             "positive_rows": torch.from_numpy(taken.positive_rows),
             "anchor_meta": {str(name): _plain(meta[name]) for name in meta},
         }
 
-    def _count(self, taken: Views) -> None:
+    def _add_counts(self, replaced: int) -> None:
         worker = get_worker_info()
         own = self._counts[0 if worker is None else (worker.id + 1) % _WORKER_SLOTS]
-        own += torch.tensor([taken.replaced, *self._parts.value.images.reader.drain_counts()])
+        own += torch.tensor([replaced, *self._parts.value.images.reader.drain_counts()])
 
 
-def _key(rows: Sequence[int], asked: IntArray) -> tuple[int, int]:
-    epoch, number = getattr(rows, "epoch", None), getattr(rows, "number", None)
+def _key(positions: Sequence[int], asked: IntArray) -> tuple[int, int]:
+    epoch, number = getattr(positions, "epoch", None), getattr(positions, "number", None)
     if epoch is None or number is None:
         return 0, zlib.crc32(asked.tobytes())
     return int(epoch), int(number)

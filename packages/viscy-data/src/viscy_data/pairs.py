@@ -1,8 +1,8 @@
-"""The row space of a dataset: valid anchors first, and which row is whose positive.
+"""Which anchors of a table may begin a pair, and which row is whose positive.
 
-*Table rows* are those of the anchors table. *Rows* number the same anchors anew: those that have a
-positive, in the order of the table, then the others, which can only be positives. Everything that
-images are asked by, a sampler's positions included, are rows.
+*Rows* number the anchors table in its own order, as embeddings of it do. A row is *valid* where it has a
+positive. A *position* numbers the valid rows only, in the same order: what a sampler that was given the
+valid anchors draws, and what becomes a row before anything is read.
 """
 
 from dataclasses import dataclass
@@ -19,53 +19,60 @@ type IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Pairs:
-    """Anchors in row order, and the draw of their positives.
+    """Anchors, which of them are valid, and the draw of their positives.
 
     Attributes
     ----------
     anchors
-        (M, columns), valid anchors first.
-    count
-        How many are valid.
+        (M, columns), in the order of the table.
     positives
-        Over table rows; None: every anchor is its own positive.
-    table_row, row
-        (M,) table row of each row, and row of each table row; None where all rows are valid.
+        None: every anchor is its own positive.
+    valid
+        (V,) row of each position; None where all rows are valid, so that both are the same.
     """
 
     anchors: pd.DataFrame
-    count: int
     positives: Positives | None = None
-    table_row: IntArray | None = None
-    row: IntArray | None = None
+    valid: IntArray | None = None
 
     @classmethod
     def build(cls, table: pd.DataFrame, positives: Positives | None) -> "Pairs":
-        """Order a table by whether its rows have a positive.
+        """Find the rows of a table that have a positive.
 
         Raises
         ------
         InvalidInputError
             Where no row has one.
         """
+        anchors = table.reset_index(drop=True)
         if positives is None or positives.has_positive.all():
-            return cls(table.reset_index(drop=True), len(table), positives)
-        valid = positives.has_positive
-        if not valid.any():
+            return cls(anchors, positives)
+        if not positives.has_positive.any():
             raise InvalidInputError(
                 f"none of the {len(table)} anchors has a positive in its tau range. "
                 "Widen tau, or take positive='self'."
             )
-        table_row = np.concatenate([np.flatnonzero(valid), np.flatnonzero(~valid)])
-        row = np.empty_like(table_row)
-        row[table_row] = np.arange(len(table_row))
-        ordered = table.iloc[table_row].reset_index(drop=True)
-        return cls(ordered, int(valid.sum()), positives, table_row, row)
+        return cls(anchors, positives, np.flatnonzero(positives.has_positive))
+
+    @property
+    def count(self) -> int:
+        """How many rows are valid."""
+        return len(self.anchors) if self.valid is None else len(self.valid)
+
+    def rows_of(self, positions: IntArray) -> IntArray:
+        """Return the rows (B,) at ``positions`` (B,) among the valid ones."""
+        return positions if self.valid is None else self.valid[positions]
+
+    def positions_of(self, rows: IntArray) -> IntArray:
+        """Return the positions (B,) of valid ``rows`` (B,)."""
+        return rows if self.valid is None else np.searchsorted(self.valid, rows)
+
+    def valid_anchors(self) -> pd.DataFrame:
+        """Return the valid anchors; their index is their positions."""
+        return self.anchors if self.valid is None else self.anchors.take(self.valid).reset_index(drop=True)
 
     def draw(self, rows: IntArray, *, epoch: int, number: int, places: IntArray) -> IntArray:
         """Return the rows (B,) of the positives of ``rows`` (B,), at ``places`` (B,) of their batch."""
         if self.positives is None:
             return rows.copy()
-        asked = rows if self.table_row is None else self.table_row[rows]
-        drawn = self.positives.draw(asked, epoch=epoch, number=number, places=places)
-        return drawn if self.row is None else self.row[drawn]
+        return self.positives.draw(rows, epoch=epoch, number=number, places=places)

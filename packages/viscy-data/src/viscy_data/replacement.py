@@ -25,25 +25,29 @@ class Cells:
 
     Attributes
     ----------
-    valid_anchors
-        The rows that may stand in.
+    anchors
+        The table.
     seed
         Of the draws.
+    valid
+        (V,) rows that may stand in; None: all.
     """
 
-    valid_anchors: pd.DataFrame
+    anchors: pd.DataFrame
     seed: int
+    valid: IntArray | None = None
 
     @cached_property
     def _cell(self) -> NDArray[np.int32]:
-        by = [name for name in (EXPERIMENT, CONDITION) if name in self.valid_anchors]
-        cells = self.valid_anchors.groupby(by, dropna=False, observed=True).ngroup()
+        by = [name for name in (EXPERIMENT, CONDITION) if name in self.anchors]
+        cells = self.anchors.groupby(by, dropna=False, observed=True).ngroup()
         return cells.to_numpy().astype(np.int32)
 
     @cached_property
     def _sorted(self) -> tuple[IntArray, IntArray]:
-        """Return the rows sorted by cell and where each cell starts; made when first needed."""
-        order = np.argsort(self._cell, kind="stable")
+        """Return the valid rows sorted by cell and where each cell starts; made when first needed."""
+        rows = np.arange(len(self.anchors)) if self.valid is None else self.valid
+        order = rows[np.argsort(self._cell[rows], kind="stable")]
         return order, np.searchsorted(self._cell[order], np.arange(self._cell.max() + 2))
 
     def draw(self, row: int, taken: set[int], key: tuple[int, int, int, int]) -> int | None:

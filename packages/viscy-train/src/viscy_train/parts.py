@@ -1,6 +1,6 @@
 """Parts of the anchors - training, validation - and the batches of each.
 
-*Rows* number the dataset's anchors. A *part* is a selection of the valid ones; its sampler composes
+*Rows* here number the dataset's valid anchors. A *part* is a selection of them; its sampler composes
 positions in the part, which become rows before the dataset sees them. No lineage is in both parts.
 """
 

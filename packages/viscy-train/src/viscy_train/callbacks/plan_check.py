@@ -33,7 +33,7 @@ class PlanCheck(Callback):
     every : int
         Measure every so many steps.
     sampler, anchors : FlexibleBatchSampler, DataFrame, optional
-        What was to compose the batches, and the table that it and the rows of batches number; None:
+        What was to compose the batches, and the table that it and the positions of batches number; None:
         those of the trainer's `AnchorDataModule`.
 
     Attributes
@@ -83,7 +83,7 @@ class PlanCheck(Callback):
         if self._gauge is None or batch_idx % self.every:
             return
         self.measured += 1
-        position = self._position[batch["rows"].cpu().numpy()]
+        position = self._position[batch["positions"].cpu().numpy()]
         if (position < 0).any():
             count = int((position < 0).sum())
             self._warn("split", f"{count} of {position.size} anchors are not of the training part")

@@ -59,7 +59,7 @@ def time_of(anchors: pd.DataFrame, source: Source) -> tuple[NDArray[np.float64],
 
 def batches_picture(trained: Mapping[str, Trained], source: Source) -> bytes:
     """Draw the first batches of each kind."""
-    anchors = next(iter(trained.values())).data.dataset.anchors
+    anchors = next(iter(trained.values())).data.dataset.valid_anchors
     experiment, experiments = coded(anchors[columns.EXPERIMENT])
     condition, conditions = coded(anchors[columns.CONDITION])
     time, name = time_of(anchors, source)
