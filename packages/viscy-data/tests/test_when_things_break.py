@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from viscy_data.anchors import read_anchors, read_metadata
 from viscy_data.cli import app
 from viscy_data.dataset import AnchorDataset, Batch, Reading
-from viscy_data.errors import InvalidInputError, OutputError, StoreError, TracksError
+from viscy_data.errors import InvalidInputError, OutputError, StoreError, TracksError, WorkerError
 from viscy_data.experiments import Experiments
 from viscy_data.loader import anchor_loader
 from viscy_data.normalization import read_statistics, statistics_path
@@ -123,7 +123,9 @@ def test_a_chunk_that_breaks_is_named_or_replaced(how: str, anchors: Path, exper
             assert not lost & {*batch["rows"].tolist(), *batch["positive_rows"].tolist()}
             for name in ("experiment", "condition"):
                 assert table[name].iloc[rows].tolist() == batch["anchor_meta"][name]
-            replaced += sum(one != other for one, other in zip(rows, batch["rows"].tolist(), strict=True))
+            replaced += sum(
+                one != other for one, other in zip(rows, batch["positions"].tolist(), strict=True)
+            )
     assert dataset.skipped == replaced > 0
     assert all("anchors were replaced" in str(one.message) for one in caught)
     assert len(caught) > 0
@@ -296,12 +298,11 @@ def test_a_full_disk_holds_no_half_index(full_disk: Path, experiments: Path) -> 
 
 def test_a_killed_worker_ends_the_run_in_time(anchors: Path) -> None:
     dataset = AnchorDataset(anchors)
-    loader: Any = anchor_loader(dataset, sampler_of(dataset), num_workers=2, timeout=300, prefetch_factor=1)
+    loader: Any = anchor_loader(dataset, sampler_of(dataset), num_workers=2, timeout=3600, prefetch_factor=1)
     batches = iter(loader)
     next(batches)
-    loader._iterator._timeout = 3  # from here on: workers take their time to start
     os.kill(loader._iterator._workers[0].pid, signal.SIGKILL)
-    with pytest.raises(RuntimeError, match=r"DataLoader worker \(pid\(s\) \d+\) exited unexpectedly"):
+    with pytest.raises(WorkerError, match=r"num_workers=2: a worker that reads batches was ended by SIGKILL"):
         list(batches)
 
 

@@ -71,7 +71,7 @@ def test_positives_that_undo_few_frames_are_told_of(anchors_path: Path) -> None:
 def test_parts_share_no_lineage(anchors_path: Path) -> None:
     data = build(anchors_path)
     assert data.validation_sampler is not None
-    lineages = data.dataset.anchors["lineage_id"].astype(str).to_numpy()
+    lineages = data.dataset.valid_anchors["lineage_id"].astype(str).to_numpy()
     training, validation = data.train_sampler.rows, data.validation_sampler.rows
     assert not set(lineages[training]) & set(lineages[validation])
     assert len(training) + len(validation) == len(data.dataset)
