@@ -32,7 +32,7 @@ from viscy_data.plates import (
     write_tracks,
 )
 from viscy_data.progress import progress_bar
-from viscy_data.tracks import read_tracks
+from viscy_data.tracks import load_tracks
 
 _WELL: Final = "A/1"
 _FOV: Final = "A/1/0"
@@ -198,7 +198,14 @@ def _inspect(movie: Movie) -> _Source:
     experiment = Experiment(
         name=movie.name, data_path=movie.frames[0].parent, tracks_path=movie.tracks, channels=channels
     )
-    tracks = read_tracks(experiment, [info]).drop(columns=FOV)
+    read = load_tracks(experiment, [info])
+    remarks += [f"{reason}: {count}" for reason, count in read.left_out.items()]
+    tracks = read.frame.drop(columns=FOV)
+    unseen = ~tracks[PARENT_TRACK_ID].isin([NO_PARENT, *tracks[TRACK_ID].unique()])
+    if unseen.any():
+        count = tracks.loc[unseen, TRACK_ID].nunique()
+        remarks.append(f"{count} tracks whose parent no mask shows are written without a parent")
+        tracks.loc[unseen, PARENT_TRACK_ID] = NO_PARENT
     is_named = named is not None
     return _Source(movie, shape, image.dtype, channels, is_named, stated.z_step_um, tracks, tuple(remarks))
 

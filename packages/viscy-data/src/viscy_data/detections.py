@@ -53,6 +53,8 @@ class Detections:
         Whether it is known that places are, or were made, pixels.
     left_out
         What of the file is not among them, counted.
+    known
+        Tracks that the file knows though they have no detection, as parents may be; None: there are none.
     """
 
     file: Path
@@ -67,6 +69,7 @@ class Detections:
     z: FloatArray | None
     unit_stated: bool = False
     left_out: Mapping[str, int] = field(default_factory=dict)
+    known: IntArray | None = None
 
     def take(self, mask: BoolArray) -> Self:
         """Return the detections where ``mask`` (N,) holds."""
@@ -180,6 +183,8 @@ def _check_parents(found: Detections, *, cut_missing: bool) -> Detections:
     found.refuse(disagrees, PARENT_TRACK_ID, "the rows of one track name different parents")
     starts = np.full(len(forest.track_id), np.iinfo(np.int64).max)
     np.minimum.at(starts, forest.rows, found.t)
+    if found.known is not None:
+        starts[np.isin(forest.track_id, found.known) & (starts == np.iinfo(np.int64).max)] = -1
     unknown = starts[parent] == np.iinfo(np.int64).max
     if cut_missing and unknown.any():
         count = len(np.unique(forest.rows[unknown]))

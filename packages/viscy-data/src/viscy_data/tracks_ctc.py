@@ -3,25 +3,34 @@
 ``man_track.txt`` or ``res_track.txt`` holds one line ``label begin end parent`` for each track (parent
 0: none); ``man_trackNNN.tif`` or ``maskNNN.tif`` holds the labels of frame NNN, (Y, X) or (Z, Y, X).
 A cell's place is the centroid of its label. Format: Ulman et al. 2017, Nature Methods 14, 1141.
+
+Masks of both names may lie in one folder, of which one kind are a segmentation with labels of its own: those
+named like the list belong to it. The list may also know a track of which no mask shows a pixel: its
+daughters are then those of its nearest ancestor that is seen, or sisters under the name of the first one.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from viscy_data.columns import NO_PARENT
 from viscy_data.detections import Detections, FloatArray
-from viscy_data.errors import TracksError
+from viscy_data.errors import InvalidInputError, TracksError
 from viscy_data.experiments import FovInfo
 from viscy_data.lineage import IntArray
+from viscy_data.tiff import TiffImage, open_tiff
 
-TRACK_LISTS = ("man_track.txt", "res_track.txt")
+TRACK_LISTS: Final = ("man_track.txt", "res_track.txt")
 
 _LARGEST = np.iinfo(np.int32).max
-_MASK = re.compile(r"(?:man_track|mask)(\d+)\.tiff?$", re.IGNORECASE)
+_MASKS: Final = {"man_track.txt": "man_track", "res_track.txt": "mask"}
+_MASK = re.compile(r"(man_track|mask)(\d{1,9})\.tiff?$", re.IGNORECASE)
+_LONGEST_LIST: Final = 2**28
+"""Bytes of a track list."""
 
 
 def find_track_list(folder: Path) -> Path | None:
@@ -45,54 +54,103 @@ def read_ctc(track_list: Path, info: FovInfo, fov: int) -> Detections:
         Where list and masks cannot be read or disagree; rows are lines of the track list.
     """
     lines = _read_list(track_list)
-    masks = {int(match[1]): path for path in track_list.parent.iterdir() if (match := _MASK.match(path.name))}
-    if not masks:
-        raise TracksError(
-            f"{track_list.parent}: no label masks (man_trackNNN.tif or maskNNN.tif) beside the list"
-        )
+    masks = _masks_of(track_list)
     beyond = [path.name for t, path in masks.items() if t >= info.shape[0]]
     if beyond:
         raise TracksError(
             f"{track_list.parent}: {min(beyond)}: t lies outside the movie of {info.shape[0]} frames"
         )
     frames = [_centroids(path, info) for _, path in sorted(masks.items())]
-    counts = [len(labels) for labels, _ in frames]
+    counts = [len(labels) for labels, _, _ in frames]
     t = np.repeat(np.array(sorted(masks), dtype=np.int64), counts)
-    labels = np.concatenate([labels for labels, _ in frames])
-    places = np.concatenate([places for _, places in frames])
+    labels = np.concatenate([labels for labels, _, _ in frames])
+    places = np.concatenate([places for _, places, _ in frames])
     line = _lines_of(track_list, lines, labels, t)
-    parent = lines[line, 3]
     return Detections(
         file=track_list,
         rows=line + 1,
         unit="line",
         fov=np.full(len(labels), fov, dtype=np.int64),
         track_id=labels,
-        parent_track_id=np.where(parent == 0, NO_PARENT, parent),
+        parent_track_id=_seen_parents(lines, labels)[line],
         t=t,
         y=places[:, 1],
         x=places[:, 2],
-        z=places[:, 0] if info.shape[2] > 1 and _has_depth(next(iter(masks.values()))) else None,
+        z=places[:, 0] if info.shape[2] > 1 and frames[0][2] else None,
+        known=np.setdiff1d(lines[lines[:, 0] > 0, 0], labels),
+        left_out=_left_out(lines, masks, len(labels), info.shape[0]),
     )
+
+
+def _masks_of(track_list: Path) -> dict[int, Path]:
+    """Return the masks that belong to a list, by frame: those named like it, or the only ones there."""
+    found: dict[str, dict[int, Path]] = {}
+    for path in sorted(track_list.parent.iterdir()):
+        if match := _MASK.match(path.name):
+            kind = found.setdefault(match[1].lower(), {})
+            if (other := kind.setdefault(int(match[2]), path)) != path:
+                raise TracksError(f"{path}: {other.name} is the mask of the same frame; keep one")
+    if not found:
+        raise TracksError(
+            f"{track_list.parent}: no label masks (man_trackNNN.tif or maskNNN.tif) beside the list; masks "
+            "of a segmentation (man_segNNN.tif) have labels of their own"
+        )
+    return found.get(_MASKS[track_list.name], next(iter(found.values())))
+
+
+def _left_out(lines: IntArray, masks: Mapping[int, Path], detections: int, frames: int) -> dict[str, int]:
+    """Count what the list knows and no mask shows."""
+    begin, end = lines[:, 1].clip(0), lines[:, 2].clip(max=frames - 1)
+    there = (lines[:, 0] > 0) & (begin <= end)
+    begin, end = begin[there], end[there]
+    places = int((end - begin + 1).sum()) - detections
+    covered = np.zeros(frames + 1, dtype=np.int64)
+    np.add.at(covered, begin, 1)
+    np.add.at(covered, end + 1, -1)
+    unmasked = np.setdiff1d(np.flatnonzero(np.cumsum(covered)[:-1]), list(masks))
+    counts = {"cells of the track list that no mask shows": places, "frames without a mask": len(unmasked)}
+    return {reason: count for reason, count in counts.items() if count}
+
+
+def _seen_parents(lines: IntArray, labels: IntArray) -> IntArray:
+    """Return the parent of every line, by way of the nearest ancestor that a mask shows, if there is one."""
+    mother = {int(label): int(parent) for label, _, _, parent in lines}
+    seen = set(np.unique(labels).tolist())
+
+    def nearest(label: int) -> int:
+        parent = mother[label]
+        passed = {label}
+        while parent not in seen and mother.get(parent, 0) > 0 and parent not in passed:
+            passed.add(parent)
+            parent = mother[parent]
+        return NO_PARENT if parent in (0, label) else parent
+
+    return np.array([nearest(int(label)) for label in lines[:, 0]], dtype=np.int64)
 
 
 def _read_list(path: Path) -> IntArray:
     """Return the track list as (n, 4): label, begin, end, parent; line i is row i."""
-    rows: list[list[int]] = []
     try:
-        texts = path.read_text(encoding="utf-8").splitlines()
+        size = path.stat().st_size
+        if size > _LONGEST_LIST:
+            raise TracksError(
+                f"{path}: the track list has {size:,} bytes; at most {_LONGEST_LIST:,} are read"
+            )
+        texts = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise TracksError(f"{path}: the track list cannot be read: {error}") from error
+    rows: list[list[int]] = []
     for number, text in enumerate(texts, start=1):
-        fields = text.split()
-        try:
-            values = [int(field) for field in fields]
-        except ValueError:
-            values = []
+        fields = text.partition("#")[0].split()
+        values = _whole(fields[:4])  # programs add columns of their own
         if fields and (len(values) != 4 or values[0] < 1 or max(map(abs, values)) > _LARGEST):
             raise TracksError(
-                f"{path}: line {number}: {text!r} is not 'label begin end parent' in whole numbers "
+                f"{path}: line {number}: {text[:80]!r} is not 'label begin end parent' in whole numbers "
                 f"of at most {_LARGEST}"
+            )
+        if fields and values[1] > values[2]:
+            raise TracksError(
+                f"{path}: line {number}, columns 'begin', 'end': {text[:80]!r} ends before it begins"
             )
         rows.append(values or [0, 0, -1, 0])
     lines = np.array(rows, dtype=np.int64).reshape(-1, 4)
@@ -101,6 +159,19 @@ def _read_list(path: Path) -> IntArray:
     if len(twice):
         raise TracksError(f"{path}: column 'label': {twice[0]} is there a second time")
     return lines
+
+
+def _whole(fields: Sequence[str]) -> list[int]:
+    """Return whole numbers, which NumPy writes as ``1.0e+00``; none where one is not."""
+    try:
+        return [int(field) for field in fields]
+    except ValueError:
+        pass
+    try:
+        numbers = [float(field) for field in fields]
+    except ValueError:
+        return []
+    return [int(number) for number in numbers] if all(number.is_integer() for number in numbers) else []
 
 
 def _lines_of(path: Path, lines: IntArray, labels: IntArray, t: IntArray) -> IntArray:
@@ -123,31 +194,37 @@ def _lines_of(path: Path, lines: IntArray, labels: IntArray, t: IntArray) -> Int
     return line
 
 
-def _centroids(path: Path, info: FovInfo) -> tuple[IntArray, FloatArray]:
-    """Return the labels (k,) of a mask and their centroids (k, 3): z, y, x."""
+def _centroids(path: Path, info: FovInfo) -> tuple[IntArray, FloatArray, bool]:
+    """Return the labels (k,) of a mask, their centroids (k, 3): z, y, x, and whether it has slices."""
     mask = _read_mask(path, info)
     volume = mask.reshape(-1, *mask.shape[-2:])
     places = np.nonzero(volume)
     values, inverse, counts = np.unique(volume[places], return_inverse=True, return_counts=True)
     sums = [np.bincount(inverse, weights=axis, minlength=len(values)) for axis in places]
-    return values.astype(np.int64), np.stack(sums, axis=1) / counts[:, None]
+    return values.astype(np.int64), np.stack(sums, axis=1) / counts[:, None], mask.ndim == 3
 
 
 def _read_mask(path: Path, info: FovInfo) -> NDArray[np.integer]:
     """Return a mask; what it says of itself is checked before any of its pixels is read."""
     try:
-        with tifffile.TiffFile(path) as tiff:
-            _check_mask(path, tiff.series[0].shape, tiff.series[0].dtype, info)
-            return np.asarray(tiff.asarray())
+        with open_tiff(path) as tiff:
+            shape = _check_mask(path, tiff.image, info)
+            return tiff.read().reshape(shape)
     except TracksError:
         raise
-    except Exception as error:  # of a damaged file tifffile raises whatever comes of it
-        raise TracksError(f"{path}: the label mask cannot be read: {error}") from error
+    except InvalidInputError as error:
+        why = str(error).removeprefix(f"{path}: ")
+        raise TracksError(f"{path}: the label mask cannot be read: {why}") from error
 
 
-def _check_mask(path: Path, shape: tuple[int, ...], dtype: np.dtype | None, info: FovInfo) -> None:
-    if len(shape) not in (2, 3) or dtype is None or not np.issubdtype(dtype, np.integer):
-        raise TracksError(f"{path}: a label mask is (Y, X) or (Z, Y, X) of integers; got {dtype}{shape}")
+def _check_mask(path: Path, image: TiffImage, info: FovInfo) -> tuple[int, ...]:
+    """Return the shape of a mask, (Y, X) or (Z, Y, X)."""
+    shape = (*(length for length in image.shape[:-2] if length > 1), *image.shape[-2:])
+    if len(shape) not in (2, 3) or "S" in image.axes or not np.issubdtype(image.dtype, np.integer):
+        raise TracksError(
+            f"{path}: a label mask is (Y, X) or (Z, Y, X) of integers; got {image.dtype}{shape}, "
+            f"axes {image.axes}"
+        )
     if shape[-2:] != info.shape[-2:]:
         raise TracksError(
             f"{path}: the mask is {shape[-2:]}, images of fov {info.fov!r} are {info.shape[-2:]}"
@@ -156,8 +233,4 @@ def _check_mask(path: Path, shape: tuple[int, ...], dtype: np.dtype | None, info
         raise TracksError(
             f"{path}: the mask has {shape[0]} slices, images of fov {info.fov!r} have {info.shape[2]}"
         )
-
-
-def _has_depth(path: Path) -> bool:
-    with tifffile.TiffFile(path) as tiff:
-        return len(tiff.series[0].shape) == 3
+    return shape
