@@ -3,7 +3,7 @@
 import re
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -114,7 +114,7 @@ def test_a_file_of_a_set_is_its_own_frame_and_no_other_file_is_opened(tmp_path: 
 @pytest.mark.parametrize("byteorder", ["<", ">"])
 @pytest.mark.parametrize("bigtiff", [False, True])
 def test_pixels_survive_codecs_and_byte_orders(
-    tmp_path: Path, compression: str | None, byteorder: str, bigtiff: bool
+    tmp_path: Path, compression: str | None, byteorder: Literal["<", ">"], bigtiff: bool
 ) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(
