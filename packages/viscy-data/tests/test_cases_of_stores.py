@@ -10,8 +10,9 @@ from cases import unpack_case
 
 from viscy_data.anchors import read_anchors, read_metadata
 from viscy_data.dataset import AnchorDataset
-from viscy_data.errors import ExperimentsFileError
+from viscy_data.errors import ExperimentsFileError, StoreError
 from viscy_data.index import IndexSummary, build_index
+from viscy_data.normalization import read_statistics
 from viscy_data.tau import TauRange
 
 
@@ -67,6 +68,37 @@ def test_a_root_of_bioformats2raw_and_names_that_cannot_be_told(
 ) -> None:
     with pytest.raises(ExperimentsFileError, match=match):
         index(unpack_case("08", tmp_path) / f"{name}.yaml")
+
+
+def test_missing_chunks_are_one_setting(tmp_path: Path) -> None:
+    folder = unpack_case("03", tmp_path)
+    with pytest.raises(StoreError, match="index --missing-chunks fill"):
+        index(folder / "experiments.yaml")
+    table = index(folder / "experiments.yaml", missing_chunks="fill").anchors_path
+    assert len(bright_centres(table)) > 0
+
+
+def test_blank_frames_are_left_out(tmp_path: Path) -> None:
+    summary = index(unpack_case("04", tmp_path) / "experiments.yaml")
+    metadata = read_metadata(summary.anchors_path)
+    assert metadata.frames == {
+        "whole": {"frames": 12, "blank": 0, "non_finite": 0},
+        "dropped": {"frames": 12, "blank": 7, "non_finite": 0},
+    }
+    assert metadata.dropped["dropped"] == {"blank frame": 42}
+    statistics = read_statistics(summary.statistics_path).set_index("experiment")
+    assert abs(statistics["median"] - 501).max() < 2
+    assert abs(statistics["iqr"] - 9).max() < 2
+
+
+def test_pixels_that_are_nan_are_named_or_filled(tmp_path: Path) -> None:
+    folder = unpack_case("05", tmp_path)
+    with pytest.raises(StoreError, match=r"not finite.*experiment='p\d' fov=.* t=\d+ channel='Phase3D': \d+"):
+        index(folder / "experiments.yaml")
+    table = index(folder / "experiments.yaml", non_finite="fill").anchors_path
+    dataset = AnchorDataset(table, positive="self")
+    assert len(dataset) >= 288
+    assert np.isfinite(dataset.__getitems__(range(len(dataset)))["anchor"].numpy()).all()
 
 
 @pytest.mark.parametrize("name", ["micrometer", "micron", "um", "mu"])

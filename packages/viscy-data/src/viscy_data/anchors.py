@@ -54,7 +54,8 @@ OUTSIDE_IMAGE: Final = "centre outside the image"
 OUTSIDE_STACK: Final = "z outside the stack"
 NO_CONDITION: Final = "well under no condition"
 OVER_BORDER: Final = "patch reaches over the border"
-REASONS: Final = (NO_CONDITION, OUTSIDE_IMAGE, OUTSIDE_STACK, OVER_BORDER)
+BLANK_FRAME: Final = "blank frame"
+REASONS: Final = (NO_CONDITION, OUTSIDE_IMAGE, OUTSIDE_STACK, OVER_BORDER, BLANK_FRAME)
 """Why a detection is not in the table; the first that holds counts."""
 
 __all__ = [
@@ -153,8 +154,12 @@ def build_experiment(
     patch_size: tuple[int, int],
     common_pixel_size_um: float | None = None,
     border: Border = "reflect",
+    blank: Sequence[tuple[str, int]] = (),
 ) -> Built:
-    """Build the anchors of one experiment, with losses by condition; see :func:`build_anchors`."""
+    """Build the anchors of one experiment, with losses by condition; see :func:`build_anchors`.
+
+    ``blank`` are the (fov, t) that show nothing, of which no row is kept.
+    """
     check_border(border)
     if min(patch_size) < 1:
         raise InvalidInputError(
@@ -174,6 +179,8 @@ def build_experiment(
     lost = _lost(experiment, tracks, fov, shapes, conditions)
     if border == "drop":
         lost[OVER_BORDER] = places.outside > 0
+    if blank:
+        lost[BLANK_FRAME] = _is_blank(blank, [info.fov for info in fovs], fov, tracks[T].to_numpy())
     reason = _reasons(lost, len(fov))
     kept = np.flatnonzero(reason < 0)
     frame = _columns(experiment, fovs, tracks, kept, places)
@@ -273,6 +280,16 @@ def _lost(
     if experiment.condition_wells is not None:
         lost[NO_CONDITION] = np.array([c is None for c in conditions])[fov]
     return lost
+
+
+def _is_blank(
+    blank: Sequence[tuple[str, int]], names: Sequence[str], fov: IntArray, t: IntArray
+) -> BoolArray:
+    """Return whether the frame of each row (N,), by number of its fov and time, is one of ``blank``."""
+    number = {name: i for i, name in enumerate(names)}
+    known = np.array([(number[name], frame) for name, frame in blank if name in number]).reshape(-1, 2)
+    frames = np.int64(max(known[:, 1].max(initial=0), t.max(initial=0)) + 1)
+    return np.isin(fov * frames + t, known[:, 0] * frames + known[:, 1])
 
 
 def _reasons(lost: Mapping[str, BoolArray], rows: int) -> NDArray[np.int8]:

@@ -58,6 +58,11 @@ class AnchorsMetadata:
         What becomes of patches that reach over the border of their image (:mod:`viscy_data.borders`).
     schema_version
         Version of the columns and of these values.
+    stores
+        Digest of experiments, fields of view and settings that images were read by; statistics have the same.
+    frames
+        How many frames were read for statistics, and how many of them are ``blank`` or have ``non_finite``
+        pixels, by experiment; None: not known, as none was read.
     missing_chunks, non_finite
         How the stores' missing chunks, and pixels that are NaN or infinite, are read (`viscy_data.Reading`).
 
@@ -76,6 +81,8 @@ class AnchorsMetadata:
     schema_version: int = SCHEMA_VERSION
     missing_chunks: Literal["error", "fill"] = "error"
     non_finite: Literal["error", "fill"] = "error"
+    stores: str = ""
+    frames: dict[str, dict[str, int]] | None = None
 
     def __post_init__(self) -> None:
         check_border(self.border)

@@ -58,6 +58,11 @@ class ChannelStatistics:
     _counts: NDArray[np.int64] | None = None
     _samples: list[FloatArray] = field(default_factory=list)
 
+    @property
+    def empty(self) -> bool:
+        """Whether no finite pixel was added."""
+        return self._counts is None and self._count == 0
+
     def add(self, pixels: NDArray[Any]) -> None:
         """Take in the pixels of one frame, of any shape; every frame has the same dtype."""
         flat = pixels.reshape(-1)
@@ -67,9 +72,8 @@ class ChannelStatistics:
                 self._add_counts(block)
         else:
             for block in blocks:
-                self._add_moments(block[np.isfinite(block)].astype(np.float64))
-            sample = flat[:: max(1, -(-flat.size // SAMPLE))]
-            self._samples.append(sample[np.isfinite(sample)].astype(np.float64))
+                self._add_moments(_finite(block))
+            self._samples.append(_finite(flat[:: max(1, -(-flat.size // SAMPLE))]))
 
     def _add_counts(self, pixels: NDArray[Any]) -> None:
         limits = np.iinfo(pixels.dtype)
@@ -100,6 +104,12 @@ class ChannelStatistics:
         if sample.size == 0:
             return _named(np.nan, np.nan, (np.nan, np.nan, np.nan))
         return _named(self._mean, np.sqrt(self._squares / self._count), np.quantile(sample, _QUARTILES))
+
+
+def _finite(pixels: NDArray[Any]) -> FloatArray:
+    """Return the pixels that are finite."""
+    finite = finite_pixels(pixels)
+    return (pixels if finite is None else pixels[finite]).astype(np.float64)
 
 
 def _of_counts(counts: NDArray[np.int64], lowest: int) -> dict[str, float]:

@@ -176,6 +176,17 @@ def index(  # noqa: PLR0913 - the flat face of build_index
             "table, for all that read it."
         ),
     ] = "error",
+    non_finite: Annotated[
+        Literal["error", "fill"],
+        typer.Option(
+            help="Pixels that are NaN or infinite are refused, or filled by the centre of the normalisation. "
+            "Kept with the table."
+        ),
+    ] = "error",
+    blank_frames: Annotated[
+        Literal["drop", "keep"],
+        typer.Option(help="Cells of frames in which a channel has one value throughout."),
+    ] = "drop",
     processes: Annotated[
         int | None,
         typer.Option(min=1, help="Processes to build in.", show_default="one per core for large tables"),
@@ -218,6 +229,8 @@ def index(  # noqa: PLR0913 - the flat face of build_index
         processes=processes,
         dask=dask,
         missing_chunks=missing_chunks,
+        non_finite=non_finite,
+        blank_frames=blank_frames,
         statistics=statistics,
     )
     console = Console()

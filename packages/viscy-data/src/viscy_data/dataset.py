@@ -36,7 +36,7 @@ from viscy_data.crops import common_pixel_size
 from viscy_data.errors import InvalidInputError, StoreError
 from viscy_data.experiments import Experiments
 from viscy_data.images import Images
-from viscy_data.normalization import Normalization, Normalizer, read_statistics, statistics_path
+from viscy_data.normalization import Normalization, Normalizer, statistics_of
 from viscy_data.pairs import Pairs
 from viscy_data.patches import PatchShape, PatchTable
 from viscy_data.positives import Positives
@@ -144,7 +144,7 @@ class AnchorDataset(Dataset[Batch]):
         patches = _patches(pairs.anchors, experiments, reader, file, (size, z_window))
         channels = len(experiments.experiments[0].channels)
         if statistics is None and normalize is not None and not isinstance(anchors, pd.DataFrame):
-            statistics = read_statistics(statistics_path(anchors))
+            statistics = statistics_of(anchors, file.stores if file else "")
         normalizer = _normalizer(normalize, statistics, patches, experiments)
         non_finite = reading.non_finite or (file.non_finite if file else "error")
         images = Images(reader, patches, (channels, z_window, *size), normalizer, non_finite)

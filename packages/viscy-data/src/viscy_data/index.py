@@ -8,10 +8,10 @@ is one experiment for each process, and one row group at the end.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import rmtree
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from viscy_data.anchors_file import AnchorsMetadata
 from viscy_data.anchors_writing import merge_anchors
@@ -31,12 +31,18 @@ from viscy_data.index_parts import (
     PartJob,
     PartSummary,
     build_part,
+    digest_of,
     find_part,
     tracking_files,
 )
 from viscy_data.progress import progress_bar
 from viscy_data.tau import TauRange
 from viscy_data.workers import Workers, cores
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from viscy_data.odd_frames import OddFrame
 
 # Starting a process costs about two seconds of imports, in which some hundred MB of tables are read.
 _WORTH_A_PROCESS: Final = 200 << 20
@@ -83,6 +89,8 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
     processes: int | None = None,
     dask: str | None = None,
     missing_chunks: Literal["error", "fill"] = "error",
+    non_finite: Literal["error", "fill"] = "error",
+    blank_frames: Literal["drop", "keep"] = "drop",
     statistics: bool = True,
 ) -> IndexSummary:
     """Build the anchors table of an experiments file, and its images' statistics beside it.
@@ -115,8 +123,15 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
     missing_chunks
         A chunk that the store lacks is damage (``error``), or holds the store's fill value (``fill``:
         some writers leave empty chunks out). Kept with the table: it is read likewise from then on.
+    non_finite
+        Pixels that are NaN or infinite are refused (``error``), or filled by the centre of the normalisation
+        (``fill``); kept with the table. They are found while statistics are read.
+    blank_frames
+        Rows of frames in which a channel is constant are left out (``drop``) or stay (``keep``); see
+        :mod:`viscy_data.odd_frames`.
     statistics
-        Compute the images' statistics, which datasets normalise with; False: read no image.
+        Compute the images' statistics, which datasets normalise with; False: read no image, so that blank
+        frames and pixels that are not finite are not known.
 
     Raises
     ------
@@ -126,6 +141,8 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
         Where tracks are malformed.
     InvalidInputError
         Where ``out`` exists, a patch does not fit, a tau range is empty, or no anchor has a positive.
+    StoreError
+        Where a frame cannot be read, or pixels are not finite.
     OutputError
         Where a file cannot be written; what is finished is found again.
     ViscyDataError
@@ -149,17 +166,23 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
         experiments = Experiments(experiments=tuple(parsed))
         common = common_pixel_size(parsed, fovs)
         jobs = [PartJob(e, fovs[e.name], patch_size, common, tau.in_frames(e), border) for e in parsed]
-        parts = _build_parts(jobs, folder, workers, progress=progress)
-        summaries = {name: summary for name, (_, summary) in parts.items()}
-        counts = tuple(count for one in summaries.values() for count in one.counts)
-        _check_any(counts)
+        parts = _build_parts(jobs, folder, workers, progress=progress)  # first: bad tracks are found at once
+        odd: Mapping[str, Sequence[OddFrame]] | None = None
+        stores = digest_of(list(experiments.experiments), fovs, missing_chunks)
         if statistics:
             from viscy_data.index_statistics import index_statistics  # noqa: PLC0415
 
-            table = index_statistics(
+            table, odd = index_statistics(
                 experiments, fovs, folder, workers=workers, missing_chunks=missing_chunks, progress=progress
             )
-            write_statistics(folder / written[1].name, table)
+            _check_images(table, odd, non_finite)
+            write_statistics(folder / written[1].name, table, {"stores": stores})
+            if blank_frames == "drop":
+                jobs = [replace(job, blank=_blank(odd, job.experiment)) for job in jobs]
+                parts = _build_parts(jobs, folder, workers, progress=progress)
+        summaries = {name: summary for name, (_, summary) in parts.items()}
+        counts = tuple(count for one in summaries.values() for count in one.counts)
+        _check_any(counts)
         metadata = AnchorsMetadata(
             experiments,
             patch_size,
@@ -168,6 +191,9 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
             common_pixel_size_um=common,
             border=border,
             missing_chunks=missing_chunks,
+            non_finite=non_finite,
+            stores=stores,
+            frames=None if odd is None else {e.name: _frames(e, fovs[e.name], odd[e.name]) for e in parsed},
         )
         with progress_bar("writing", sum(c.anchors for c in counts), unit="rows", shown=progress) as advance:
             files = [path for path, _ in parts.values()]
@@ -177,8 +203,56 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
         rmtree(folder)
     without = {name: one.without_tracks for name, one in summaries.items() if one.without_tracks}
     notes = [f"{name}: {note}" for name, one in summaries.items() for note in one.notes]
-    notes += _notes(parsed, fovs)
+    notes += [*_notes(parsed, fovs), *_image_notes(parsed, odd, blank_frames)]
     return IndexSummary(out, statistics_path(out), counts, without, common, tuple(notes))
+
+
+def _check_images(
+    statistics: "pd.DataFrame", odd: "Mapping[str, Sequence[OddFrame]]", non_finite: Literal["error", "fill"]
+) -> None:
+    from viscy_data.normalization import check_finite  # noqa: PLC0415
+    from viscy_data.odd_frames import refuse_non_finite  # noqa: PLC0415
+
+    if non_finite == "error":
+        refuse_non_finite(one for frames in odd.values() for one in frames)
+    for row in statistics[statistics["mean"].isna()].to_dict("records"):
+        check_finite({str(name): value for name, value in row.items()})
+
+
+def _blank(odd: "Mapping[str, Sequence[OddFrame]]", experiment: Experiment) -> tuple[tuple[str, int], ...]:
+    from viscy_data.odd_frames import blank_frames  # noqa: PLC0415
+
+    return blank_frames(odd[experiment.name])
+
+
+def _frames(experiment: Experiment, fovs: Sequence[FovInfo], odd: "Sequence[OddFrame]") -> dict[str, int]:
+    """Count the frames of an experiment: all, blank ones, and those with pixels that are not finite."""
+    kept = [info for info in fovs if info.fov not in experiment.exclude_fovs]
+    bad = {(one.fov, one.t) for one in odd if one.non_finite}
+    blank = {(one.fov, one.t) for one in odd if one.blank}
+    return {"frames": sum(info.shape[0] for info in kept), "blank": len(blank), "non_finite": len(bad)}
+
+
+def _image_notes(
+    experiments: Sequence[Experiment],
+    odd: "Mapping[str, Sequence[OddFrame]] | None",
+    blank_frames: Literal["drop", "keep"],
+) -> Iterator[str]:
+    """Yield what reading all images showed, or that it was not done."""
+    from viscy_data.odd_frames import say_blank  # noqa: PLC0415
+
+    if odd is None:
+        yield "no image was read: blank frames, and pixels that are not finite, are not known"
+        return
+    done = "statistics and anchors leave them out" if blank_frames == "drop" else "statistics leave them out"
+    for experiment in experiments:
+        blank = _blank(odd, experiment)
+        if blank:
+            yield f"{experiment.name}: {len(blank)} blank frames ({done}): {say_blank(blank)}"
+        filled = [one for one in odd[experiment.name] if one.non_finite]
+        if filled:
+            pixels = sum(one.non_finite for one in filled)
+            yield f"{experiment.name}: {pixels:,} pixels of {len(filled)} frames are not finite and filled"
 
 
 @contextmanager

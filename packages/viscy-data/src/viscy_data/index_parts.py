@@ -102,6 +102,8 @@ class PartJob:
         (tau_min, tau_max) of positives.
     border
         What becomes of patches that reach over the border.
+    blank
+        Frames (fov, t) of which no row is kept.
     """
 
     experiment: Experiment
@@ -110,6 +112,7 @@ class PartJob:
     common_pixel_size_um: float | None
     frames: tuple[int, int]
     border: Border = "reflect"
+    blank: tuple[tuple[str, int], ...] = ()
 
     def path(self, folder: Path) -> Path:
         """Return the part's file: its name changes with everything that its content depends on."""
@@ -152,6 +155,7 @@ def build_part(placed: tuple[PartJob, Path]) -> PartSummary:
         patch_size=job.patch_size,
         common_pixel_size_um=job.common_pixel_size_um,
         border=job.border,
+        blank=job.blank,
     )
     valid = Positives(built.frame, {job.experiment.name: job.frames}).has_positive
     counts = tuple(_counts(job.experiment.name, built, valid))

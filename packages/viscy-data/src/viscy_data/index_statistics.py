@@ -17,10 +17,12 @@ from viscy_data.index_parts import digest_of
 from viscy_data.normalization import (
     StatisticsRow,
     fov_statistics,
+    read_note,
     read_statistics,
     statistics_table,
     write_statistics,
 )
+from viscy_data.odd_frames import OddFrame
 from viscy_data.progress import progress_bar
 from viscy_data.store import MissingChunks, StoreReader
 from viscy_data.workers import Workers
@@ -41,8 +43,10 @@ def index_statistics(
     workers: Workers,
     missing_chunks: MissingChunks,
     progress: bool,
-) -> pd.DataFrame:
-    """Return what ``compute_statistics`` would; ``folder`` keeps what is finished.
+) -> tuple[pd.DataFrame, dict[str, list[OddFrame]]]:
+    """Return what ``compute_statistics`` would, and odd frames by experiment.
+
+    ``folder`` keeps what is finished.
 
     Raises
     ------
@@ -61,7 +65,8 @@ def index_statistics(
     frames = sum(job.fov.shape[0] for job in todo)
     with progress_bar("statistics", frames, unit="frames", shown=progress) as advance:
         _compute(todo, jobs, paths, workers, advance)
-    return pd.concat([read_statistics(path) for path in paths.values()], ignore_index=True)
+    odd = {name: [OddFrame(*one) for one in read_note(path)["odd"]] for name, path in paths.items()}
+    return pd.concat([read_statistics(path) for path in paths.values()], ignore_index=True), odd
 
 
 def _kept(experiment: Experiment, fovs: Mapping[str, Sequence[FovInfo]]) -> list[FovInfo]:
@@ -76,7 +81,7 @@ def _compute(
     advance: Callable[[int], None],
 ) -> None:
     """Do the jobs, and write each experiment's file when its last one is done."""
-    rows: dict[str, dict[str, list[StatisticsRow]]] = {}
+    rows: dict[str, dict[str, tuple[list[StatisticsRow], list[OddFrame]]]] = {}
     # Here the bar moves with every frame; from elsewhere it hears of finished fields of view alone.
     work = partial(_measure, advance=advance) if workers.here else _measure
     for job, found in workers.run(work, todo):
@@ -86,12 +91,15 @@ def _compute(
         own = rows.setdefault(name, {})
         own[job.fov.fov] = found
         if len(own) == len(jobs[name]):
-            ordered = [row for one in jobs[name] for row in own[one.fov.fov]]
-            write_statistics(paths[name], statistics_table(ordered))
+            ordered = [own[one.fov.fov] for one in jobs[name]]
+            table = statistics_table([row for found_rows, _ in ordered for row in found_rows])
+            write_statistics(paths[name], table, {"odd": [one for _, odd in ordered for one in odd]})
             del rows[name]
 
 
-def _measure(job: _Job, advance: Callable[[int], None] = lambda _: None) -> list[StatisticsRow]:
+def _measure(
+    job: _Job, advance: Callable[[int], None] = lambda _: None
+) -> tuple[list[StatisticsRow], list[OddFrame]]:
     only = Experiments(experiments=(job.experiment,))
     reader = _reader(only.model_dump_json(), job.missing_chunks)
     return fov_statistics(reader, job.experiment, job.fov, per="fov", advance=advance)

@@ -11,10 +11,11 @@ Rule for a spread of zero: an iqr of 0 (more than half of the pixels are equal, 
 fluorescence image) is replaced by the std; a std of 0 (a constant image) by 1, so that it becomes 0.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -22,12 +23,13 @@ import pyarrow as pa
 import pyarrow.parquet as pa_parquet
 from numpy.typing import NDArray
 
-from viscy_data.channel_statistics import ChannelStatistics
 from viscy_data.columns import EXPERIMENT, FOV, T
 from viscy_data.errors import InvalidInputError, StoreError
 from viscy_data.experiments import Experiment, Experiments, FovInfo
+from viscy_data.odd_frames import OddFrame, WatchedStatistics, refuse_non_finite
 from viscy_data.patches import Crop
 from viscy_data.progress import progress_bar
+from viscy_data.reading import NonFinite
 from viscy_data.store import MissingChunks, StoreReader
 from viscy_data.whole_file import whole_file
 
@@ -46,6 +48,8 @@ STATISTICS_COLUMNS: Final = (EXPERIMENT, FOV, T, CHANNEL, MEAN, STD, MEDIAN, IQR
 
 ALL_FRAMES: Final = -1
 
+_NOTE: Final = b"viscy_data"
+
 _CENTRE_AND_SPREAD: Final = {"mean_std": (MEAN, STD), "median_iqr": (MEDIAN, IQR)}
 
 
@@ -55,6 +59,7 @@ def compute_statistics(
     per: Per = "fov",
     progress: bool = True,
     missing_chunks: MissingChunks = "error",
+    non_finite: NonFinite = "error",
 ) -> pd.DataFrame:
     """Compute the statistics of every channel of every fov that is not excluded.
 
@@ -68,6 +73,8 @@ def compute_statistics(
         Show a progress bar with the rate in frames.
     missing_chunks
         As in ``StoreReader``.
+    non_finite
+        ``"error"``, or ``"fill"``: pixels that are NaN or infinite are left out.
 
     Returns
     -------
@@ -79,10 +86,11 @@ def compute_statistics(
     InvalidInputError
         Where ``per`` is not allowed.
     StoreError
-        Where a frame cannot be read, or holds no finite pixel.
+        Where a frame cannot be read, or pixels are not finite, all of which are named.
 
     Notes
     -----
+    Blank frames are left out (``viscy_data.odd_frames``).
     Median and iqr are exact for integers of up to 16 bits and a sample's otherwise (``channel_statistics``).
     """
     if per not in ("fov", "time"):
@@ -95,23 +103,31 @@ def compute_statistics(
         if fov.fov not in experiment.exclude_fovs
     ]
     rows: list[StatisticsRow] = []
+    odd: list[OddFrame] = []
     frames = sum(fov.shape[0] for _, fov in work)
     with progress_bar("statistics", frames, unit="frames", shown=progress) as advance:
         for experiment, fov in work:
-            rows += fov_statistics(reader, experiment, fov, per=per, advance=advance)
+            own, found = fov_statistics(reader, experiment, fov, per=per, advance=advance)
+            rows += own
+            odd += found
+    if non_finite == "error":
+        refuse_non_finite(odd)
+    for row in rows:
+        check_finite(row)
     return statistics_table(rows)
 
 
 def fov_statistics(
     reader: StoreReader, experiment: Experiment, fov: FovInfo, *, per: Per, advance: Callable[[int], None]
-) -> list[StatisticsRow]:
-    """Return the rows of :func:`compute_statistics` of one fov; ``advance`` is told each frame."""
-    return [
-        {EXPERIMENT: experiment.name, FOV: fov.fov, T: t, CHANNEL: channel}
-        | _checked(one.result(), experiment.name, fov.fov, t, channel)
-        for t, statistics in _of_fov(reader, experiment.name, fov, per, advance)
+) -> tuple[list[StatisticsRow], list[OddFrame]]:
+    """Return the rows of :func:`compute_statistics` of one fov, and odd frames; ``advance`` is told each."""
+    odd: list[OddFrame] = []
+    rows: list[StatisticsRow] = [
+        {EXPERIMENT: experiment.name, FOV: fov.fov, T: t, CHANNEL: channel} | one.result()
+        for t, statistics in _of_fov(reader, experiment, fov, per, advance, odd)
         for channel, one in zip(experiment.channels, statistics, strict=True)
     ]
+    return rows, odd
 
 
 def statistics_table(rows: Sequence[StatisticsRow]) -> pd.DataFrame:
@@ -120,16 +136,24 @@ def statistics_table(rows: Sequence[StatisticsRow]) -> pd.DataFrame:
 
 
 def _of_fov(
-    reader: StoreReader, experiment: str, fov: FovInfo, per: Per, advance: Callable[[int], None]
-) -> Iterator[tuple[int, list[ChannelStatistics]]]:
+    reader: StoreReader,
+    experiment: Experiment,
+    fov: FovInfo,
+    per: Per,
+    advance: Callable[[int], None],
+    odd: list[OddFrame],
+) -> Iterator[tuple[int, list[WatchedStatistics]]]:
+    """Yield statistics of all frames, or of each; append to ``odd`` the frames that are."""
     frames, _, depth, height, width = fov.shape
-    statistics: list[ChannelStatistics] = []
+    statistics: list[WatchedStatistics] = []
     for t in range(frames):
-        (pixels,) = reader.read([Crop(experiment, fov.fov, t, (0, depth), (0, height), (0, width))])
+        (pixels,) = reader.read([Crop(experiment.name, fov.fov, t, (0, depth), (0, height), (0, width))])
         if per == "time" or t == 0:
-            statistics = [ChannelStatistics() for _ in pixels]
-        for one, channel in zip(statistics, pixels, strict=True):
-            one.add(channel)
+            statistics = [WatchedStatistics() for _ in pixels]
+        for name, one, channel in zip(experiment.channels, statistics, pixels, strict=True):
+            blank, non_finite = one.add(channel)
+            if blank or non_finite:
+                odd.append(OddFrame(experiment.name, fov.fov, t, name, blank, non_finite))
         advance(1)
         if per == "time":
             yield t, statistics
@@ -137,13 +161,17 @@ def _of_fov(
         yield ALL_FRAMES, statistics
 
 
-def _checked(result: dict[str, float], experiment: str, fov: str, t: int, channel: str) -> dict[str, float]:
-    if not np.isfinite(result[MEAN]):
-        raise StoreError(
-            f"experiment={experiment!r} fov={fov!r} t={t} channel={channel!r}: no pixel is finite; "
-            "name the fov in exclude_fovs."
-        )
-    return result
+def check_finite(row: StatisticsRow) -> None:
+    """Refuse a row of which no pixel was finite.
+
+    Raises
+    ------
+    StoreError
+        Naming it.
+    """
+    if np.isnan(cast("float", row[MEAN])):
+        where = " ".join(f"{name}={row[name]!r}" for name in (EXPERIMENT, FOV, T, CHANNEL))
+        raise StoreError(f"{where}: no pixel is finite; name the fov in exclude_fovs.")
 
 
 def statistics_path(anchors_path: str | Path) -> Path:
@@ -158,10 +186,47 @@ def statistics_path(anchors_path: str | Path) -> Path:
     return path.with_name(f"{path.stem}.statistics.parquet")
 
 
-def write_statistics(path: str | Path, statistics: pd.DataFrame) -> None:
-    """Write a table of ``compute_statistics`` as Parquet, whole or not at all."""
+def write_statistics(
+    path: str | Path, statistics: pd.DataFrame, note: Mapping[str, object] | None = None
+) -> None:
+    """Write a table of ``compute_statistics`` as Parquet, whole or not at all, with plain values."""
+    table = pa.Table.from_pandas(statistics, preserve_index=False)
+    held = {**(table.schema.metadata or {}), _NOTE: json.dumps(dict(note or {})).encode()}
     with whole_file(Path(path)) as beside:
-        statistics.to_parquet(beside, index=False)
+        pa_parquet.write_table(table.replace_schema_metadata(held), beside)
+
+
+def read_note(path: str | Path) -> dict[str, Any]:
+    """Return the note of a statistics file; empty where it has none."""
+    metadata = pa_parquet.read_schema(path).metadata or {}
+    note: dict[str, Any] = json.loads(metadata.get(_NOTE, b"{}"))
+    return note
+
+
+def statistics_of(anchors_path: str | Path, stores: str) -> pd.DataFrame:
+    """Read the statistics beside an anchors table, which must be of the same images.
+
+    Parameters
+    ----------
+    anchors_path
+        The table.
+    stores
+        Digest of what the table was built from; empty: not known.
+
+    Raises
+    ------
+    InvalidInputError
+        As ``read_statistics``, or where they are of other experiments, fields of view or settings.
+    """
+    path = statistics_path(anchors_path)
+    statistics = read_statistics(path)
+    own = read_note(path).get("stores", "")
+    if stores and own and own != stores:
+        raise InvalidInputError(
+            f"statistics path={str(path)!r} are not those of {str(anchors_path)!r}: they are of other "
+            "experiments, fields of view or settings, by an earlier index. Index again with statistics."
+        )
+    return statistics
 
 
 def read_statistics(path: str | Path) -> pd.DataFrame:

@@ -89,6 +89,7 @@ def prepare(
         progress=progress,
         overwrite=True,
         missing_chunks=settings.missing_chunks,
+        non_finite=settings.non_finite,
     )
     return _describe(origin, summary)
 
