@@ -7,6 +7,7 @@ from viscy_data import columns
 from viscy_data.composition.axes import Balance, Focus, Grouping
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.plan_checks import (
+    MOST_ANCHORS,
     check_flag,
     check_fraction,
     check_integer,
@@ -64,7 +65,7 @@ def flat_plan(
     balanced = check_flag("condition_balanced", condition_balanced)
     focused = check_flag("temporal_enrichment", temporal_enrichment)
     return BatchPlan(
-        check_integer("batch_size", batch_size, 1),
+        check_integer("batch_size", batch_size, 1, MOST_ANCHORS),
         grouping=Grouping(columns.EXPERIMENT, weights=weights, leak=leak) if aware else None,
         balance=Balance(columns.CONDITION, ratio=ratio) if balanced else None,
         focus=Focus(columns.HOURS, window_hours=window, global_fraction=outside) if focused else None,

@@ -165,7 +165,8 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
         raise_problems(experiments_path, problems + more)
         experiments = Experiments(experiments=tuple(parsed))
         common = common_pixel_size(parsed, fovs)
-        jobs = [PartJob(e, fovs[e.name], patch_size, common, tau.in_frames(e), border) for e in parsed]
+        frames = tau.in_frames_of(parsed, fovs)
+        jobs = [PartJob(e, fovs[e.name], patch_size, common, frames[e.name], border) for e in parsed]
         parts = _build_parts(jobs, folder, workers, progress=progress)  # first: bad tracks are found at once
         odd: Mapping[str, Sequence[OddFrame]] | None = None
         stores = digest_of(list(experiments.experiments), fovs, missing_chunks)

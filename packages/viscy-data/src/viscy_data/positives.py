@@ -93,6 +93,7 @@ class Positives:
         self._experiment = np.zeros(len(forest.parent), dtype=np.int32)
         self._experiment[forest.rows] = experiment
         self._relatives = Relatives(forest, t, sisters=sisters)
+        self._span = int(t.max() - t.min()) if len(t) else 0
         self.has_positive: BoolArray = self._find_any()
 
     def draw(self, rows: IntArray, *, epoch: int, number: int, places: IntArray | None = None) -> IntArray:
@@ -123,7 +124,7 @@ class Positives:
         first, again = _occurrences(rows)
         place = places[first]
         low, high = self._ranges[self._experiment[self._relatives.track[rows]]].T
-        steps = np.arange(int((high - low).max(initial=0)) + 1)
+        steps = np.arange(min(int((high - low).max(initial=0)), self._span) + 1)
         taus = low[:, None] + steps
         counts = self._relatives.count(np.repeat(rows, len(steps)), taus.ravel()).reshape(taus.shape)
         counts[taus > high[:, None]] = 0
@@ -160,7 +161,8 @@ class Positives:
 
     def _find_any(self) -> BoolArray:
         """Say for every row whether it has a positive at any of its taus."""
-        low, high = self._ranges[:, 0], self._ranges[:, 1]
+        # Beyond the longest movie there is nothing: what a range costs is bounded by the table, not by it.
+        low, high = np.minimum(self._ranges, self._span + 1).T
         found = self._relatives.own_track(low[self._experiment], high[self._experiment])
         todo = self._relatives.by_time
         todo = todo[~found[todo]]

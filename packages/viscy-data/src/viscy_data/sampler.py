@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import pandas as pd
@@ -35,6 +35,11 @@ from viscy_data.labels import layout_of
 from viscy_data.marks import check_rows, marks_of
 from viscy_data.sampler_state import Place, place_of
 
+MOST_EPOCHS: Final = 2**31 - 1
+MOST_NUMBER: Final = 2**48
+"""Largest number of an epoch, and of a batch in it: their products fit into a word."""
+MOST_REPORTED: Final = 100_000
+"""Epochs of a report at most."""
 BLOCK = 256
 """Batches drawn at a time: enough that array operations, not Python, set the pace."""
 
@@ -242,7 +247,7 @@ class FlexibleBatchSampler(Sampler[list[int]]):
 
     def set_epoch(self, epoch: int) -> None:
         """Select the epoch of the next iterator; the one selected already keeps a restored position."""
-        epoch = check_integer("epoch", epoch, 0)
+        epoch = check_integer("epoch", epoch, 0, MOST_EPOCHS)
         if epoch != self._next.epoch:
             self._next = Place(epoch, 0)
         if self._live is not None and (
@@ -255,8 +260,8 @@ class FlexibleBatchSampler(Sampler[list[int]]):
 
         Numbers from `batches_per_epoch` on are the batches that round an epoch up for many ranks.
         """
-        number = check_integer("number", number, 0)
-        epoch = check_integer("epoch", self.epoch if epoch is None else epoch, 0)
+        number = check_integer("number", number, 0, MOST_NUMBER)
+        epoch = check_integer("epoch", self.epoch if epoch is None else epoch, 0, MOST_EPOCHS)
         return self._batches(epoch, range(number, number + 1))[0]
 
     def plan_at(self, number: int, *, epoch: int | None = None) -> BatchPlan:
@@ -265,8 +270,8 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         Batches that go together (``BatchPlan.span``) have the plan of their first one, those that round
         an epoch up for many ranks that of its last one.
         """
-        number = check_integer("number", number, 0)
-        epoch = check_integer("epoch", self.epoch if epoch is None else epoch, 0)
+        number = check_integer("number", number, 0, MOST_NUMBER)
+        epoch = check_integer("epoch", self.epoch if epoch is None else epoch, 0, MOST_EPOCHS)
         progress = self._composer.schedule.progress(epoch, np.array(number))
         return self.plan.at(int(progress), self.batches_per_epoch)
 
@@ -294,7 +299,7 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         InvalidInputError
             ``table`` has another number of rows than the sampler's.
         """
-        epochs = check_integer("epochs", epochs, 1)
+        epochs = check_integer("epochs", epochs, 1, MOST_REPORTED)
         return report_composition(self._composer, range(epochs), advance, marks=self._marks(table))
 
     def expect(self) -> Expectation:

@@ -5,15 +5,19 @@ one is at least 1, so that no cell is ever its own positive.
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from viscy_data.checks import brief, is_finite_number
 from viscy_data.errors import InvalidInputError
-from viscy_data.experiments import Experiment
+from viscy_data.experiments import Experiment, FovInfo
 
 # A range that ends on a frame must keep it whatever the last bit of hours / interval says.
 _ROUNDING: Final = 1e-9
 
+MOST_HOURS: Final = 100_000
+"""Hours that a tau may span at the most: eleven years."""
 MOST_FRAMES: Final = 1_000_000
 """Frames that a tau may span at the most: no movie has as many."""
 
@@ -50,7 +54,13 @@ class TauRange:
         if not _is_range(given, least, whole=name == "frames"):
             kind = "whole numbers" if name == "frames" else "finite numbers"
             raise InvalidInputError(
-                f"{name}={given!r}: the tau range needs two {kind}, {least} <= first <= second"
+                f"{name}={brief(given)}: the tau range needs two {kind}, {least} <= first <= second"
+            )
+        most = MOST_HOURS if name == "hours" else MOST_FRAMES
+        if given is not None and given[1] > most:
+            raise InvalidInputError(
+                f"{name}={brief(given)}: a tau of at most {most:,} {name} is allowed; give what lies "
+                "within a movie."
             )
         object.__setattr__(self, name, tuple(given or ()))
 
@@ -101,6 +111,35 @@ class TauRange:
             )
         return max(1, math.ceil(first - _ROUNDING)), math.floor(last + _ROUNDING)
 
+    def in_frames_of(
+        self, experiments: Sequence[Experiment], fovs: Mapping[str, Sequence[FovInfo]]
+    ) -> dict[str, tuple[int, int]]:
+        """Return the range in frames of each experiment, by its name.
+
+        Raises
+        ------
+        InvalidInputError
+            Naming every experiment that has no frame in the range, or whose interval is not known; or where
+            the range reaches beyond the longest movie.
+        """
+        found, problems = {}, []
+        for one in experiments:
+            try:
+                found[one.name] = self.in_frames(one)
+            except InvalidInputError as error:
+                problems.append(str(error))
+        if problems:
+            raise InvalidInputError("\n".join(problems))
+        lengths = {e.name: max((info.shape[0] for info in fovs[e.name]), default=0) for e in experiments}
+        if all(found[name][1] > frames for name, frames in lengths.items()):
+            name, frames = max(lengths.items(), key=lambda pair: pair[1])
+            kind, given = ("hours", self.hours) if self.frames is None else ("frames", self.frames)
+            raise InvalidInputError(
+                f"tau {kind}={given}: all movies are shorter; the longest, of experiment {name!r}, has "
+                f"{frames} frames, and the range reaches to {found[name][1]}. Give a tau that lies within it."
+            )
+        return found
+
     def as_dict(self) -> dict[str, list[float] | list[int] | None]:
         """Return plain lists, for JSON."""
         return {
@@ -123,4 +162,4 @@ def _is_range(given: object, least: int, *, whole: bool) -> bool:
     kinds = (int,) if whole else (int, float)
     if any(isinstance(end, bool) or not isinstance(end, kinds) for end in given):
         return False
-    return all(math.isfinite(end) for end in given) and least <= given[0] <= given[1]
+    return all(is_finite_number(end) for end in given) and least <= given[0] <= given[1]

@@ -14,6 +14,7 @@ from typing import Literal, get_args
 
 from viscy_data.columns import EXPERIMENT, FOV, T
 from viscy_data.composition.plan_checks import (
+    MOST_FRAMES,
     Shares,
     Weights,
     check_choice,
@@ -273,8 +274,8 @@ class Locality:
             )
         for name in ("frames", "fovs"):
             if getattr(self, name) is not None:
-                set_field(self, name, check_integer(f"Locality.{name}", getattr(self, name), 1))
-        set_field(self, "hold", check_integer("Locality.hold", self.hold, 1))
+                set_field(self, name, check_integer(f"Locality.{name}", getattr(self, name), 1, MOST_FRAMES))
+        set_field(self, "hold", check_integer("Locality.hold", self.hold, 1, MOST_FRAMES))
         set_field(self, "by", check_columns("Locality.by", self.by))
         if not isinstance(self.time, str):
             raise InvalidInputError(f"Locality.time={self.time!r} is not a column name.")

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
 from viscy_data.composition.axes import Balance, Distinct, Focus, Grouping, Locality, Weighting, set_field
-from viscy_data.composition.plan_checks import Shares, Weights, check_columns, check_integer
+from viscy_data.composition.plan_checks import (
+    MOST_ANCHORS,
+    MOST_BATCHES,
+    Shares,
+    Weights,
+    check_columns,
+    check_integer,
+)
 from viscy_data.composition.schedule import Schedule
 from viscy_data.errors import InvalidInputError
 
@@ -66,8 +73,9 @@ class BatchPlan:
     span: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
-        set_field(self, "span", check_integer("BatchPlan.span", self.span, 1))
-        set_field(self, "batch_size", check_integer("BatchPlan.batch_size", self.batch_size, 1))
+        set_field(self, "span", check_integer("BatchPlan.span", self.span, 1, MOST_BATCHES))
+        size = check_integer("BatchPlan.batch_size", self.batch_size, 1, MOST_ANCHORS)
+        set_field(self, "batch_size", size)
         for name, kind in AXES.items():
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):

@@ -5,12 +5,21 @@ from fractions import Fraction
 from functools import partial
 from math import isfinite
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from viscy_data.checks import plain_number
+from viscy_data.checks import brief, plain_number
 from viscy_data.composition.mix import NATURAL, Mix
 from viscy_data.composition.schedule import Schedule
 from viscy_data.errors import InvalidInputError, suggest
+
+LARGEST: Final = 2**63 - 1
+"""Largest integer that any argument takes: one more does not fit into a word."""
+MOST_ANCHORS: Final = 10_000_000
+"""Largest batch: what a batch costs is a few words for each of its anchors."""
+MOST_FRAMES: Final = 100_000
+"""Most frames of a batch, and most batches in which a frame stays."""
+MOST_BATCHES: Final = 1_000_000
+"""Most batches of a step."""
 
 Ratios = Mapping[Any, float | Fraction]
 Shares = Ratios | Literal["natural"] | Mix
@@ -89,10 +98,14 @@ def check_weights(name: str, value: object, columns: Sequence[str]) -> Weights |
     return {level: part for level, part in found.items() if part is not None}
 
 
-def check_integer(name: str, value: object, least: int) -> int:
-    """Return ``value`` as an int of at least ``least``; a bool is none."""
+def check_integer(name: str, value: object, least: int, most: int = LARGEST) -> int:
+    """Return ``value`` as an int from ``least`` to ``most``; a bool is none."""
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
-        raise InvalidInputError(f"{name}={value!r} is not an integer >= {least}.")
+        raise InvalidInputError(f"{name}={brief(value)} is not an integer >= {least}.")
+    if int(value) > most:
+        raise InvalidInputError(
+            f"{name}={brief(value)} is too large; give an integer from {least} to {most:,}."
+        )
     return int(value)
 
 
@@ -132,5 +145,8 @@ def check_columns(name: str, value: object) -> tuple[str, ...]:
 
 def _number(name: str, value: object) -> float:
     if not isinstance(value, Real) or isinstance(value, bool):
-        raise InvalidInputError(f"{name}={value!r} is not a number.")
-    return float(value)
+        raise InvalidInputError(f"{name}={brief(value)} is not a number.")
+    try:
+        return float(value)
+    except OverflowError:
+        raise InvalidInputError(f"{name}={brief(value)} is too large for a number.") from None

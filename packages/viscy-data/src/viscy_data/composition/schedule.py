@@ -8,14 +8,13 @@ batches at the step. Nothing is remembered: a restored sampler goes on where the
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import isfinite
 from numbers import Real
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from viscy_data.checks import plain_number
+from viscy_data.checks import brief, is_finite_number, plain_number
 from viscy_data.composition.mix import NATURAL, Mix
 from viscy_data.errors import InvalidInputError
 
@@ -23,6 +22,8 @@ Floats = NDArray[np.float64]
 Unit = Literal["epochs", "batches"]
 Shape = Literal["linear", "cosine"]
 
+MOST_POSITION: Final = 1e12
+"""Largest position: of more epochs or batches than anyone composes."""
 STAGES: Final = 64
 """Shares of values move from point to point in so many equal stages, each of which is rounded alike."""
 
@@ -149,8 +150,11 @@ def _checked(points: object) -> tuple[tuple[float, Any], ...]:
     if not pairs:
         raise InvalidInputError(f"Schedule.points={points!r} is not a mapping from positions to values.")
     for position, _ in pairs:
-        if not _is_number(position) or not isfinite(position) or position < 0:
-            raise InvalidInputError(f"Schedule.points holds the position {position!r}; give numbers >= 0.")
+        if not is_finite_number(position) or not 0 <= position <= MOST_POSITION:
+            raise InvalidInputError(
+                f"Schedule.points holds the position {brief(position)}; give numbers >= 0, up to "
+                f"{MOST_POSITION:g}."
+            )
     if len({float(position) for position, _ in pairs}) < len(pairs):
         raise InvalidInputError(f"Schedule.points={points!r} holds a position twice.")
     _check_values(pairs)
@@ -177,8 +181,8 @@ def _check_value(position: Any, value: Any) -> None:
     if value is None or value == NATURAL or (isinstance(value, Mapping) and value and not _is_flat(value)):
         return
     parts = value.values() if isinstance(value, Mapping) else [value]
-    if not all(_is_number(part) and isfinite(part) for part in parts):
-        raise InvalidInputError(f"Schedule.points at {position!r}={value!r} is not of finite numbers.")
+    if not all(is_finite_number(part) for part in parts):
+        raise InvalidInputError(f"Schedule.points at {position!r}={brief(value)} is not of finite numbers.")
     if isinstance(value, Mapping) and (min(parts, default=0) < 0 or not any(parts)):
         raise InvalidInputError(f"Schedule.points at {position!r}={value!r} is not of shares >= 0.")
 

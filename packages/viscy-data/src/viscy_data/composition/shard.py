@@ -5,9 +5,13 @@ not depend on R. Unless told otherwise all ranks take equally many: the epoch is
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from viscy_data.composition.plan_checks import check_integer
 from viscy_data.errors import InvalidInputError
+
+MOST_RANKS: Final = 1_000_000
+"""Ranks at most."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Shard:
     even: bool = True
 
     def __post_init__(self) -> None:
-        check_integer("num_replicas", self.replicas, 1)
+        check_integer("num_replicas", self.replicas, 1, MOST_RANKS)
         check_integer("rank", self.rank, 0)
         if self.rank >= self.replicas:
             raise InvalidInputError(f"rank={self.rank} is outside [0, num_replicas={self.replicas}).")
