@@ -17,7 +17,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -29,13 +29,10 @@ from viscy_data.errors import TracksError
 
 LONGEST_LINE: Final = 1 << 20
 """Bytes of a line."""
-UNPACKED_MOST: Final = 1 << 35
-"""Bytes that a file may hold once unpacked."""
-UNPACKED_FREE: Final = 1 << 28
-"""Bytes up to which it does not matter how much smaller the packed file is."""
 UNPACKED_RATIO: Final = 100
-"""Bytes for each byte of the packed file, beyond that: real tables are at 3 to 20, those of nothing at "
-"1000."""
+"""Bytes that one byte of a file may unpack to: in real tables it is 3 to 20, in files of nothing 1000."""
+UNPACKED_FREE: Final = 1 << 26
+"""Bytes up to which that does not matter; a gzipped file is looked at for each stretch of as many."""
 
 NOTHING: Final = ("None", "none", "<NA>", "NaT")
 """How programs write an empty value, beside what Arrow knows."""
@@ -73,19 +70,19 @@ class Dialect:
 
 
 def check_unpacked(path: Path, unpacked: int, packed: int) -> None:
-    """Refuse a file that unpacks to more than a table of tracks does.
+    """Refuse a file, or a stretch of one, that unpacks to more than a table of tracks does.
 
     Raises
     ------
     TracksError
         Naming the file and the bound.
     """
-    if unpacked > UNPACKED_MOST or unpacked > max(UNPACKED_FREE, UNPACKED_RATIO * packed):
+    if unpacked > max(UNPACKED_FREE, UNPACKED_RATIO * packed):
         raise TracksError(
-            f"{path}: {packed} bytes unpack to {unpacked} or more: at most {UNPACKED_MOST >> 30} GiB are "
-            "read, "
-            f"and beyond {UNPACKED_FREE >> 20} MiB at most {UNPACKED_RATIO} for each byte of the file; "
-            "no table of tracks is like that: write it again"
+            f"{path}: {packed} bytes of it unpack to {unpacked}: beyond {UNPACKED_FREE >> 20} MiB at most "
+            f"{UNPACKED_RATIO} for each byte are read. No table of tracks is like that; write it again, "
+            "without "
+            "compression if it has to be."
         )
 
 
@@ -111,6 +108,10 @@ def read_dialect(path: Path, file_names: Mapping[str, str]) -> Dialect:
     if len(start) == _BLOCK:
         lines = lines[:-1]  # it may be cut
     header, stated = _header_line(lines)
+    if header >= len(lines) and len(start) == _BLOCK:
+        raise TracksError(
+            f"{path}: line {len(lines) + 1}: longer than {LONGEST_LINE >> 20} MiB; is it a table?"
+        )
     if header >= len(lines):
         raise TracksError(f"{path}: the tracking table cannot be read: it has no header; is it empty?")
     wanted = set(file_names.values())
@@ -142,41 +143,75 @@ def read_csv(path: Path, dialect: Dialect, columns: Mapping[str, str]) -> Any:
         Where a line has a quote that is not closed, is too long, or the file unpacks to too much.
     """
     ours = {name: own for own, name in columns.items()}
+    ragged: list[Any] = []
+
+    def keep(row: Any) -> str:
+        ragged.append(row)
+        return "error"
+
     # Columns that are not asked for may have one name between them: they are called by their places.
     names = [ours.get(name, f"column {i}") for i, name in enumerate(dialect.names)]
+    try:
+        with _open(path) as stream:
+            return pa_csv.read_csv(
+                pa.PythonFile(stream, mode="r"),
+                read_options=pa_csv.ReadOptions(
+                    column_names=names, skip_rows=dialect.skipped, block_size=LONGEST_LINE
+                ),
+                parse_options=pa_csv.ParseOptions(delimiter=dialect.separator, invalid_row_handler=keep),
+                convert_options=pa_csv.ConvertOptions(
+                    include_columns=[name for name in names if name in columns],
+                    column_types={FOV: _FOV_TYPE},
+                    strings_can_be_null=True,
+                    null_values=[*pa_csv.ConvertOptions().null_values, *NOTHING],
+                    decimal_point=dialect.decimal,
+                ),
+            )
+    except pa.ArrowInvalid as error:
+        if not ragged:
+            raise
+        row = ragged[0]
+        more = row.actual_columns > row.expected_columns and dialect.separator == ","
+        hint = "; are decimals written with commas? Then separate columns by ';'" if more else ""
+        raise TracksError(
+            f"{path}: {_line_of(path, row.text)}: {row.actual_columns} cells, and the header names "
+            f"{row.expected_columns}{hint}"
+        ) from error
+
+
+def _line_of(path: Path, text: str) -> str:
+    """Return the first line that is ``text``, by its number."""
+    count, rest = 0, b""
     with _open(path) as stream:
-        return pa_csv.read_csv(
-            pa.PythonFile(stream, mode="r"),
-            read_options=pa_csv.ReadOptions(
-                column_names=names, skip_rows=dialect.skipped, block_size=LONGEST_LINE
-            ),
-            parse_options=pa_csv.ParseOptions(delimiter=dialect.separator),
-            convert_options=pa_csv.ConvertOptions(
-                include_columns=[name for name in names if name in columns],
-                column_types={FOV: _FOV_TYPE},
-                strings_can_be_null=True,
-                null_values=[*pa_csv.ConvertOptions().null_values, *NOTHING],
-                decimal_point=dialect.decimal,
-            ),
-        )
+        while block := stream.read():
+            *lines, rest = (rest + block).split(b"\n")
+            for number, line in enumerate((*lines, rest), start=count + 1):
+                if line.rstrip(b"\r") == text.encode():
+                    return f"line {number}"
+            count += len(lines)
+    return "a line"
 
 
 def _open(path: Path) -> "_Stream":
-    packed = path.name.lower().endswith(".gz")
-    return _Stream(path, gzip.open(path) if packed else path.open("rb"))
+    return _Stream(path, path.open("rb"), packed=path.name.lower().endswith(".gz"))
 
 
 class _Stream(io.RawIOBase):
     """A file's text as UTF-8, block by block, each looked at before it is handed on."""
 
-    def __init__(self, path: Path, file: Any) -> None:
-        self._path, self._file = path, file
-        self._size = path.stat().st_size
-        start = file.read(4)
+    def __init__(self, path: Path, file: IO[bytes], *, packed: bool) -> None:
+        self._path, self._raw = path, file
+        self._file: Any = gzip.GzipFile(fileobj=file) if packed else file
+        self._packed = packed
+        self._unpacked = self._taken = 0  # bytes read, and bytes of the file they came from, in this stretch
+        try:
+            start = self._file.read(4)
+        except (OSError, EOFError):
+            file.close()
+            raise
         encoding = next((name for bom, name in _BOMS if start.startswith(bom)), None)
         self._decoder = codecs.getincrementaldecoder(encoding)() if encoding else None
         self._ahead = start.removeprefix(codecs.BOM_UTF8)
-        self._count = 0
         self._line = 1  # that the next block begins in
         self._quotes = self._unfinished = 0  # quotes and bytes of that line, so far
 
@@ -189,8 +224,8 @@ class _Stream(io.RawIOBase):
         size = _BLOCK if size < 0 else size
         raw = self._ahead + self._file.read(max(0, (size // 2 if self._decoder else size) - len(self._ahead)))
         self._ahead = b""
-        self._count += len(raw)
-        check_unpacked(self._path, self._count, self._size)
+        if self._packed:
+            self._look_at_size(len(raw))
         # Two bytes of UTF-16 are at most three of UTF-8: half as many fit.
         block = self._decoder.decode(raw, final=not raw).encode() if self._decoder else raw
         if raw and not block:
@@ -201,7 +236,16 @@ class _Stream(io.RawIOBase):
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+        self._raw.close()
         super().close()
+
+    def _look_at_size(self, size: int) -> None:
+        """Refuse a stretch of the file that unpacks to too much."""
+        self._unpacked += size
+        if self._unpacked > UNPACKED_FREE:
+            place = self._raw.tell()
+            check_unpacked(self._path, self._unpacked, place - self._taken)
+            self._unpacked, self._taken = 0, place
 
     def _look(self, block: bytes) -> None:
         """Refuse a line that is too long, or whose quotes are not closed."""

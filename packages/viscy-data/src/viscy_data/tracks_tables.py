@@ -22,6 +22,7 @@ from viscy_data.errors import TracksError, suggest
 from viscy_data.experiments import Experiment, FovInfo
 from viscy_data.lengths import PixelSizes
 from viscy_data.lineage import IntArray
+from viscy_data.text import shown
 from viscy_data.tracks_csv import NOTHING, check_unpacked, read_csv, read_dialect
 from viscy_data.units import micrometres
 
@@ -216,7 +217,7 @@ def _mapping(missing: Sequence[str], file_names: Mapping[str, str], held: Sequen
         known = [ours, *_OTHER_NAMES.get(ours, ())]
         near = get_close_matches(ours, held, n=1)
         written[ours] = next((lower[one] for one in known if one in lower), near[0] if near else "?")
-    return "track_names: {" + ", ".join(f"{ours}: {name}" for ours, name in written.items()) + "}"
+    return "track_names: {" + ", ".join(f"{ours}: {shown(name)}" for ours, name in written.items()) + "}"
 
 
 def _read_parquet(path: Path, schema: Any, columns: Mapping[str, str]) -> Any:
@@ -245,5 +246,5 @@ def _listed(names: Sequence[str], most: int = 40) -> str:
 
 def _shown(value: object, *, text: bool = False) -> str:
     """Return a value of the file for a message: not the whole of it, where it is long."""
-    shown = str(value) if text else repr(value)
-    return shown if len(shown) <= _LONGEST_TEXT else f"{shown[:_LONGEST_TEXT]}... ({len(shown)} characters)"
+    value = value.item() if isinstance(value, np.generic) else value
+    return shown(value if text else repr(value), _LONGEST_TEXT)
