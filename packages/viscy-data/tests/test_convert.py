@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,8 @@ import tensorstore as ts
 import tifffile
 import yaml
 
-from viscy_data.convert import ConvertSummary, convert_movies
+from viscy_data.convert import ConvertSummary, MovieSummary, convert_movies
+from viscy_data.crops import pixel_size
 from viscy_data.errors import InvalidInputError, TracksError
 from viscy_data.experiments import Experiments
 from viscy_data.movies import find_movies
@@ -70,7 +72,9 @@ def check_round_trip(folders: list[Path], summary: ConvertSummary) -> None:
         fovs = describe(experiment)
         tracks = read_tracks(experiment, fovs)
         assert len(tracks) == told.detections
-        assert fovs[0].pixel_size_um == (None if movie.pixel_size_um is None else (movie.pixel_size_um,) * 2)
+        expected = None if movie.pixel_size_um is None else (movie.pixel_size_um,) * 2
+        stated = [experiment, experiment.model_copy(update={"pixel_size_um": None})]
+        assert [pixel_size(one, describe(one)[0]) for one in stated] == [expected, expected]
         assert (experiment.condition_wells, experiment.start_hpi) == (None, None)
         assert experiment.interval_minutes == movie.interval_minutes
 
@@ -186,3 +190,160 @@ def test_channel_names_must_fit_the_frames(tmp_path: Path) -> None:
     folder = write_movie(tmp_path / "one", channels=2, meta={"channel_names": ["a"]})
     with pytest.raises(InvalidInputError, match=r"t000\.tif: .* has 2 channels, but channel_names=\['a'\]"):
         convert_movies([folder], tmp_path / "out", progress=False)
+
+
+def write_frames(path: Path, images: list[np.ndarray[Any, Any]], **options: Any) -> Path:
+    (path / "frames").mkdir(parents=True)
+    for t, image in enumerate(images):
+        tifffile.imwrite(path / "frames" / f"t{t:03d}.tif", image, **{"photometric": "minisblack"} | options)
+    (path / "tracks.csv").write_text("track_id,t,y,x\n1,0,4,5\n1,1,4,5\n")
+    return path
+
+
+def stored_of(folder: Path, tmp_path: Path, **options: Any) -> tuple[Array, MovieSummary]:
+    summary = convert_movies([folder], tmp_path / "out", progress=False, **options)
+    return read_store(summary.experiments_path, folder.name), summary.movies[0]
+
+
+BLOCK = np.random.default_rng(0).integers(0, 255, (4, 3, 2, 16, 20)).astype(np.uint16)
+"""Time points, slices, channels, rows and columns."""
+
+
+def test_frames_have_the_axes_that_they_state(tmp_path: Path) -> None:
+    folder = write_frames(tmp_path / "a", list(BLOCK), imagej=True, metadata={"axes": "ZCYX"})
+    stored, told = stored_of(folder, tmp_path)
+    np.testing.assert_array_equal(stored, BLOCK.swapaxes(1, 2))
+    assert told.remarks == ()
+
+
+def test_axes_that_cannot_be_told_are_asked_for(tmp_path: Path) -> None:
+    folder = write_frames(tmp_path / "a", list(BLOCK))
+    with pytest.raises(InvalidInputError, match=r"t000\.tif: shape=\(3, 2, 16, 20\).*--axes ZCYX"):
+        stored_of(folder, tmp_path)
+    assert not (tmp_path / "out").exists()
+    stored, _ = stored_of(folder, tmp_path, axes="ZCYX")
+    np.testing.assert_array_equal(stored, BLOCK.swapaxes(1, 2))
+    with pytest.raises(InvalidInputError, match=r"does not fit the axes CYX"):
+        stored_of(folder, tmp_path, axes="CYX", overwrite=True)
+    for axes in ("", "XX", "ZCY", "zcyx", "QYX", "TZCYXT"):
+        with pytest.raises(InvalidInputError, match=f"axes='{axes}': one letter for each dimension"):
+            stored_of(folder, tmp_path, axes=axes, overwrite=True)
+
+
+def test_one_file_may_hold_all_frames(tmp_path: Path) -> None:
+    folder = write_frames(tmp_path / "stated", [BLOCK], imagej=True, metadata={"axes": "TZCYX"})
+    stored, _ = stored_of(folder, tmp_path)
+    np.testing.assert_array_equal(stored, BLOCK.swapaxes(1, 2))
+    for name, options in (("plain", {}), ("packed", {"compression": "lzw"})):
+        folder = write_frames(tmp_path / name, [BLOCK[:, 0, 0]], **options)
+        with pytest.raises(InvalidInputError, match="--axes"):
+            convert_movies([folder], tmp_path / f"{name}_out", progress=False)
+        summary = convert_movies([folder], tmp_path / f"{name}_out", axes="TYX", progress=False)
+        stored = read_store(summary.experiments_path, name)
+        np.testing.assert_array_equal(stored[:, 0, 0], BLOCK[:, 0, 0])
+
+
+def test_time_points_within_one_of_several_files_are_refused(tmp_path: Path) -> None:
+    folder = write_frames(tmp_path / "a", list(BLOCK[:, :, 0]), imagej=True, metadata={"axes": "TYX"})
+    with pytest.raises(InvalidInputError, match=r"t000\.tif: states 3 time points, but there are 4 files"):
+        stored_of(folder, tmp_path)
+    stored, _ = stored_of(folder, tmp_path, axes="ZYX")
+    np.testing.assert_array_equal(stored[:, 0], BLOCK[:, :, 0])
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_samples_of_a_pixel_are_channels(tmp_path: Path, planar: str) -> None:
+    colours = BLOCK[:, :, 0].astype(np.uint8)  # (4, 3, 16, 20)
+    images = list(colours if planar == "separate" else np.moveaxis(colours, 1, -1))
+    folder = write_frames(tmp_path / "a", images, photometric="rgb", planarconfig=planar)
+    stored, told = stored_of(folder, tmp_path)
+    np.testing.assert_array_equal(stored[:, :, 0], colours)
+    assert told.channels == ("red", "green", "blue")
+
+
+def test_places_in_a_table_of_colours_are_refused(tmp_path: Path) -> None:
+    table = np.random.default_rng(0).integers(0, 65535, (3, 256)).astype(np.uint16)
+    images = list(BLOCK[:, 0, 0].astype(np.uint8))
+    folder = write_frames(tmp_path / "a", images, photometric="palette", colormap=table)
+    with pytest.raises(InvalidInputError, match=r"t000\.tif: its pixels are places in a table of colours"):
+        stored_of(folder, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("odd", "options"),
+    [
+        (BLOCK[0, 0, 0].astype(np.uint8), {}),
+        (BLOCK[0, 0, 0, :8], {}),
+        (BLOCK[0, :, 0], {"imagej": True, "metadata": {"axes": "ZYX"}}),
+    ],
+    ids=["dtype", "shape", "axes"],
+)
+def test_a_frame_unlike_the_others_is_named_before_anything_is_written(
+    tmp_path: Path, odd: Array, options: dict[str, Any]
+) -> None:
+    folder = write_frames(tmp_path / "a", list(BLOCK[:, 0, 0]))
+    tifffile.imwrite(folder / "frames" / "t002.tif", odd, **{"photometric": "minisblack"} | options)
+    with pytest.raises(InvalidInputError, match=r"t002\.tif: shape=.*differ from the first"):
+        stored_of(folder, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_blank_frames_and_pixels_that_are_not_finite_are_said(tmp_path: Path) -> None:
+    images = BLOCK[:, 0].astype(np.float32)
+    images[1, 0] = 7
+    images[2:, 1, 3, 4] = np.nan, np.inf
+    summary = convert_movies([write_frames(tmp_path / "a", list(images))], tmp_path / "out", progress=False)
+    assert [text for text in summary.movies[0].remarks if "axes" not in text] == [
+        "blank frames (all pixels equal) in channel_0: 1 of 4, t=1",
+        "pixels not finite in channel_1: 2 of 4, t=2, 3",
+    ]
+    assert "# a: pixels not finite in channel_1" in summary.experiments_path.read_text()
+    np.testing.assert_array_equal(read_store(summary.experiments_path, "a")[:, :, 0], images)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int32", "bool", ">u2"])
+def test_any_number_is_kept(tmp_path: Path, dtype: str) -> None:
+    images = (BLOCK[:, 0, 0] % 2).astype(dtype)
+    stored, _ = stored_of(write_frames(tmp_path / "a", list(images)), tmp_path)
+    np.testing.assert_array_equal(stored[:, 0, 0], images)
+
+
+def test_sizes_that_files_state_are_kept(tmp_path: Path) -> None:
+    lines = b"ImageJ=1.54\nimages=3\nslices=3\nunit=micron\nspacing=2.5\nfinterval=600\n"
+    folder = write_frames(
+        tmp_path / "a",
+        list(BLOCK[:, :, 0]),
+        description=lines,
+        metadata=None,
+        resolution=(4, 4),
+        resolutionunit=1,
+    )
+    summary = convert_movies([folder], tmp_path / "out", progress=False)
+    (experiment,) = Experiments.load(summary.experiments_path).experiments
+    assert (experiment.pixel_size_um, experiment.interval_minutes) == (0.25, 10)
+    (info,) = describe(experiment.model_copy(update={"pixel_size_um": None}))
+    assert (info.shape, info.pixel_size_um, info.slice_um) == ((4, 1, 3, 16, 20), (0.25, 0.25), 2.5)
+    assert summary.movies[0].not_stated == ("channels", "condition_wells", "start_hpi")
+
+
+def test_tracks_of_a_challenge_are_those_of_a_list_and_no_other_folder(tmp_path: Path) -> None:
+    dataset = write_sequence(tmp_path / "set")
+    (dataset / "01_GT/TRA").rename(dataset / "01_RES")
+    (dataset / "01_RES/man_track.txt").rename(dataset / "01_RES/res_track.txt")
+    for name in ("01_GT/TRA", "01_ST/SEG", "01_SEG"):
+        (dataset / name).mkdir(parents=True)
+        for t in range(2):
+            tifffile.imwrite(dataset / name / f"man_seg{t:03d}.tif", np.ones((20, 24), np.uint16))
+    (dataset / "01/._t000.tif").write_bytes(b"Mac")
+    summary = convert_movies([dataset], tmp_path / "out", progress=False)
+    assert (summary.movies[0].detections, summary.movies[0].tracks) == (3, 3)
+
+
+def test_a_parent_that_only_the_list_knows_is_said(tmp_path: Path) -> None:
+    dataset = write_sequence(tmp_path / "set")
+    tifffile.imwrite(dataset / "01_GT/TRA/man_track000.tif", np.zeros((20, 24), np.uint16))
+    summary = convert_movies([dataset], tmp_path / "out", progress=False)
+    (experiment,) = Experiments.load(summary.experiments_path).experiments
+    assert len(read_tracks(experiment, describe(experiment))) == 2
+    assert "2 tracks whose parent no mask shows are written without a parent" in summary.movies[0].remarks
+    assert "cells of the track list that no mask shows: 1" in summary.movies[0].remarks
