@@ -71,6 +71,7 @@ PUBLIC = [
     "read_metadata",
     "read_statistics",
     "read_tracks",
+    "read_yaml",
     "shown",
     "shown_lines",
     "split_lineages",

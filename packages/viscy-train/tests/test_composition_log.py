@@ -35,6 +35,7 @@ def run(callback: CompositionLog, epochs: list[list[list[int]]], folder: Path, r
         strategy=SimpleNamespace(reduce=lambda counts, **_: counts * ranks),
         is_global_zero=True,
         log_dir=str(folder),
+        loggers=[object()],
     )
     given: Any = module
     callback.on_fit_start(trainer, given)

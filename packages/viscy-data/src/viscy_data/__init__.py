@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from viscy_data.text import html_text, shown, shown_lines
     from viscy_data.tracks import read_tracks
     from viscy_data.transforms import Augment, Geometry, Intensity, center_crop
+    from viscy_data.yaml_file import read_yaml
 
 __all__ = [
     "AnchorDataset",
@@ -121,6 +122,7 @@ __all__ = [
     "read_metadata",
     "read_statistics",
     "read_tracks",
+    "read_yaml",
     "shown",
     "shown_lines",
     "split_lineages",
@@ -219,6 +221,7 @@ _HOMES = {
     "synthetic": ("synthesize",),
     "tau": ("TauRange",),
     "tracks": ("read_tracks",),
+    "yaml_file": ("read_yaml",),
     "transforms": (
         "Augment",
         "Geometry",

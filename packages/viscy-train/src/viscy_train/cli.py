@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["fit"] and given[1:]:
-        return _reported(_fit, given[1:])
+        return _fit(given[1:])
     options = _parser().parse_args(given)
     return _reported(options.run, options)
 
@@ -60,10 +60,13 @@ def _reported(command: Any, options: Any) -> int:
     return 0
 
 
-def _fit(arguments: Sequence[str]) -> None:
-    from viscy_train.fit import run_fit
-
-    run_fit(arguments)
+def _fit(arguments: Sequence[str]) -> int:
+    """Fit; a run ends in more ways than other commands, see `viscy_train.fit.endings`."""
+    try:
+        from viscy_train import fit
+    except KeyboardInterrupt:
+        return 130
+    return fit.exit_code(lambda: fit.run_fit(arguments))
 
 
 def _demo(options: argparse.Namespace) -> None:

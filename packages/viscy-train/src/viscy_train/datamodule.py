@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, override
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from viscy_data.columns import EXPERIMENT, LINEAGE_ID
 from viscy_data.composition import BatchPlan
@@ -29,6 +29,7 @@ from viscy_train.parts import (
     choose_training,
     sample_part,
 )
+from viscy_train.ranks import refuse_different_ranks
 from viscy_train.resume import TrainerBatches, TrainerLoader
 
 if TYPE_CHECKING:
@@ -135,9 +136,20 @@ class AnchorDataModule(LightningDataModule):
         _refuse_foreign_sampler(self.trainer)
         if not self._ready:
             self._lay_out()
+        if stage == "fit" and self.trainer is not None:
+            refuse_different_ranks(self._identity(), self.trainer.world_size)
         if self.trainer is not None and stage == "fit":
             self._training = TrainerBatches(self.train_sampler, self.trainer)
         self.load_state_dict(self._state)
+
+    def _identity(self) -> dict[str, Any]:
+        """Return what all ranks must share, by the names of options, as plain values."""
+        state = self.train_sampler.state_dict()
+        told = {name: state[name] for name in ("table", "anchors", "plan")}
+        model = {} if self.trainer is None else dict(self.trainer.lightning_module.hparams)
+        options = {f"model.{name}": value for name, value in model.items()}
+        options |= {f"data.{name}": value for name, value in self.hparams.items() if name != "anchors"}
+        return {**options, **{f"the {name} of data.anchors": value for name, value in told.items()}}
 
     def _lay_out(self) -> None:
         self.dataset = self._open()
@@ -156,7 +168,11 @@ class AnchorDataModule(LightningDataModule):
 
     @override
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
+        sampler: Sampler[list[int]]
         sampler = self.train_sampler if self._training is None else self._training
+        if self.trainer is not None and self.trainer.overfit_batches > 0:  # type: ignore[attr-defined]  # a connector's
+            # the same batches in every epoch are what it is for
+            sampler = FixedEpoch(self.train_sampler)
         # Without a trainer nobody counts what was consumed: a state then says what was drawn.
         counted = isinstance(sampler, TrainerBatches)
         return self._loader(sampler, TrainerLoader, self.look_ahead if counted else 0)

@@ -5,7 +5,7 @@ depth, becomes the channels that the backbone's own stem would give. Everything 
 network. The *embedding* is the pooled output of the backbone; the *projection* is what the loss sees.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Final, Literal, NamedTuple
 
@@ -31,10 +31,8 @@ class EncoderOptions:
     ----------
     backbone : {"convnext_tiny", "resnet50", "small"}
         Two image networks of timm, or a small one that trains on a CPU in a minute.
-    in_channels : int
-        Channels C of a patch.
-    depth : int
-        Slices Z of a patch.
+    in_channels, depth : int, optional
+        Channels C and slices Z of a patch. None: 1, or in ``viscy-train fit`` those of the table.
     stem_depth : int
         Slices that one step of the stem takes in; divides `depth`.
     projection : int
@@ -47,35 +45,49 @@ class EncoderOptions:
     """
 
     backbone: Backbone = "convnext_tiny"
-    in_channels: int = 1
-    depth: int = 1
+    in_channels: int | None = None
+    depth: int | None = None
     stem_depth: int = 1
     projection: int = 128
     hidden: int | None = None
     pretrained: bool = False
 
     def __post_init__(self) -> None:
-        if self.backbone not in _STEMS:
-            raise ValueError(f"backbone={self.backbone!r}: allowed are {', '.join(sorted(_STEMS))}")
+        stem_of(self.backbone)
         for name in ("in_channels", "depth", "stem_depth", "projection"):
-            if getattr(self, name) < 1:
+            value = getattr(self, name)
+            if value is not None and value < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: at least 1")
         if self.pretrained and self.backbone == "small":
             raise ValueError("pretrained=True, backbone='small': the small encoder has no weights to fetch")
 
 
-class _Stem(NamedTuple):
+class Stem(NamedTuple):
+    """A backbone's first convolution: where it sits, the channels it gives and how far it strides."""
+
     path: str
     width: int
     stride: int
 
 
 _STEMS: Final = {
-    "convnext_tiny": _Stem("stem.0", 96, 4),
-    "resnet50": _Stem("conv1", 64, 2),
-    "small": _Stem("stem", 24, 2),
+    "convnext_tiny": Stem("stem.0", 96, 4),
+    "resnet50": Stem("conv1", 64, 2),
+    "small": Stem("stem", 24, 2),
 }
-"""Where each backbone's first convolution sits, the channels it gives and how far it strides."""
+
+
+def stem_of(backbone: str) -> Stem:
+    """Return the stem of a backbone by its name.
+
+    Raises
+    ------
+    ValueError
+        There is no such backbone.
+    """
+    if backbone not in _STEMS:
+        raise ValueError(f"backbone={backbone!r}: allowed are {', '.join(sorted(_STEMS))}")
+    return _STEMS[backbone]
 
 
 class ContrastiveEncoder(nn.Module):
@@ -109,11 +121,11 @@ class ContrastiveEncoder(nn.Module):
 
     def __init__(self, options: EncoderOptions) -> None:
         super().__init__()
+        options = replace(options, in_channels=options.in_channels or 1, depth=options.depth or 1)
         self.options = options
+        self._expected = (options.in_channels or 1, options.depth or 1)
         place = _STEMS[options.backbone]
-        stem = FoldedStem(
-            options.in_channels, options.depth, place.width, (options.stem_depth, place.stride, place.stride)
-        )
+        stem = FoldedStem(*self._expected, place.width, (options.stem_depth, place.stride, place.stride))
         self.backbone, self.width = _build(options)
         self.backbone.set_submodule(place.path, stem)
         self.head = ProjectionHead(self.width, options.hidden or self.width, options.projection)
@@ -126,7 +138,7 @@ class ContrastiveEncoder(nn.Module):
         ValueError
             A shape that does not fit the options.
         """
-        expected = (self.options.in_channels, self.options.depth)
+        expected = self._expected
         if patches.ndim != 5 or patches.shape[1:3] != expected:
             raise ValueError(
                 f"patches.shape={tuple(patches.shape)}: this encoder takes (B, C, Z, Y, X) with "

@@ -15,8 +15,10 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
+from viscy_data.errors import InvalidInputError
 from viscy_data.transforms import Augment, Geometry, Intensity, center_crop
 from viscy_train.encoder import ContrastiveEncoder, Encoded, EncoderOptions
+from viscy_train.finite import NotFiniteError, all_finite
 from viscy_train.losses import NTXentHCL, alignment, effective_rank, pair_similarities, uniformity
 from viscy_train.schedules import WarmupCosine
 
@@ -145,12 +147,12 @@ class ContrastiveModule(LightningModule):
 
         Raises
         ------
-        ValueError
+        InvalidInputError
             The trainer has no end: set max_epochs or max_steps.
         """
         total = self.trainer.estimated_stepping_batches
         if not 1 <= total < float("inf"):
-            raise ValueError(
+            raise InvalidInputError(
                 f"the trainer plans {total} steps, and a cosine schedule must know where it ends: "
                 "set max_steps or max_epochs"
             )
@@ -163,12 +165,45 @@ class ContrastiveModule(LightningModule):
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    @override
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Look at the gradients, which are those of all ranks.
+
+        Raises
+        ------
+        NotFiniteError
+            One is infinite or not a number.
+        """
+        # float16 scales gradients until one overflows, and then leaves the step out itself
+        if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
+            return
+        weights = {name: one.grad for name, one in self.named_parameters() if one.grad is not None}
+        if all_finite(weights.values()):
+            return
+        bad = [name for name, gradient in weights.items() if not all_finite([gradient])]
+        raise NotFiniteError(
+            f"{self._place()}: gradients of {len(bad)} weights are infinite or not numbers, first of "
+            f"{bad[0]}. Lower model.optimizer.learning_rate, or raise model.loss.temperature."
+        )
+
+    def _place(self) -> str:
+        """Return where training is, for errors; steps and batches count from 0, as in the logs."""
+        trainer = self.trainer
+        loop = trainer.fit_loop.epoch_loop
+        progress = loop.val_loop.batch_progress if trainer.evaluating else loop.batch_progress
+        number = progress.current.ready - 1
+        return f"step {self.global_step}, batch {number} of epoch {self.current_epoch}"
+
     def _step(self, anchor: Tensor, positive: Tensor, batch: Batch, stage: Stage, weight: int) -> Tensor:
         encoded = self._encode(torch.cat([anchor, positive]))
         first, second = encoded.projection.chunk(2)
         loss: Tensor = self.loss(
             first, second, lineage_ids=batch.get("lineage_ids"), group_ids=batch.get("group_ids")
         )
+        if not all_finite([loss]):
+            raise NotFiniteError(
+                f"{self._place()}: the {stage} loss is {float(loss)}. {_where_from(anchor, positive, batch)}"
+            )
         self.log(f"{stage}/loss", loss, prog_bar=True, **self._logging(stage, weight))
         if stage == "val" or self._logs_now():
             for name, value in _figures(first, second, encoded.embedding.chunk(2)[0]).items():
@@ -209,6 +244,23 @@ class ContrastiveModule(LightningModule):
     def _logs_now(self) -> bool:
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # set by a connector
         return bool(every) and (self.global_step + 1) % every == 0
+
+
+def _where_from(anchor: Tensor, positive: Tensor, batch: Batch) -> str:
+    """Say whether the patches hold what is not finite, and what to do."""
+    bad = [one.flatten(1).isfinite().all(1).logical_not() for one in (anchor, positive)]
+    if not (bad[0] | bad[1]).any():
+        return "The patches are finite: lower model.optimizer.learning_rate, or raise model.loss.temperature."
+    rows = [
+        row
+        for name, found in zip(("rows", "positive_rows"), bad, strict=True)
+        if name in batch
+        for row in batch[name][found.to(batch[name].device)].tolist()
+    ]
+    return (
+        f"Patches of {len(rows)} rows of the table hold values that are not finite, first of rows "
+        f"{', '.join(map(str, rows[:5]))}: look at their frames, or leave their fields of view out."
+    )
 
 
 def _figures(first: Tensor, second: Tensor, embedding: Tensor) -> dict[str, Tensor]:

@@ -1,7 +1,13 @@
-"""What the batches that training consumed were made of."""
+"""What the batches that training consumed were made of.
+
+A run that goes on in the middle of an epoch has not seen its beginning, so the counts so far are kept in
+the checkpoint, those of all ranks added up; rank 0 takes them up again.
+"""
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, override
 
@@ -12,6 +18,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 
 FILE_NAME = "composition.csv"
+_STATE = "viscy_train.composition"
 
 
 class CompositionLog(Callback):
@@ -19,7 +26,8 @@ class CompositionLog(Callback):
 
     Logged per step: ``train/experiments``, the number of experiments in the batch, and
     ``train/conditions``. At the end of each epoch the counts of all ranks are added up and written, for
-    all epochs so far, to ``composition.csv`` in the trainer's log folder.
+    all epochs so far, to ``composition.csv`` in the logger's folder; where that cannot be, a warning says so
+    and the run goes on.
 
     Parameters
     ----------
@@ -35,6 +43,7 @@ class CompositionLog(Callback):
         self._codes: NDArray[np.int64] = np.empty((0, len(by)), dtype=np.int64)
         self._names: list[list[str]] = []
         self._counts: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self._restored: list[dict[str, Any]] = []
 
     def table(self) -> pd.DataFrame:
         """Return the counts: epoch, the columns counted by, anchors; combinations that occurred only."""
@@ -48,11 +57,16 @@ class CompositionLog(Callback):
         coded = [_coded(anchors[column]) for column in self.by]
         self._codes = np.stack([codes for codes, _ in coded], axis=1)
         self._names = [names for _, names in coded]
+        self._counts = self._none()
+        if trainer.is_global_zero:
+            self._take_up()
 
     @override
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start counting anew."""
-        self._counts = np.zeros([len(names) for names in self._names], dtype=np.int64)
+        """Start counting anew; what was taken up of an epoch that had no batches left is done."""
+        if self._counts.any():
+            self._epochs.append(self._frame(self._restored[0]["epoch"], self._counts))
+        self._counts = self._none()
 
     @override
     def on_train_batch_start(
@@ -67,12 +81,50 @@ class CompositionLog(Callback):
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add up the ranks and write the table."""
+        self._epochs.append(self._frame(trainer.current_epoch, self._total(trainer, pl_module)))
+        # a checkpoint of the epoch's end begins with the next one
+        self._counts = self._none()
+        folder = trainer.log_dir  # every rank asks: the answer is broadcast
+        if trainer.is_global_zero and trainer.loggers and folder is not None:
+            _write(self.table(), Path(folder) / FILE_NAME)
+
+    @override
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keep the epochs so far, and the counts of the one under way."""
+        under_way = self._frame(trainer.current_epoch, self._total(trainer, pl_module))
+        checkpoint[_STATE] = {
+            "by": list(self.by),
+            "epochs": _records(self.table()),
+            "under_way": _records(under_way),
+        }
+
+    @override
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Take them up again, where the same columns were counted."""
+        state = checkpoint.get(_STATE, {})
+        if state.get("by") != list(self.by):
+            return
+        self._epochs = [pd.DataFrame(state["epochs"])] if state["epochs"] else []
+        self._restored = state["under_way"]
+
+    def _take_up(self) -> None:
+        places = [dict(zip(names, range(len(names)), strict=True)) for names in self._names]
+        for row in self._restored:
+            place = [known.get(row[column]) for column, known in zip(self.by, places, strict=True)]
+            if None not in place:
+                self._counts[tuple(place)] += row["anchors"]
+
+    def _none(self) -> NDArray[np.int64]:
+        return np.zeros([len(names) for names in self._names], dtype=np.int64)
+
+    def _total(self, trainer: Trainer, pl_module: LightningModule) -> NDArray[np.int64]:
         local = torch.from_numpy(self._counts).to(pl_module.device)
         total: NDArray[np.int64] = trainer.strategy.reduce(local, reduce_op="sum").cpu().numpy()
-        self._epochs.append(self._frame(trainer.current_epoch, total))
-        folder = trainer.log_dir  # every rank asks: the answer is broadcast
-        if trainer.is_global_zero and folder is not None:
-            _write(self.table(), Path(folder) / FILE_NAME)
+        return total
 
     def _frame(self, epoch: int, counts: NDArray[np.int64]) -> pd.DataFrame:
         places = np.nonzero(counts)
@@ -91,8 +143,24 @@ def _coded(column: pd.Series) -> tuple[NDArray[np.int64], list[str]]:
     return np.where(codes < 0, missing, codes), [*map(str, values.categories), ""]
 
 
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return rows as plain values, which is all that a checkpoint may hold."""
+    numbers = {"epoch", "anchors"}
+    return [
+        {str(name): int(value) if name in numbers else str(value) for name, value in row.items()}
+        for row in table.to_dict("records")
+    ]
+
+
 def _write(table: pd.DataFrame, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".partial")
-    table.to_csv(beside, index=False)
-    os.replace(beside, path)  # noqa: PTH105 the atomic rename that the project uses everywhere
+    """Write the table whole, or warn: a run is worth more than what is said about it."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        table.to_csv(beside, index=False)
+        beside.replace(path)
+    except OSError as error:
+        warnings.warn(f"{str(path)!r} cannot be written, and training goes on: {error}", stacklevel=2)
+    finally:
+        with suppress(OSError):
+            beside.unlink()

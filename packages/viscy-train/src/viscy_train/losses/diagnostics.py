@@ -73,7 +73,7 @@ def effective_rank(points: Tensor) -> Tensor:
     """Return exp(entropy of the normalised singular values) of the centred rows (N, D).
 
     Roy and Vetterli 2007 (EUSIPCO): 1 where all rows lie on one line, at most min(N - 1, D); 0 where all
-    rows are equal.
+    rows are equal; NaN where the singular values cannot be computed, which ends no run.
 
     Examples
     --------
@@ -82,7 +82,10 @@ def effective_rank(points: Tensor) -> Tensor:
     3.0
     """
     centred = points.float() - points.float().mean(dim=0)
-    values: Tensor = torch.linalg.svdvals(centred)
+    try:
+        values: Tensor = torch.linalg.svdvals(centred)
+    except RuntimeError:  # it did not converge, or met a value that is not finite
+        return centred.new_tensor(torch.nan)
     shares = values / values.sum().clamp(min=torch.finfo(values.dtype).tiny)
     entropy = torch.special.entr(shares).sum()
     return torch.where(values.sum() > 0, entropy.exp(), 0.0)

@@ -1,0 +1,247 @@
+"""The command: parse, build, train, and say what came of it.
+
+Every argument of `ContrastiveModule`, `AnchorDataModule` and the trainer can stand in a YAML file or
+follow on the command line, which wins. What a run needs beyond Lightning's command line is added here:
+checkpoints that are whole (`viscy_train.checkpoint_file`) and recent (`SaveLast`), and a plain ending.
+"""
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, override
+
+import jsonargparse
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint, LearningRateMonitor
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.plugins import CheckpointIO
+from lightning.pytorch.utilities import rank_zero_only
+
+from viscy_data.errors import InvalidInputError, ViscyDataError
+from viscy_train.callbacks import CompositionLog, DataWait, FitProgress, PlanCheck, SaveLast
+from viscy_train.checkpoint_file import LocalCheckpoints, local_path, read_checkpoint
+from viscy_train.datamodule import AnchorDataModule
+from viscy_train.fit.from_table import SetUp, set_up_from_table
+from viscy_train.fit.going_on import note_end, take_options
+from viscy_train.fit.packaged import packaged, quiet_lightning
+from viscy_train.fit.rehearsal import rehearse
+from viscy_train.fit.sentences import PlainParser, sentence
+from viscy_train.fit.stated import check_configurations, stated_options
+from viscy_train.module import ContrastiveModule
+from viscy_train.stopping import Stopped, StopRequest
+
+
+class KeepConfig(SaveConfigCallback):
+    """Keep the configuration in the logger's folder; without a logger there is no folder of the run's own."""
+
+    @override
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write it."""
+        if trainer.loggers:
+            super().setup(trainer, pl_module, stage)
+
+
+class FitCLI(LightningCLI):
+    """Fit as the arguments say; `run_fit` is how to start it."""
+
+    def __init__(self, arguments: Sequence[str], request: StopRequest) -> None:
+        check_configurations(arguments)
+        self._arguments = list(arguments)
+        self._request = request
+        self._saved: SaveLast | None = None
+        self._checkpoint: dict[str, Any] | None = None
+        self._taken: list[str] = []
+        super().__init__(
+            ContrastiveModule,
+            AnchorDataModule,
+            trainer_defaults={
+                "use_distributed_sampler": False,
+                "callbacks": [FitProgress(), CompositionLog(), PlanCheck(), DataWait()],
+            },
+            seed_everything_default=0,
+            save_config_callback=KeepConfig,
+            save_config_kwargs={"overwrite": True},
+            parser_class=PlainParser,
+            parser_kwargs={"prog": "viscy-train"},
+            args=["fit", *packaged(arguments)],
+            # options are saved as plain values by the module itself
+            load_from_checkpoint_support=False,
+            auto_configure_optimizers=False,
+        )
+
+    @staticmethod
+    @override
+    def subcommands() -> dict[str, set[str]]:
+        return {"fit": LightningCLI.subcommands()["fit"]}
+
+    @override
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_lightning_class_args(SaveLast, "save")
+
+    @override
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        # Lightning's own warns that sys.argv holds arguments too: they are the same ones here
+        self.config = parser.parse_args(args)
+
+    @override
+    def _parse_ckpt_path(self) -> None:
+        """Leave the options: Lightning's own lets those of a checkpoint replace them in silence."""
+
+    @override
+    def before_instantiate_classes(self) -> None:
+        """Set the run up from its checkpoint and its table, or refuse it, before anything is written."""
+        asked = self.config.fit
+        if asked.weights_only is False:
+            raise InvalidInputError(
+                "weights_only=False: of a checkpoint, only tensors and plain values are read; leave it out."
+            )
+        setup = SetUp(asked, stated_options(self._arguments))
+        if asked.ckpt_path is not None:
+            self._checkpoint = read_checkpoint(local_path(asked.ckpt_path))
+            setup.given = setup.given | take_options(setup, self._checkpoint)
+            note_end(setup, self._checkpoint)
+        set_up_from_table(setup)
+        setup.refuse_all()
+        self._taken = setup.said
+
+    @override
+    def instantiate_classes(self) -> None:
+        """Build; what a class refuses is refused in a sentence, too."""
+        try:
+            super().instantiate_classes()
+        except ViscyDataError:
+            raise
+        except (ValueError, TypeError, ImportError, MisconfigurationException) as error:
+            raise InvalidInputError(sentence(str(error), [])) from error
+
+    @override
+    def after_instantiate_classes(self) -> None:
+        """Open the table and try a cell of each experiment, before a folder of the run is made."""
+        self.datamodule.trainer = self.trainer
+        self.datamodule.setup()
+        if self._checkpoint is not None:
+            self._check_place(self._checkpoint)
+        rehearse(self.model, self.datamodule)
+        for line in self._taken:
+            _say(line)
+
+    def _check_place(self, checkpoint: Mapping[str, Any]) -> None:
+        """Refuse a checkpoint of other anchors."""
+        try:
+            self.datamodule.train_sampler.load_state_dict(checkpoint["AnchorDataModule"]["training"])
+        except KeyError:
+            raise InvalidInputError(
+                f"ckpt_path={self.config.fit.ckpt_path!r} does not say where its batches stood; give "
+                "one that viscy-train fit wrote."
+            ) from None
+        except InvalidInputError as error:
+            raise InvalidInputError(
+                f"ckpt_path={self.config.fit.ckpt_path!r} is of other anchors than data.anchors="
+                f"{str(self.datamodule.anchors)!r}. {error}"
+            ) from None
+
+    @override
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        trainer = self._get(self.config_init, "trainer")
+        plugins = trainer.get("plugins") or []
+        plugins = plugins if isinstance(plugins, list) else [plugins]
+        if not any(isinstance(one, CheckpointIO) for one in plugins):
+            plugins = [*plugins, LocalCheckpoints()]
+        return super().instantiate_trainer(**kwargs, plugins=plugins)
+
+    @override
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Trainer:
+        """Leave out the callbacks for which there is no place: Lightning's own refuses the trainer."""
+        left_out: tuple[type[Any], ...] = ()
+        if config.get("logger") is False:
+            left_out += (LearningRateMonitor,)
+        if config.get("enable_checkpointing") is False:
+            left_out += (Checkpoint,)
+        given = config.get("callbacks") or []
+        given = given if isinstance(given, list) else [given]
+        config["callbacks"] = [one for one in given if not isinstance(one, left_out)]
+        ours = self.trainer_defaults["callbacks"]
+        if config.get("enable_progress_bar") is False:
+            ours = [one for one in ours if not isinstance(one, FitProgress)]
+        self.trainer_defaults = {**self.trainer_defaults, "callbacks": ours}
+        callbacks = [one for one in callbacks if not isinstance(one, left_out)]
+        for one in callbacks:
+            if isinstance(one, SaveLast):
+                one.request = self._request
+                self._saved = one
+        return super()._instantiate_trainer(config, callbacks)
+
+    def fit(self, **kwargs: Any) -> None:
+        """Train, and say where the checkpoint is and what comes next; Lightning's own calls this."""
+        try:
+            self.trainer.fit(**kwargs)
+        except (Stopped, ViscyDataError, OSError, RuntimeError) as error:
+            hint = self._how_to_go_on()
+            if hint:
+                error.add_note(hint)
+            raise
+        saved = self._saved
+        if saved is None:
+            _say("trained, and no checkpoint was kept: trainer.enable_checkpointing is false.")
+        elif saved.path is not None:
+            anchors = shlex.quote(str(self.datamodule.anchors))
+            _say(
+                f"trained: {saved.path} holds step {saved.step}. To embed all cells:\n  "
+                f"viscy-train embed {shlex.quote(str(saved.path))} {anchors} -o embeddings.zarr"
+            )
+
+    def _how_to_go_on(self) -> str:
+        saved = self._saved
+        if saved is None or saved.path is None or saved.step is None:
+            return ""
+        again = [*_without_checkpoint(self._arguments), "--ckpt_path", str(saved.path)]
+        return f"{saved.path} holds step {saved.step}. To go on:\n  viscy-train fit {shlex.join(again)}"
+
+
+def run_fit(arguments: Sequence[str]) -> FitCLI:
+    """Fit, and return what was built.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        As on the command line, after ``viscy-train fit``. ``--config small`` is a packaged file.
+
+    Raises
+    ------
+    Stopped
+        A signal asked the run to stop; the notes name the checkpoint and how to go on.
+    ViscyDataError
+        What was asked for cannot be, or the run cannot go on.
+    """
+    quiet_lightning()
+    # Lightning lets configurations, too, be fetched from addresses
+    jsonargparse.set_config_read_mode(urls_enabled=False, fsspec_enabled=False)
+    request = StopRequest()
+    with request.installed():
+        return FitCLI(arguments, request)
+
+
+@rank_zero_only
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def _without_checkpoint(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments without ``--ckpt_path``, which is about to be another.
+
+    Examples
+    --------
+    >>> _without_checkpoint(["--config", "small", "--ckpt_path", "a.ckpt", "--ckpt_path=b.ckpt"])
+    ['--config', 'small']
+    """
+    kept = []
+    value_follows = False
+    for argument in arguments:
+        if value_follows or argument.startswith("--ckpt_path="):
+            value_follows = False
+        elif argument == "--ckpt_path":
+            value_follows = True
+        else:
+            kept.append(argument)
+    return kept

@@ -1,0 +1,78 @@
+"""Going on from a checkpoint: with its options, or not at all.
+
+A run that goes on with other options than it began with is neither of both, and Lightning's command line
+lets the checkpoint's options replace those on the command line without a word. Here options that the user
+states must be those of the checkpoint, others are taken from it, and what does not change the run - the
+trainer, loggers, workers, how data are read - is free.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jsonargparse import Namespace, dict_to_namespace
+
+from viscy_train.fit.from_table import SetUp
+
+_SECTIONS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
+
+# the table may have moved: whether it is the same is seen from what it holds
+_FREE = {"data.anchors"}
+
+
+def take_options(setup: SetUp, checkpoint: Mapping[str, Any]) -> set[str]:
+    """Give the run the checkpoint's options; note which of those stated differ; return their names."""
+    taken = set()
+    for section, holder in _SECTIONS.items():
+        for path, there in _leaves(setup.config[section], checkpoint[holder]):
+            option = ".".join([section, *path])
+            if option in _FREE:
+                continue
+            taken.add(option)
+            here = _plain(setup.config[option])
+            if here == _plain(there):
+                continue
+            if setup.states(option):
+                setup.refuse(
+                    f"{option}={here!r}: the checkpoint was trained with {_plain(there)!r}; leave it out, or "
+                    "begin a new run without --ckpt_path"
+                )
+            else:
+                setup.config[option] = _namespace(there)
+    return taken
+
+
+def note_end(setup: SetUp, checkpoint: Mapping[str, Any]) -> None:
+    """Note where nothing is left to train."""
+    step, last = checkpoint.get("global_step", 0), setup.config.trainer.max_steps
+    if last is not None and 0 <= last <= step:
+        setup.refuse(
+            f"trainer.max_steps={last}: the checkpoint holds step {step}: nothing is left to train; raise it"
+        )
+
+
+def _leaves(config: Any, values: Mapping[str, Any]) -> Iterator[tuple[list[str], Any]]:
+    """Yield the path and the checkpoint's value of each option that both have."""
+    for name, value in values.items():
+        if name not in config:
+            continue
+        here = config[name]
+        if isinstance(here, Namespace) and isinstance(value, Mapping):
+            for path, leaf in _leaves(here, value):
+                yield [name, *path], leaf
+        else:
+            yield [name], value
+
+
+def _namespace(value: Any) -> Any:
+    return dict_to_namespace(value) if isinstance(value, dict) and value else value
+
+
+def _plain(value: Any) -> Any:
+    """Return values that compare as they read: tuples are lists, namespaces mappings."""
+    if isinstance(value, Namespace):
+        value = value.as_dict()
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value
