@@ -60,13 +60,29 @@ def test_a_narrow_terminal_shortens_the_bar_and_nothing_else() -> None:
     assert "loss" in line
 
 
+def test_a_long_run_is_readable_at_80_columns() -> None:
+    progress = Progress(*fit_columns(), console=Console(file=io.StringIO(), width=80))
+    bar, run = FitProgress(progress=progress), trainer(50_000)
+    bar.on_train_start(run, run)
+    for step in (12_344, 12_345):
+        run.global_step = step
+        run.progress_bar_metrics = {"train/loss": torch.tensor(2.0), FRACTION: 0.25, PATCHES: 2345.0}
+        bar.on_train_batch_end(run, run, None, None, step)
+    output = io.StringIO()
+    Console(file=output, width=80).print(progress.make_tasks_table(progress.tasks))
+    (line,) = output.getvalue().splitlines()
+    assert line.startswith("train ")
+    for part in ("12345/50000", "loss 2.000", "2,345 patches/s", "wait 25%"):
+        assert part in line
+
+
 def test_shows_patches_and_waiting_where_they_are_logged() -> None:
     progress = Progress(*fit_columns(), console=Console(file=io.StringIO()))
     bar, run = FitProgress(progress=progress), trainer()
     bar.on_train_start(run, run)
     run.progress_bar_metrics = {"train/loss": torch.tensor(2.0), FRACTION: 0.25, PATCHES: 1234.0}
     bar.on_train_batch_end(run, run, None, None, 0)
-    assert progress.tasks[0].fields["loss"] == "loss 2.000  1,234 patches/s, 25% waiting for data"
+    assert progress.tasks[0].fields["loss"] == "loss 2.000 1,234 patches/s wait 25%"
 
 
 def test_a_resumed_run_starts_where_it_was() -> None:

@@ -69,6 +69,8 @@ def _main(arguments: list[str], folder: Path, how: dict[str, Any]) -> None:
     os.dup2(said.fileno(), 1)
     os.dup2(said.fileno(), 2)
     sys.stdout = sys.stderr = said
+    # a program started in the background of a shell ignores Ctrl-C, and so would this one
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     _note_and_signal(folder, **how)
     from viscy_train.cli import main
 

@@ -13,7 +13,6 @@ from rich.progress import (
     Task,
     TaskID,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Column
@@ -99,8 +98,8 @@ def _shown(metrics: Mapping[str, float]) -> str:
     if "train/loss" in metrics:
         parts.append(f"loss {metrics['train/loss']:.3f}")
     if PATCHES in metrics:
-        parts.append(f"{metrics[PATCHES]:,.0f} patches/s, {metrics[FRACTION]:.0%} waiting for data")
-    return "  ".join(parts)
+        parts.append(f"{metrics[PATCHES]:,.0f} patches/s wait {metrics[FRACTION]:.0%}")
+    return " ".join(parts)
 
 
 class _Rate(ProgressColumn):
@@ -111,13 +110,14 @@ class _Rate(ProgressColumn):
 
 
 def fit_columns() -> tuple[ProgressColumn, ...]:
-    """Return the columns of a fit's display; its tasks need a field ``loss``."""
+    """Return the columns of a fit's display, which fit into 80; its tasks need a field ``loss``."""
     return (
-        TextColumn("{task.description}"),
-        BarColumn(),  # the one that gives way where the terminal is narrow
+        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+        # the one that gives way where the terminal is narrow: a bar of a stated width does not
+        BarColumn(bar_width=None, table_column=Column(min_width=4, max_width=40)),
         MofNCompleteColumn(table_column=Column(no_wrap=True)),
         _Rate(table_column=Column(no_wrap=True)),
-        TextColumn("{task.fields[loss]}"),
-        TimeElapsedColumn(table_column=Column(no_wrap=True)),
-        TimeRemainingColumn(table_column=Column(no_wrap=True)),
+        TextColumn("{task.fields[loss]}", table_column=Column(no_wrap=True)),
+        # the time left, and at the end the time that it took
+        TimeRemainingColumn(elapsed_when_finished=True, table_column=Column(no_wrap=True)),
     )
