@@ -88,3 +88,7 @@ def test_an_index_says_the_patch(anchors: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match=r"is not of store=.*other\.zarr"):
         patch_of_index(anchors, tmp_path / "other.zarr", 1)
     assert np.prod(patch_of_index(anchors, store, 3)) == 3 * 32 * 32
+    large = tmp_path / "large.parquet"
+    tau, path = TauRange(frames=(1, 2)), anchors.parent / "experiments.yaml"
+    build_index(path, large, patch_size=(32, 4000), tau=tau, progress=False, statistics=False)
+    assert patch_of_index(large, store, 1) == (1, 32, 96), "what lies outside is not read"

@@ -224,9 +224,9 @@ def patch_of_index(
             shape = PatchShape(metadata.patch_size, z_window, metadata.common_pixel_size_um)
             fovs = describe(experiment)
             crops = np.array([shape.crop_of(experiment, info) for info in fovs])
-            crops = np.minimum(crops, [info.shape[2:] for info in fovs])  # beyond the border nothing is read
             depth, rows, columns = crops.max(axis=0).tolist()
-            return depth, rows, columns
+            # Of a patch that is larger than its image no more is read than the image.
+            return depth, min(rows, *(i.shape[-2] for i in fovs)), min(columns, *(i.shape[-1] for i in fovs))
     paths = ", ".join(str(experiment.data_path) for experiment in known)
     raise InvalidInputError(
         f"index={str(index)!r} is not of store={str(store)!r} but of {paths}. Give the patch instead."
