@@ -45,8 +45,9 @@ def test_those_that_share_a_patch_are_found(
     frame = build(tmp_path_factory.mktemp("t"), rows, border=border).frame
     places = list(frame[["fov", "t", "z", "y_crop", "x_crop"]].itertuples(index=False, name=None))
     shared = [place for place in places if places.count(place) > 1]
-    found = shared_patches(frame)[["fov", "t", "z", "y_crop", "x_crop"]]
-    assert list(found.itertuples(index=False, name=None)) == shared
+    found, patch = shared_patches(frame)
+    assert [places[row] for row in found] == shared
+    assert len(set(patch.tolist())) == len(set(shared))
 
 
 def test_each_reason_is_told_with_its_count(tmp_path: Path) -> None:
