@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -347,3 +348,12 @@ def test_a_parent_that_only_the_list_knows_is_said(tmp_path: Path) -> None:
     assert len(read_tracks(experiment, describe(experiment))) == 2
     assert "2 tracks whose parent no mask shows are written without a parent" in summary.movies[0].remarks
     assert "cells of the track list that no mask shows: 1" in summary.movies[0].remarks
+
+
+def test_more_than_the_disk_holds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_movie(tmp_path / "one")
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(InvalidInputError, match=r"out='.*out': about .* would be written, 1\.0 kB are free"):
+        convert_movies([folder], tmp_path / "out", progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]

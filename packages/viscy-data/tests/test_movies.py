@@ -157,3 +157,23 @@ def test_a_damaged_frame_is_named(tmp_path: Path) -> None:
     tifffile.imwrite(path / "frames" / "t000.tif", np.zeros(7, np.uint8))
     with pytest.raises(InvalidInputError, match=r"t000\.tif: shape="):
         find_movies([path])[0].read(0)
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "\x1b[31mred", "b\udcff", "experiments.yaml", "\u202eleft"])
+def test_names_of_folders_are_names_of_experiments(tmp_path: Path, name: str) -> None:
+    path = write_movie(tmp_path / name)
+    with pytest.raises(InvalidInputError, match="becomes the experiment's name") as caught:
+        find_movies([path])
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["a [red] $x$ & <b>", "Zellen äöü 細胞", "-n", "#1: {a}", "null", "1e3"])
+def test_odd_names_are_kept(tmp_path: Path, name: str) -> None:
+    assert [movie.name for movie in find_movies([write_movie(tmp_path / name)])] == [name]
+
+
+def test_names_that_begin_with_a_dot_are_no_frames(tmp_path: Path) -> None:
+    path = write_movie(tmp_path / "one")
+    for name in ("._t000.tif", "._t002.tif", ".DS_Store", ".t003.tif"):
+        (path / "frames" / name).write_bytes(b"Mac")
+    assert [file.name for file in find_movies([path])[0].frames] == ["t000.tif", "t001.tif"]

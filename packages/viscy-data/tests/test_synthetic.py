@@ -324,3 +324,17 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(RuntimeError, match="disk is full"):
         make(tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("count", ["experiments", "wells", "fovs", "frames"])
+def test_more_than_the_disk_holds_is_refused_before_anything_is_made(tmp_path: Path, count: str) -> None:
+    with pytest.raises(InvalidInputError, match=r"would be written, .* are free there; write less"):
+        synthesize(tmp_path / "deep" / "out", **{count: 10**12}, progress=False)
+    with pytest.raises(InvalidInputError, match=r"size=100000 must be at most 16384 pixels"):
+        synthesize(tmp_path / "out", size=10**5, progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_seeds_of_any_length(tmp_path: Path) -> None:
+    small: dict[str, Any] = {"experiments": 1, "wells": 2, "frames": 2, "cells": 1, "size": 64}
+    assert synthesize(tmp_path / "out", seed=2**70, progress=False, **small).is_file()

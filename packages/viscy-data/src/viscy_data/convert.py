@@ -10,7 +10,7 @@ only, pixels that are not finite, axes that no file states.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import isclose
+from math import isclose, prod
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,10 +32,13 @@ from viscy_data.plates import (
     write_tracks,
 )
 from viscy_data.progress import progress_bar
+from viscy_data.room import check_room
 from viscy_data.tracks import load_tracks
 
 _WELL: Final = "A/1"
 _FOV: Final = "A/1/0"
+_PACKED: Final = 4
+"""Bytes of pixels per byte written, at best: what is asked of the disk is no more than must be."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ def convert_movies(
     out = Path(out)
     sources = [_inspect(movie) for movie in found]
     listed = _listed_channels(sources, channels)
+    check_room(out, sum(prod(source.shape) * source.dtype.itemsize for source in sources) // _PACKED)
     entries = [*(movie.name for movie in found), EXPERIMENTS_FILE]
     with staged(out, entries, overwrite=overwrite) as folder:
         total = sum(source.shape[0] for source in sources)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from viscy_data.errors import InvalidInputError
 from viscy_data.frames import check_axes, frame_axes, frame_shape, to_frame
+from viscy_data.plates import EXPERIMENTS_FILE
 from viscy_data.tiff import OpenTiff, TiffImage, describe_tiff, open_tiff
 from viscy_data.tracks_ctc import find_track_list
 
@@ -167,6 +168,12 @@ def find_movies(paths: Sequence[str | Path], axes: str | None = None) -> list[Mo
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InvalidInputError(f"movies: two folders are called {', '.join(twice)}; rename one of them.")
+    for name in names:
+        if not name.isprintable() or not name.strip() or name == EXPERIMENTS_FILE:
+            raise InvalidInputError(
+                f"movies: a folder is called {name!r}, which becomes the experiment's name: letters that can "
+                f"be printed, and not {EXPERIMENTS_FILE!r}; rename it."
+            )
     return movies if axes is None else [replace(movie, axes=axes) for movie in movies]
 
 

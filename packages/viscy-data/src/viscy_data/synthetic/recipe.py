@@ -31,6 +31,8 @@ _INFECTED_SHARE: Final = (1 / 8, 2 / 8, 1 / 8, 3 / 8, 1 / 8)
 _GOLDEN: Final = 0.6180339887498949
 
 _LEAST: Final = {"experiments": 1, "wells": 2, "fovs": 1, "frames": 2, "cells": 1, "size": 64, "seed": 0}
+_LARGEST_SIZE: Final = 2**14
+"""A frame is made as a whole, in several arrays of 4 bytes per pixel: some gigabytes."""
 _PIXELS_PER_CELL: Final = 900
 
 
@@ -81,11 +83,19 @@ class Recipe:
             value, least = getattr(self, field.name), _LEAST[field.name]
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InvalidInputError(f"{field.name}={value!r} must be an integer of at least {least}.")
+        if self.size > _LARGEST_SIZE:
+            raise InvalidInputError(f"size={self.size!r} must be at most {_LARGEST_SIZE} pixels.")
         room = self.size**2 // _PIXELS_PER_CELL
         if self.cells > room:
             raise InvalidInputError(
                 f"cells={self.cells} do not fit size={self.size}: at most {room}; give fewer or more pixels."
             )
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all pixels, of which compression saves little: they are noisy."""
+        frames = self.experiments * self.wells * self.fovs * self.frames
+        return 2 * len(CHANNELS) * frames * self.size**2
 
     def condition_wells(self, index: int) -> dict[str, tuple[str, ...]]:
         """Return the wells of each condition of experiment ``index`` (from 0), keyed by its name."""

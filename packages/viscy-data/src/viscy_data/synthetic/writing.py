@@ -37,6 +37,7 @@ from viscy_data.plates import (
     write_tracks,
 )
 from viscy_data.progress import progress_bar
+from viscy_data.room import check_room
 from viscy_data.synthetic.camera import make_camera
 from viscy_data.synthetic.cells import Cells, simulate
 from viscy_data.synthetic.recipe import CHANNELS, INFECTED, PIXEL_SIZE_UM, Recipe, Setup, make_setup
@@ -105,10 +106,11 @@ def synthesize(
     Raises
     ------
     InvalidInputError
-        A count is out of range, or ``out`` holds experiments already.
+        A count is out of range, or ``out`` holds experiments already or has no room for these.
     """
     recipe = Recipe(experiments, wells, fovs, frames, cells, size, seed)
     out = Path(out)
+    check_room(out, recipe.bytes)
     setups = [make_setup(index, seed) for index in range(experiments)]
     entries = [*(setup.name for setup in setups), TRUTH_FILE, EXPERIMENTS_FILE]
     total = experiments * wells * fovs * frames
