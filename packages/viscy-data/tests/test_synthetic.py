@@ -328,8 +328,9 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("count", ["experiments", "wells", "fovs", "frames"])
 def test_more_than_the_disk_holds_is_refused_before_anything_is_made(tmp_path: Path, count: str) -> None:
+    huge: dict[str, Any] = {count: 10**12}
     with pytest.raises(InvalidInputError, match=r"would be written, .* are free there; write less"):
-        synthesize(tmp_path / "deep" / "out", **{count: 10**12}, progress=False)
+        synthesize(tmp_path / "deep" / "out", progress=False, **huge)
     with pytest.raises(InvalidInputError, match=r"size=100000 must be at most 16384 pixels"):
         synthesize(tmp_path / "out", size=10**5, progress=False)
     assert not list(tmp_path.iterdir())
