@@ -11,6 +11,7 @@ import torch
 import zarr
 from torch import Tensor, nn
 
+from viscy_data import claimed
 from viscy_data.dataset import AnchorDataset, Pairing
 from viscy_data.errors import InvalidInputError
 from viscy_data.index import build_index
@@ -117,6 +118,25 @@ def test_a_run_that_fails_leaves_no_file_of_that_name(
     monkeypatch.undo()
     embed(Mean(), dataset, tmp_path / "e.zarr", progress=False)
     assert [path.name for path in tmp_path.iterdir()] == ["e.zarr"]
+
+
+def test_a_folder_that_embed_did_not_write_is_left_alone(dataset: AnchorDataset, tmp_path: Path) -> None:
+    for name in ("thesis", "e.zarr.part", ".e.zarr.partial"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "chapter").write_text("1")
+    with pytest.raises(InvalidInputError, match="bears no mark"):
+        embed(Mean(), dataset, tmp_path / "thesis", overwrite=True, progress=False)
+    with pytest.raises(InvalidInputError, match="is what the command reads"):
+        embed(Mean(), dataset, tmp_path, overwrite=True, inputs=[tmp_path / "thesis"], progress=False)
+    embed(Mean(), dataset, tmp_path / "e.zarr", progress=False)
+    assert len(list(tmp_path.rglob("chapter"))) == 3
+
+
+def test_two_processes_do_not_write_one_file(dataset: AnchorDataset, tmp_path: Path) -> None:
+    out = tmp_path / "e.zarr"
+    with claimed(out, kind="folder"), pytest.raises(InvalidInputError, match="is being written by process"):
+        embed(Mean(), dataset, out, progress=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_training_mode_comes_back(dataset: AnchorDataset, tmp_path: Path) -> None:

@@ -155,4 +155,7 @@ def test_a_file_is_measured_like_its_arrays_and_the_result_is_written(tmp_path: 
     assert result == evaluate_arrays(embedding, obs, resampling=FEW)
     result.write(tmp_path / "metrics.json")
     assert len(json.loads((tmp_path / "metrics.json").read_text())["metrics"]) == 16
+    result.write(tmp_path / "metrics.json")  # of our making, so it may be replaced
+    with pytest.raises(InvalidInputError, match="is a folder"):
+        result.write(tmp_path / "embeddings.zarr")
     assert not list(tmp_path.glob("*.part"))

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         statistics_path,
         write_statistics,
     )
+    from viscy_data.outputs import check_entries, check_output, claimed, marked, write_text
     from viscy_data.positives import Positives
     from viscy_data.progress import progress_bar
     from viscy_data.rich_text import verbatim
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from viscy_data.text import html_text, shown, shown_lines
     from viscy_data.tracks import read_tracks
     from viscy_data.transforms import Augment, Geometry, Intensity, center_crop
+    from viscy_data.whole import whole_file, whole_folder
     from viscy_data.yaml_file import read_yaml
 
 __all__ = [
@@ -108,7 +110,10 @@ __all__ = [
     "center_crop",
     "change_plan",
     "check_anchors",
+    "check_entries",
     "check_experiments",
+    "check_output",
+    "claimed",
     "compute_statistics",
     "convert_movies",
     "describe",
@@ -117,6 +122,7 @@ __all__ = [
     "flat_plan",
     "html_text",
     "leave_one_out",
+    "marked",
     "progress_bar",
     "read_anchors",
     "read_metadata",
@@ -130,8 +136,11 @@ __all__ = [
     "suggest",
     "synthesize",
     "verbatim",
+    "whole_file",
+    "whole_folder",
     "write_anchors",
     "write_statistics",
+    "write_text",
 ]
 
 _HOMES = {
@@ -207,6 +216,8 @@ _HOMES = {
     ),
     "text": ("html_text", "shown", "shown_lines"),
     "rich_text": ("verbatim",),
+    "outputs": ("check_entries", "check_output", "claimed", "marked", "write_text"),
+    "whole": ("whole_file", "whole_folder"),
     "positives": ("Positives",),
     "progress": ("progress_bar",),
     "sampler": ("FlexibleBatchSampler",),

@@ -41,7 +41,7 @@ from viscy_data.columns import (
 )
 from viscy_data.errors import InvalidInputError
 from viscy_data.lineage import BoolArray
-from viscy_data.whole_file import whole_file
+from viscy_data.whole import whole_file
 
 # What filters can skip: small against an experiment, large against its own overhead.
 _ROW_GROUP: Final = 1 << 18

@@ -299,6 +299,7 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
     from viscy_data.audit.page import write_page
     from viscy_data.audit.plan_file import read_plan
     from viscy_data.audit.tables import audit_grids, rich_table
+    from viscy_data.outputs import check_reports, marked, write_text
 
     first = asked_plan(
         batch_size=batch_size,
@@ -314,13 +315,14 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
     if compare is not None:
         plans.append((compare.stem, read_plan(compare, first)))
     printed = json_path == Path("-")
+    check_reports(html, json_path, inputs=[anchors, plan, compare])
     checked = _say_check(anchors)
     audits = audit_plans(read_valid_anchors(anchors), plans, seed=seed, epochs=epochs, progress=not printed)
     if html is not None:
         write_page(audits, html, check=checked)
     if json_path is not None:
-        content = json.dumps([one.to_dict() | {"check": checked.to_dict()} for one in audits])
-        typer.echo(content) if printed else json_path.write_text(content, encoding="utf-8")
+        content = json.dumps([marked(one.to_dict() | {"check": checked.to_dict()}) for one in audits])
+        typer.echo(content) if printed else write_text(json_path, content, argument="json")
     if not printed:
         for grid in audit_grids(audits):
             Console().print(rich_table(grid))

@@ -121,7 +121,8 @@ def convert_movies(
     listed = _listed_channels(sources, channels)
     check_room(out, sum(prod(source.shape) * source.dtype.itemsize for source in sources) // _PACKED)
     entries = [*(movie.name for movie in found), EXPERIMENTS_FILE]
-    with staged(out, entries, overwrite=overwrite) as folder:
+    read = [*movies, *(path for movie in found for path in (movie.tracks, *movie.frames[:1]))]
+    with staged(out, entries, overwrite=overwrite, inputs=read) as folder:
         total = sum(source.shape[0] for source in sources)
         with progress_bar("convert", total, unit="frames", shown=progress) as advance:
             remarks = [_write(source, folder / source.movie.name, advance) for source in sources]

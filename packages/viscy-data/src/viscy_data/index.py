@@ -6,18 +6,18 @@ do not know of each other: each is built on its own, wherever there is room, int
 is one experiment for each process, and one row group at the end.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from shutil import rmtree
 from typing import TYPE_CHECKING, Final, Literal
 
 from viscy_data.anchors_file import AnchorsMetadata
 from viscy_data.anchors_writing import merge_anchors
 from viscy_data.borders import Border, check_border
 from viscy_data.crops import common_pixel_size
-from viscy_data.errors import InvalidInputError, OutputError, StoreError
+from viscy_data.errors import InvalidInputError, StoreError
 from viscy_data.experiments import (
     Experiment,
     Experiments,
@@ -35,8 +35,10 @@ from viscy_data.index_parts import (
     find_part,
     tracking_files,
 )
+from viscy_data.outputs import check_output, claimed
 from viscy_data.progress import progress_bar
 from viscy_data.tau import TauRange
+from viscy_data.whole import plain_write_errors, short_name
 from viscy_data.workers import Workers, cores
 
 if TYPE_CHECKING:
@@ -46,6 +48,9 @@ if TYPE_CHECKING:
 
 # Starting a process costs about two seconds of imports, in which some hundred MB of tables are read.
 _WORTH_A_PROCESS: Final = 200 << 20
+
+_OURS: Final = re.compile(r"[0-9a-f]{64}\.(arrow|parquet)|\..*\.\d+\.partial")
+"""Names of what is finished, and of what a kill left half written."""
 
 type Part = tuple[Path, PartSummary]
 
@@ -158,9 +163,15 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
     check_border(border)
     out = Path(out)
     written = [out, statistics_path(out)] if statistics else [out]
-    _check_out(written, overwrite=overwrite)
+    read = [Path(experiments_path)]
+    check_output(out, overwrite=overwrite, inputs=read)
     parsed, problems = parse_experiments(experiments_path)
-    with _workers(parsed, processes, dask) as workers, _parts_folder(out) as folder:
+    read += [path for one in parsed for path in (one.data_path, one.tracks_path)]
+    with (
+        _claimed(out, statistics_path(out), overwrite=overwrite, inputs=read),
+        _workers(parsed, processes, dask) as workers,
+        _parts_folder(out) as folder,
+    ):
         fovs, more = _describe_all(parsed, workers, progress=progress)
         raise_problems(experiments_path, problems + more)
         experiments = Experiments(experiments=tuple(parsed))
@@ -199,9 +210,12 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
         with progress_bar("writing", sum(c.anchors for c in counts), unit="rows", shown=progress) as advance:
             files = [path for path, _ in parts.values()]
             merge_anchors(files, folder / out.name, metadata, advance, folder=out.parent)
-        for path in reversed(written):
-            (folder / path.name).replace(path)
-        rmtree(folder)
+        with plain_write_errors(out):
+            if not statistics:  # those of another table would be taken for its own
+                statistics_path(out).unlink(missing_ok=True)
+            for path in reversed(written):
+                (folder / path.name).replace(path)
+            _clear(folder)
     without = {name: one.without_tracks for name, one in summaries.items() if one.without_tracks}
     notes = [f"{name}: {note}" for name, one in summaries.items() for note in one.notes]
     notes += [*_notes(parsed, fovs), *_image_notes(parsed, odd, blank_frames)]
@@ -257,15 +271,28 @@ def _image_notes(
 
 
 @contextmanager
+def _claimed(out: Path, statistics: Path, *, overwrite: bool, inputs: Sequence[Path]) -> Iterator[None]:
+    """Have both files for this process alone."""
+    with (
+        claimed(out, overwrite=overwrite, inputs=inputs),
+        claimed(statistics, argument="statistics of out", overwrite=overwrite, inputs=inputs),
+    ):
+        yield
+
+
+def _clear(folder: Path) -> None:
+    """Remove what was finished, and nothing that is not named as we name it."""
+    for path in folder.iterdir():
+        if _OURS.fullmatch(path.name):
+            path.unlink()
+
+
+@contextmanager
 def _parts_folder(out: Path) -> Iterator[Path]:
     """Make the folder of what is finished; what it holds stays after an error, and is found again."""
-    folder = out.with_name(f".{out.name}.parts")
-    try:
+    folder = out.with_name(f".{short_name(out)}.parts")
+    with plain_write_errors(out):
         folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"path={str(out)!r} cannot be written: {error}. Choose another place, or make this one writable."
-        ) from error
     try:
         yield folder
     finally:
@@ -334,15 +361,6 @@ def _try_describe(experiment: Experiment) -> list[FovInfo] | StoreError:
         return describe(experiment)
     except StoreError as error:
         return error
-
-
-def _check_out(paths: Sequence[Path], *, overwrite: bool) -> None:
-    folder = paths[0].parent
-    if not folder.is_dir():
-        raise InvalidInputError(f"out={str(paths[0])!r}: the folder {str(folder)!r} does not exist; make it")
-    there = [str(path) for path in paths if path.exists()]
-    if there and not overwrite:
-        raise InvalidInputError(f"out: {', '.join(there)} exists; remove it or ask to overwrite")
 
 
 def _check_any(counts: Sequence[ConditionCounts]) -> None:

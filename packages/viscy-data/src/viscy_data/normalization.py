@@ -31,7 +31,7 @@ from viscy_data.patches import Crop
 from viscy_data.progress import progress_bar
 from viscy_data.reading import NonFinite
 from viscy_data.store import MissingChunks, StoreReader
-from viscy_data.whole_file import whole_file
+from viscy_data.whole import whole_file
 
 Per = Literal["fov", "time"]
 Normalization = Literal["mean_std", "median_iqr"]

@@ -11,8 +11,7 @@ unknown interval a scale of 1 on a time axis without a unit.
 
 import logging
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,15 @@ from iohub.ngff import open_ome_zarr
 from iohub.ngff.models import AxisMeta, ChannelAxisMeta, SpaceAxisMeta, TimeAxisMeta, TransformationMeta
 from numpy.typing import DTypeLike
 
-from viscy_data.errors import InvalidInputError
+from viscy_data.locks import only_writer
+from viscy_data.outputs import check_entries, list_entries, mark_folder
+from viscy_data.whole import (
+    beside_of,
+    clear_leftovers,
+    discard,
+    folder_to_disk,
+    plain_write_errors,
+)
 
 CHUNK = 256
 """Rows and columns of a chunk."""
@@ -36,7 +43,9 @@ PLATE_FOLDER = "plate.zarr"
 
 
 @contextmanager
-def staged(out: Path, entries: Sequence[str], *, overwrite: bool) -> Iterator[Path]:
+def staged(
+    out: Path, entries: Sequence[str], *, overwrite: bool, inputs: Iterable[str | Path] = ()
+) -> Iterator[Path]:
     """Give a folder to write ``entries`` in, and move them into ``out`` when the block ends well.
 
     Parameters
@@ -46,38 +55,46 @@ def staged(out: Path, entries: Sequence[str], *, overwrite: bool) -> Iterator[Pa
     entries
         Names of what will be written, in the order in which they become visible.
     overwrite
-        Replace entries that exist.
+        Replace entries that exist and that this program wrote.
+    inputs
+        What the command reads, which is never replaced.
 
     Raises
     ------
     InvalidInputError
-        An entry exists and ``overwrite`` is false, or ``out`` is a file.
+        An entry exists and is not to be replaced, ``out`` is a file, or another process writes there.
+    OutputError
+        Something cannot be written; what was there before still is.
     """
-    if out.exists() and not out.is_dir():
-        raise InvalidInputError(f"out={str(out)!r} is a file; name a folder.")
-    present = [name for name in entries if (out / name).exists()]
-    if present and not overwrite:
-        raise InvalidInputError(
-            f"out={str(out)!r} already holds {', '.join(present)}; choose another folder or say overwrite."
-        )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
-    try:
-        yield folder
-        out.mkdir(exist_ok=True)
-        for name in reversed(entries):
-            _discard(out / name)
-        for name in entries:
-            (folder / name).replace(out / name)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    check_entries(out, entries, overwrite=overwrite, inputs=inputs)
+    place = out if out.is_dir() else out.parent  # on one disk with the output, whatever is mounted where
+    with plain_write_errors(out):
+        place.mkdir(parents=True, exist_ok=True)
+    folder = beside_of(place / out.name, "partial")
+    with only_writer(place / (out.name or "folder")):
+        check_entries(out, entries, overwrite=overwrite, inputs=inputs)
+        clear_leftovers(place / out.name)
+        try:
+            with plain_write_errors(out):
+                folder.mkdir()
+                yield folder
+                _put_entries(folder, out, entries)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _discard(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def _put_entries(folder: Path, out: Path, entries: Sequence[str]) -> None:
+    """Mark what was written and move it into its place, the last entry last."""
+    for name in entries:
+        if (folder / name).is_dir():
+            mark_folder(folder / name)
+    folder_to_disk(folder)
+    out.mkdir(exist_ok=True)
+    list_entries(out, entries)
+    for name in reversed(entries):
+        discard(out / name)
+    for name in entries:
+        (folder / name).replace(out / name)
 
 
 def create_plate(

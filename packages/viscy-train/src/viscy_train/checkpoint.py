@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from viscy_data import check_output, read_metadata
 from viscy_data.dataset import AnchorDataset
 from viscy_data.errors import InvalidInputError
 from viscy_train.datamodule import PatchOptions
@@ -45,6 +46,8 @@ def embed_checkpoint(
     InvalidInputError
         The checkpoint is of something else; `out` exists.
     """
+    read = [checkpoint, anchors]
+    check_output(out, kind="folder", overwrite=overwrite, inputs=read, make_parents=True)
     module, patches = load_checkpoint(checkpoint)
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     dataset = AnchorDataset(
@@ -54,8 +57,18 @@ def embed_checkpoint(
         positive="self",
         normalize=patches.normalize,
     )
+    stores = read_metadata(anchors).experiments.experiments
+    read += [path for one in stores for path in (one.data_path, one.tracks_path)]
     config = {"checkpoint": str(checkpoint), "model": dict(module.hparams)}
-    return embed(module.to(chosen), dataset, out, config=config, batch_size=batch_size, overwrite=overwrite)
+    return embed(
+        module.to(chosen),
+        dataset,
+        out,
+        config=config,
+        batch_size=batch_size,
+        overwrite=overwrite,
+        inputs=read,
+    )
 
 
 def load_checkpoint(path: str | Path) -> tuple[ContrastiveModule, PatchOptions]:

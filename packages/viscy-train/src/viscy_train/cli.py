@@ -102,9 +102,11 @@ def _embed(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from viscy_data import shown
+    from viscy_data import check_output, shown
     from viscy_train.evaluation import evaluate
 
+    if options.out is not None:
+        check_output(options.out, inputs=[options.embeddings])
     evaluation = evaluate(options.embeddings, max_cells=options.max_cells)
     _show(evaluation)
     if options.out is not None:

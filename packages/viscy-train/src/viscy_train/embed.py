@@ -11,9 +11,8 @@ before and renames the finished file into place after: a file of that name is a 
 
 import hashlib
 import json
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -28,9 +27,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from viscy_data import columns
+from viscy_data import claimed, columns, marked, whole_folder
 from viscy_data.dataset import AnchorDataset
-from viscy_data.errors import InvalidInputError
+from viscy_data.errors import InvalidInputError, ViscyDataError
 from viscy_data.progress import progress_bar
 from viscy_train.evaluation.reading import quiet_anndata
 
@@ -51,6 +50,7 @@ def embed(
     config: Mapping[str, Any] | None = None,
     batch_size: int = 256,
     overwrite: bool = False,
+    inputs: Sequence[str | Path] = (),
     progress: bool = True,
 ) -> Path:
     """Predict all anchors of a dataset and write them to an embeddings file.
@@ -71,7 +71,9 @@ def embed(
     batch_size : int
         Patches predicted at once.
     overwrite : bool
-        Replace an existing file.
+        Replace an existing file that was written by this function.
+    inputs : sequence of str or Path
+        What was read to get here, which is never replaced.
     progress : bool
         Show a progress bar (rank 0).
 
@@ -84,13 +86,14 @@ def embed(
     ------
     InvalidInputError
         If `out` exists and is not to be overwritten, rows of the dataset have no positive, its reading
-        replaces cells that fail, or `batch_size` is below 1.
+        replaces cells that fail, or `batch_size` is below 1; or another process is writing `out`.
+    OutputError
+        If it cannot be written, as on a full disk; what was there before still is.
     """
     target = Path(out)
-    _check(dataset, target, batch_size, overwrite=overwrite)
+    _check(dataset, batch_size)
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-    beside = target.with_name(f"{target.name}.part")
-    with evaluation_mode(model):
+    with _output(target, overwrite=overwrite, inputs=inputs) as beside, evaluation_mode(model):
         first = predict(model, dataset, range(min(batch_size, len(dataset))))
         widths = (first[0].shape[1], first[1].shape[1])
         layout = _Layout(len(dataset), widths, min(_ROWS_PER_CHUNK, -(-len(dataset) // world)))
@@ -102,11 +105,27 @@ def embed(
         with progress_bar("embed", rows, unit="cells", shown=progress and rank == 0) as advance:
             for chunk in chunks:
                 _write_chunk(beside, chunk, _predict_chunk(model, dataset, chunk, batch_size, advance))
-    _wait()
-    if rank == 0:
-        _move(beside, target)
-    _wait()
     return target
+
+
+@contextmanager
+def _output(target: Path, *, overwrite: bool, inputs: Sequence[str | Path]) -> Iterator[Path]:
+    """Give every rank the folder that the first one writes beside the output and moves there in the end."""
+    with ExitStack() as stack:
+        told: list[Any] = [None, None]
+        if not dist.is_initialized() or dist.get_rank() == 0:
+            try:
+                claim = claimed(target, kind="folder", overwrite=overwrite, inputs=inputs, make_parents=True)
+                told[0] = stack.enter_context(whole_folder(stack.enter_context(claim)))
+            except ViscyDataError as error:
+                told[1] = error
+        if dist.is_initialized():
+            dist.broadcast_object_list(told, src=0)
+        if told[1] is not None:
+            raise told[1]
+        yield told[0]
+        _wait()  # the others have written their chunks
+    _wait()  # it is there
 
 
 @dataclass(frozen=True)
@@ -122,11 +141,9 @@ class _Layout:
         return [range(start, min(start + self.rows_per_chunk, self.rows)) for start in starts]
 
 
-def _check(dataset: AnchorDataset, target: Path, batch_size: int, *, overwrite: bool) -> None:
+def _check(dataset: AnchorDataset, batch_size: int) -> None:
     if batch_size < 1:
         raise InvalidInputError(f"batch_size={batch_size} is below 1; 256 is usual")
-    if target.exists() and not overwrite:
-        raise InvalidInputError(f"out={str(target)!r} exists; choose another name or ask to overwrite it")
     without = len(dataset.anchors) - len(dataset)
     if without:
         raise InvalidInputError(
@@ -181,11 +198,8 @@ def _predict_chunk(
 
 def _create(path: Path, layout: _Layout, anchors: pd.DataFrame, provenance: dict[str, str]) -> None:
     """Make the file with all but the values of its two arrays."""
-    if path.exists():
-        shutil.rmtree(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     group = zarr.open_group(path, mode="w")
-    group.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+    group.attrs.update(marked({"encoding-type": "anndata", "encoding-version": "0.1.0"}, "viscy-train"))
     with quiet_anndata():
         write_elem(group, "obs", _observations(anchors))
         write_elem(group, "var", pd.DataFrame(index=_names("feature_", layout.widths[0])))
@@ -204,13 +218,6 @@ def _write_chunk(path: Path, chunk: range, values: tuple[FloatArray, FloatArray]
     for name, part in zip(("X", "obsm/X_projection"), values, strict=True):
         array = group[name]
         array[chunk.start : chunk.stop] = part  # type: ignore[index]  # an array, as created above
-
-
-def _move(beside: Path, target: Path) -> None:
-    """Put the finished file in place of an older one."""
-    if target.exists():
-        shutil.rmtree(target)
-    beside.replace(target)
 
 
 def _wait() -> None:

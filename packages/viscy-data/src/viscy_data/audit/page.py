@@ -25,8 +25,8 @@ from viscy_data.audit.tables import BARS, Grid, audit_grids
 from viscy_data.check.finding import CheckReport
 from viscy_data.composition.expect import plain
 from viscy_data.composition.report import CompositionReport
+from viscy_data.outputs import write_text
 from viscy_data.text import html_text, shown
-from viscy_data.whole_file import whole_file
 
 Chart = Callable[[CompositionReport], str]
 
@@ -74,8 +74,7 @@ def render(audits: Sequence[Audited], title: str = "Batch audit", *, check: Chec
 
 def write_page(audits: Sequence[Audited], path: Path, *, check: CheckReport | None = None) -> None:
     """Write the page, whole or not at all."""
-    with whole_file(path) as beside:
-        beside.write_text(render(audits, check=check), encoding="utf-8")
+    write_text(path, render(audits, check=check), argument="html")
 
 
 def _checked(check: CheckReport | None) -> str:

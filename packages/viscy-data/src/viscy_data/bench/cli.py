@@ -78,7 +78,9 @@ def bench(  # noqa: PLR0913 - what is measured, how long, and where it goes
     from viscy_data.bench.run import bench as run
     from viscy_data.bench.settings import usual_settings
     from viscy_data.bench.tables import advice_lines, notes, settings_grid
+    from viscy_data.outputs import check_reports, marked, write_text
 
+    check_reports(html, json_path, inputs=[experiments, index, plan])
     case = _case(experiments, index, z_window, missing_chunks, (plan, batch_size))
     tried = usual_settings(
         frames=frames,
@@ -93,8 +95,8 @@ def bench(  # noqa: PLR0913 - what is measured, how long, and where it goes
     if html is not None:
         write_page(result, case.plan, html)
     if json_path is not None:
-        content = json.dumps(result.to_dict())
-        typer.echo(content) if printed else json_path.write_text(content, encoding="utf-8")
+        content = json.dumps(marked(result.to_dict()))
+        typer.echo(content) if printed else write_text(json_path, content, argument="json")
     if not printed:
         console = Console(soft_wrap=True, highlight=False)
         console.print(rich_table(settings_grid(result)))

@@ -12,6 +12,7 @@ from viscy_data.bench.result import Bench, rate_text
 from viscy_data.bench.tables import notes, settings_grid
 from viscy_data.composition.expect import plain
 from viscy_data.composition.plan import BatchPlan
+from viscy_data.outputs import write_text
 from viscy_data.text import html_text, shown
 
 
@@ -32,9 +33,7 @@ def render(result: Bench, plan: BatchPlan) -> str:
 
 def write_page(result: Bench, plan: BatchPlan, path: Path) -> None:
     """Write the page, whole or not at all."""
-    beside = path.with_name(f"{path.name}.part")
-    beside.write_text(render(result, plan), encoding="utf-8")
-    beside.replace(path)
+    write_text(path, render(result, plan), argument="html")
 
 
 def _verdict(result: Bench) -> str:

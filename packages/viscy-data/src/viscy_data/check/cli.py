@@ -62,9 +62,11 @@ def check(
     from viscy_data.check.run import check_anchors, check_experiments
     from viscy_data.check.tables import report_view
     from viscy_data.errors import InvalidInputError
+    from viscy_data.outputs import check_reports, marked, write_text
     from viscy_data.tau import TauRange
 
     printed = json_path == Path("-")
+    check_reports(None, json_path, inputs=[path])
     if path.suffix.lower() in _TABLES:
         given = {"--tau-hours": tau_hours, "--tau-frames": tau_frames, "--patch-size": patch_size}
         if asked := [name for name, value in given.items() if value is not None]:
@@ -80,8 +82,8 @@ def check(
         )
         report = check_experiments(path, tau=tau, patch_size=patch_size or (64, 64), progress=not printed)
     if json_path is not None:
-        content = json.dumps(report.to_dict())
-        typer.echo(content) if printed else json_path.write_text(content, encoding="utf-8")
+        content = json.dumps(marked(report.to_dict()))
+        typer.echo(content) if printed else write_text(json_path, content, argument="json")
     if not printed:
         Console(soft_wrap=True, highlight=False).print(report_view(report))
     if report.problems:

@@ -8,7 +8,6 @@ from a slow disk the original, of which more is read, loses more.
 """
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from viscy_data.optimize.writing import copy_shards, write_skeleton
 from viscy_data.patches import Crop
 from viscy_data.progress import progress_bar
 from viscy_data.store import StoreReader
+from viscy_data.whole import beside_of
 
 FRAMES: Final = 8
 _BATCH: Final = 128
@@ -148,7 +148,7 @@ class Written:
 @contextmanager
 def sample_copy(job: Job, frames: list[tuple[Image, int]]) -> Iterator[tuple[Path, Written]]:
     """Rewrite frames in a folder beside the output, which is removed in the end."""
-    folder = Path(tempfile.mkdtemp(prefix=f".{job.out.name}.", suffix=".sample", dir=job.out.parent))
+    folder = beside_of(job.out, "sample")
     store = folder / job.out.name
     written = Written()
 
@@ -156,6 +156,7 @@ def sample_copy(job: Job, frames: list[tuple[Image, int]]) -> Iterator[tuple[Pat
         written.bytes += one.bytes
 
     try:
+        folder.mkdir()
         write_skeleton(job, store)
         began = perf_counter()
         copy_shards(job, store, ((image, box) for image, t in frames for box in image.layout.boxes(t)), done)

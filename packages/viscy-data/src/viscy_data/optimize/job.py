@@ -1,5 +1,6 @@
 """What is to be done to one store, checked before a byte is written."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
@@ -16,8 +17,10 @@ from viscy_data.experiments import Experiment, Experiments, FovInfo
 from viscy_data.ngff import read_attributes
 from viscy_data.optimize.layout import Box, Compression, Layout
 from viscy_data.optimize.metadata import first_level
+from viscy_data.outputs import check_output
 from viscy_data.patches import PatchShape
 from viscy_data.store import MissingChunks, describe
+from viscy_data.text import shown
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ def plan_job(
     """
     store, out = Path(store), Path(out)
     _check_options(patch, compression)
-    _check_out(store, out)
+    check_free(store, out)
     experiment = Experiment(name=store.name or "store", data_path=store, tracks_path=store, channels=("-",))
     found = describe(experiment)
     if not found:
@@ -160,11 +163,17 @@ def _check_options(patch: tuple[int, int, int], compression: str) -> None:
         raise InvalidInputError(f"compression={compression!r} must be 'zstd' or 'none'.")
 
 
-def _check_out(store: Path, out: Path) -> None:
-    if out.exists() or out.is_symlink():
-        raise InvalidInputError(f"out={str(out)!r} exists; name another, or remove it.")
-    if not out.parent.is_dir():
-        raise InvalidInputError(f"out={str(out)!r}: the folder {str(out.parent)!r} does not exist; make it.")
+def check_free(store: Path, out: Path) -> None:
+    """Refuse a place for the copy where something is already, or where nothing can be.
+
+    Raises
+    ------
+    InvalidInputError, OutputError
+        Saying what is there.
+    """
+    if os.path.lexists(out):
+        raise InvalidInputError(f"out={shown(out, 300)!r} exists; name another, which is not there yet.")
+    check_output(out, kind="folder", overwrite=False, inputs=[store])
     if store.resolve() in out.resolve().parents:
         raise InvalidInputError(f"out={str(out)!r} lies inside the store, which stays as it is.")
 

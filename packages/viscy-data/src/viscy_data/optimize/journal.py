@@ -6,6 +6,7 @@ file still has the bytes whose digest the journal holds.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
@@ -66,13 +67,18 @@ class Journal:
 
     def __init__(self, path: Path, terms: Mapping[str, Any], store: Path) -> None:
         lines = _whole_lines(path)
+        if lines and not isinstance(lines[0], dict):
+            raise InvalidInputError(
+                f"{str(path.parent)!r} holds an unfinished run whose journal is damaged at its head. "
+                "Remove the folder to begin anew."
+            )
         if lines and lines[0] != dict(terms):
             changed = [key for key in terms if lines[0].get(key) != terms[key]]
             raise InvalidInputError(
                 f"{str(path.parent)!r} holds an unfinished run with other {', '.join(changed)}. Give what it "
                 "was given to go on with it, or remove the folder to begin anew."
             )
-        told = [Finished(**line) for line in lines[1:]]
+        told = [one for line in lines[1:] if (one := _finished(line)) is not None]
         self.finished = {one.file: one for one in told if _unharmed(one, store)}
         # Rewritten, so that nothing follows a line that was cut short.
         beside = path.with_name(f"{path.name}.new")
@@ -101,9 +107,43 @@ class Journal:
         self._file.close()
 
 
-def _whole_lines(path: Path) -> list[dict[str, Any]]:
+def check_work(work: Path, journal: Path) -> None:
+    """Refuse a folder that stands where a copy would grow and that no run of ours left.
+
+    Raises
+    ------
+    InvalidInputError
+        There is something else, which is not touched.
+    """
+    if not os.path.lexists(work):
+        return
+    if work.is_dir() and not work.is_symlink() and (journal.is_file() or not any(work.iterdir())):
+        return
+    raise InvalidInputError(
+        f"{str(work)!r} is in the way and holds no journal of ours, so it is not touched; name another "
+        "output, or remove it yourself if it is not needed."
+    )
+
+
+def _whole_lines(path: Path) -> list[Any]:
+    """Return what the lines of a journal say; None for one that says nothing."""
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    return [json.loads(line) for line in text.split("\n")[:-1]]
+    return [_value(line) for line in text.split("\n")[:-1]]
+
+
+def _value(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _finished(line: Any) -> Finished | None:
+    """Return the shard that a line notes; None for a damaged line, whose shard is then written again."""
+    kinds = {"file": str, "bytes": int, "digest": str, "pixels": str}
+    if not isinstance(line, dict) or {key: type(value) for key, value in line.items()} != kinds:
+        return None
+    return Finished(**line)
 
 
 def _unharmed(one: Finished, store: Path) -> bool:

@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
-from viscy_data.errors import StoreError
+from viscy_data.errors import StoreError, ViscyDataError
+from viscy_data.locks import only_writer
 from viscy_data.ngff import read_attributes
-from viscy_data.optimize.job import Image, Job, itemsize
-from viscy_data.optimize.journal import Finished, Journal
+from viscy_data.optimize.job import Image, Job, check_free, itemsize
+from viscy_data.optimize.journal import Finished, Journal, check_work
 from viscy_data.optimize.layout import Box
 from viscy_data.optimize.metadata import write_group
 from viscy_data.optimize.writing import ShardWriter, copy_shards, write_skeleton
 from viscy_data.progress import progress_bar
+from viscy_data.text import shown
+from viscy_data.whole import clear_leftovers, folder_to_disk
 
 
 @dataclass(frozen=True)
@@ -51,20 +54,27 @@ def rewrite(job: Job, *, progress: bool = True) -> Summary:
         The original cannot be read, or the copy cannot be written (a full disk); what is finished stays
         for the next run.
     """
-    store = job.work / "store"
+    store, journal_path = job.work / "store", job.work / "journal.jsonl"
     try:
-        store.mkdir(parents=True, exist_ok=True)
-        with Journal(job.work / "journal.jsonl", job.terms(), store) as journal:
-            summary = _write(job, store, journal, progress=progress)
-        _sign(job, store, summary)
-        store.rename(job.out)
+        with only_writer(job.out):
+            check_free(job.store, job.out)
+            check_work(job.work, journal_path)
+            clear_leftovers(job.out)
+            job.work.mkdir(exist_ok=True)
+            with Journal(journal_path, job.terms(), store) as journal:
+                store.mkdir(exist_ok=True)
+                summary = _write(job, store, journal, progress=progress)
+            _sign(job, store, summary)
+            folder_to_disk(store)
+            store.rename(job.out)
+            shutil.rmtree(job.work)
     except OSError as error:
-        if isinstance(error, StoreError):
+        if isinstance(error, ViscyDataError):
             raise
         raise StoreError(
-            f"out={str(job.out)!r} cannot be written: {error}. What is finished stays in {str(job.work)!r}."
+            f"out={shown(job.out, 300)!r} cannot be written: {error.strerror or error}. What is finished "
+            f"stays in {shown(job.work, 300)!r}."
         ) from error
-    shutil.rmtree(job.work)
     return summary
 
 

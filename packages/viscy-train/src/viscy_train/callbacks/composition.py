@@ -4,10 +4,8 @@ A run that goes on in the middle of an epoch has not seen its beginning, so the 
 the checkpoint, those of all ranks added up; rank 0 takes them up again.
 """
 
-import os
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, override
 
@@ -16,6 +14,8 @@ import pandas as pd
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
+
+from viscy_data import whole_file
 
 FILE_NAME = "composition.csv"
 _STATE = "viscy_train.composition"
@@ -154,13 +154,9 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _write(table: pd.DataFrame, path: Path) -> None:
     """Write the table whole, or warn: a run is worth more than what is said about it."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(beside, index=False)
-        beside.replace(path)
+        with whole_file(path) as beside:
+            table.to_csv(beside, index=False)
     except OSError as error:
         warnings.warn(f"{str(path)!r} cannot be written, and training goes on: {error}", stacklevel=2)
-    finally:
-        with suppress(OSError):
-            beside.unlink()

@@ -6,12 +6,13 @@ statistics, ``NAME.ckpt``, ``NAME.zarr``, ``metrics_NAME.json``, ``demo.json`` a
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from viscy_data import shown_lines
+from viscy_data import check_entries, claimed, marked, shown, shown_lines, whole_file
 from viscy_data.errors import InvalidInputError
 from viscy_train.demo.comparison import COMPOSED, RANDOM, Comparison, compare
 from viscy_train.demo.settings import FULL_MINUTES, DemoSettings
@@ -94,7 +95,19 @@ def run_demo(
         non_finite=non_finite,
     )
     folder = Path(out)
-    _claim(folder)
+    read = [Path(one) for one in ([] if data is None else [data]) + list(movies)]
+    with _claimed(folder, read):
+        return _run(data, movies, folder, chosen, progress=progress)
+
+
+def _run(
+    data: str | Path | None,
+    movies: Sequence[str | Path],
+    folder: Path,
+    chosen: DemoSettings,
+    *,
+    progress: bool,
+) -> DemoResult:
     source = prepare(
         None if data is None else Path(data), [Path(one) for one in movies], folder, chosen, progress=progress
     )
@@ -118,18 +131,20 @@ def run_demo(
     return DemoResult(folder / REPORT, verdict, comparison)
 
 
-def _claim(folder: Path) -> None:
-    """Make the folder, or take one that an earlier demo has written."""
+@contextmanager
+def _claimed(folder: Path, inputs: Sequence[Path]) -> Iterator[None]:
+    """Make the folder, or take one that an earlier demo has written, for this process alone."""
     mark = folder / RESULT
+    check_entries(folder, [RESULT], overwrite=True, inputs=inputs)
     if folder.exists() and any(folder.iterdir()) and not mark.exists():
         raise InvalidInputError(
-            f"out={str(folder)!r} is not empty and no demo wrote it; choose another folder"
+            f"out={shown(folder, 300)!r} is not empty and no demo wrote it; choose another folder"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(mark, {"finished": False})
+    with claimed(mark, inputs=inputs, make_parents=True):
+        _write(mark, {"finished": False})
+        yield
 
 
 def _write(path: Path, content: dict[str, object]) -> None:
-    beside = path.with_name(f"{path.name}.part")
-    beside.write_text(json.dumps(content, indent=1))
-    beside.replace(path)
+    with whole_file(path) as beside:
+        beside.write_text(json.dumps(marked(content, "viscy-train"), indent=1))

@@ -14,6 +14,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 
+from viscy_data import whole_file
 from viscy_data.dataset import Reading
 from viscy_train.callbacks import FitProgress
 from viscy_train.datamodule import AnchorDataModule, PatchOptions
@@ -104,7 +105,8 @@ def train(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         trainer.fit(module, datamodule=data)
-    trainer.save_checkpoint(out / f"{name.split(maxsplit=1)[0]}.ckpt", weights_only=False)
+    with whole_file(out / f"{name.split(maxsplit=1)[0]}.ckpt") as beside:
+        trainer.save_checkpoint(beside, weights_only=False)
     said = dict.fromkeys(str(one.message) for one in caught if "viscy_" in one.filename)
     return Trained(module.cpu(), data, np.array(losses.values), tuple(said))
 

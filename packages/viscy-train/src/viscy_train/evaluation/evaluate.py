@@ -16,6 +16,7 @@ import pandas as pd
 
 from viscy_data import columns
 from viscy_data.errors import InvalidInputError
+from viscy_data.outputs import marked, write_text
 from viscy_train.evaluation.arrays import BoolArray, EmbeddingArray, IntArray, as_embedding
 from viscy_train.evaluation.bootstrap import Resampling
 from viscy_train.evaluation.groups import MEASURES, Cells, codes_of
@@ -66,9 +67,7 @@ class Evaluation:
 
     def write(self, path: str | Path) -> None:
         """Write the metrics as JSON."""
-        beside = Path(f"{path}.part")
-        beside.write_text(json.dumps(self.to_dict(), indent=1))
-        beside.replace(path)
+        write_text(path, json.dumps(marked(self.to_dict(), "viscy-train"), indent=1))
 
 
 def evaluate(

@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import Literal
 
-from viscy_data import html_text
+from viscy_data import html_text, write_text
 
 type Block = Paragraph | Picture | Table
 type Tone = Literal["good", "bad", "plain"]
@@ -110,9 +110,7 @@ def render(page: Page) -> str:
 
 def write_page(page: Page, path: str | Path) -> None:
     """Write the page, whole or not at all."""
-    beside = Path(f"{path}.part")
-    beside.write_text(render(page), encoding="utf-8")
-    beside.replace(path)
+    write_text(path, render(page))
 
 
 def _fact(name: str, value: str) -> str:

@@ -1,0 +1,403 @@
+"""What an output may replace, who may write it, and what is left when that goes wrong."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from small_project import WriteStore, index_project, write_project
+
+from viscy_data.errors import InvalidInputError, OutputError
+from viscy_data.locks import only_writer
+from viscy_data.normalization import statistics_path
+from viscy_data.optimize.job import plan_job
+from viscy_data.optimize.run import rewrite
+from viscy_data.outputs import check_output, claimed, is_ours, marked, write_text
+from viscy_data.plates import EXPERIMENTS_FILE, staged
+from viscy_data.synthetic import synthesize
+from viscy_data.whole import whole_file, whole_folder
+
+PRECIOUS = "somebody's thesis"
+needs_posix = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes and signals as POSIX has them")
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Return all files of a folder with their content."""
+    return {str(one.relative_to(folder)): one.read_bytes() for one in folder.rglob("*") if one.is_file()}
+
+
+def dead_process() -> int:
+    """Return the number of a process that has ended."""
+    code = "import os; print(os.getpid())"
+    return int(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+
+
+@pytest.fixture
+def project(tmp_path: Path, write_store: WriteStore) -> Path:
+    return write_project(tmp_path / "in", write_store)
+
+
+def test_what_bears_no_mark_is_not_replaced(tmp_path: Path) -> None:
+    for name in ("thesis.json", "thesis.html", "thesis.parquet", "thesis"):
+        path = tmp_path / name
+        path.write_text(PRECIOUS)
+        with pytest.raises(InvalidInputError, match=r"bears no mark.*remove it yourself"):
+            write_text(path, "{}")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "thesis").write_text(PRECIOUS)
+    with pytest.raises(InvalidInputError, match="bears no mark"):
+        check_output(folder, kind="folder")
+    assert set(tree(tmp_path).values()) == {PRECIOUS.encode()}
+
+
+@pytest.mark.parametrize(
+    "content", ["", '{"made_by": "viscy-data", "a": 1}', '<meta name="made_by" content="viscy-train">']
+)
+def test_what_bears_a_mark_or_holds_nothing_is_replaced(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "out"
+    path.write_text(content)
+    write_text(path, "new")
+    assert path.read_text() == "new"
+    assert list(marked({"a": 1})) == ["made_by", "a"]
+
+
+@needs_posix
+@pytest.mark.parametrize("kind", ["link", "pipe", "device", "folder", "dangling"])
+def test_only_a_file_is_replaced_by_a_file(tmp_path: Path, kind: str) -> None:
+    path, target = tmp_path / "out", tmp_path / "target"
+    target.write_text('{"made_by": "viscy-data"}')
+    if kind == "device":
+        path = Path(os.devnull)
+    else:
+        make: dict[str, Any] = {
+            "link": lambda: path.symlink_to(target),
+            "dangling": lambda: path.symlink_to(tmp_path / "nowhere"),
+            "pipe": lambda: os.mkfifo(path),
+            "folder": path.mkdir,
+        }
+        make[kind]()
+    mode = path.lstat().st_mode
+    with pytest.raises(InvalidInputError, match=r"link|pipe|folder"):
+        write_text(path, "new")
+    assert path.lstat().st_mode == mode
+    assert target.read_text() == '{"made_by": "viscy-data"}'
+
+
+def test_the_working_and_the_home_folder_are_never_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("work/deep", "home/me"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "work" / "deep")
+    monkeypatch.setenv("HOME", str(tmp_path / "home" / "me"))
+    for folder in (tmp_path / "work", tmp_path / "home", tmp_path / "home" / "me", Path("/")):
+        with pytest.raises(InvalidInputError):
+            check_output(folder, kind="folder")
+    (tmp_path / "work" / "empty").mkdir()
+    check_output(tmp_path / "work" / "empty", kind="folder")
+
+
+@pytest.mark.parametrize(
+    "name", ["", "-", ".", "..", "a\0b", "n" * 300, "a/" * 3000 + "b", "file/out", "no/out"]
+)
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_name_that_nothing_can_be_written_to_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text(PRECIOUS)
+    with pytest.raises((InvalidInputError, OutputError), match="json=") as caught:
+        check_output(name, kind=kind, argument="json")
+    assert len(str(caught.value)) < 1000
+    assert tree(tmp_path) == {"file": PRECIOUS.encode()}
+
+
+def test_an_input_is_no_output(tmp_path: Path) -> None:
+    given = tmp_path / "data" / "in.json"
+    given.parent.mkdir()
+    given.write_text('{"made_by": "viscy-data"}')
+    os.link(given, tmp_path / "same.json")
+    for path, kind in ((given, "file"), (tmp_path / "same.json", "file"), (given.parent, "folder")):
+        with pytest.raises(InvalidInputError, match="is what the command reads"):
+            check_output(path, kind=kind, inputs=[given])  # type: ignore[arg-type]  # a pair of literals
+    check_output(tmp_path / "data" / "other.json", inputs=[given])
+
+
+def test_commands_do_not_replace_what_they_read(project: Path) -> None:
+    from typer.testing import CliRunner
+
+    from viscy_data.cli import app
+
+    folder = project.parent
+    store = folder / "Daten ü" / "Platte 1.zarr"
+    anchors = index_project(project, folder / "a.parquet")
+    plan = folder / "plan.yaml"
+    plan.write_text("batch_size: 4\n")
+    before = tree(folder)
+    for arguments in (
+        ["index", project, "-o", project, "--overwrite"],
+        ["index", project, "-o", store, "--overwrite"],
+        ["audit", anchors, "--html", anchors],
+        ["audit", anchors, "--json", anchors],
+        ["audit", anchors, "--plan", plan, "--json", plan],
+        ["audit", anchors, "--html", folder / "x", "--json", folder / "x"],
+        ["check", project, "--json", project],
+        ["bench", project, "--index", anchors, "--html", anchors],
+        [
+            "optimize",
+            folder / "Daten ü" / "Platte 1.zarr",
+            "-o",
+            folder / "Daten ü" / "Platte 1.zarr",
+            "--patch=1,8,8",
+        ],
+        ["optimize", store, "-o", folder / "Daten ü", "--patch=1,8,8"],
+    ):
+        result = CliRunner().invoke(app, [str(one) for one in arguments])
+        assert result.exit_code == 2, (arguments, result.output)
+        assert result.output.startswith("Error: ")
+        assert tree(folder) == before
+
+
+def test_convert_does_not_delete_the_frames_that_it_reads(tmp_path: Path) -> None:
+    import numpy as np
+    import tifffile
+
+    from viscy_data.convert import convert_movies
+
+    movie = tmp_path / "movies" / "a"
+    (movie / "frames").mkdir(parents=True)
+    for t in range(3):
+        tifffile.imwrite(movie / "frames" / f"t{t}.tif", np.full((1, 70, 80), t + 1, np.uint8))
+    (movie / "tracks.csv").write_text("track_id,t,y,x\n" + "".join(f"1,{t},30,40\n" for t in range(3)))
+    before = tree(tmp_path)
+    with pytest.raises(InvalidInputError, match="is what the command reads"):
+        convert_movies([movie], tmp_path / "movies", overwrite=True, progress=False)
+    assert tree(tmp_path) == before
+    # a folder of the same name that is somebody else's stays, too
+    other = tmp_path / "out" / "a"
+    other.mkdir(parents=True)
+    (other / "thesis").write_text(PRECIOUS)
+    with pytest.raises(InvalidInputError, match="bears no mark"):
+        convert_movies([movie], tmp_path / "out", overwrite=True, progress=False)
+    assert (other / "thesis").read_text() == PRECIOUS
+
+
+def test_what_an_index_wrote_is_replaced_and_nothing_else(project: Path) -> None:
+    out = project.parent / "a.parquet"
+    index_project(project, out)
+    assert is_ours(out)
+    assert is_ours(statistics_path(out))
+    index_project(project, out, overwrite=True)
+    pd.DataFrame({"mine": [1]}).to_parquet(out)
+    with pytest.raises(InvalidInputError, match="bears no mark"):
+        index_project(project, out, overwrite=True)
+    assert list(pd.read_parquet(out)) == ["mine"]
+
+
+def test_an_index_without_statistics_keeps_none_of_another_table(project: Path) -> None:
+    out = index_project(project, project.parent / "a.parquet")
+    index_project(project, out, overwrite=True, statistics=False)
+    assert not statistics_path(out).exists()
+
+
+def test_an_unrelated_folder_of_parts_is_left_alone(project: Path) -> None:
+    parts = project.parent / ".a.parquet.parts"
+    parts.mkdir()
+    (parts / "thesis.arrow").write_text(PRECIOUS)
+    index_project(project, project.parent / "a.parquet")
+    assert [one.name for one in parts.iterdir()] == ["thesis.arrow"]
+
+
+def test_an_unrelated_folder_beside_a_copy_is_left_alone(project: Path) -> None:
+    out = project.parent / "fast.zarr"
+    job = plan_job(project.parent / "Daten ü" / "Platte 1.zarr", out, patch=(1, 8, 8))
+    job.work.mkdir()
+    (job.work / "thesis").write_text(PRECIOUS)
+    with pytest.raises(InvalidInputError, match="holds no journal of ours"):
+        rewrite(job, progress=False)
+    assert tree(job.work) == {"thesis": PRECIOUS.encode()}
+
+
+@pytest.mark.parametrize("harm", ["[" * 10**5, "{}", "[1]", '{"file": 3}', "\x00", "nonsense"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_damaged_journal_is_no_traceback(project: Path, harm: str, place: int) -> None:
+    out = project.parent / "fast.zarr"
+    job = plan_job(project.parent / "Daten ü" / "Platte 1.zarr", out, patch=(1, 8, 8))
+    job.work.mkdir()
+    import json
+
+    lines = [json.dumps(job.terms()), ""]
+    lines[place : place + 1] = [harm]
+    (job.work / "journal.jsonl").write_text("\n".join(lines) + "\n")
+    if place == 0:
+        with pytest.raises(InvalidInputError, match=r"journal is damaged|with other"):
+            rewrite(job, progress=False)
+    else:
+        assert rewrite(job, progress=False).found == 0
+        assert out.is_dir()
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with whole_folder(out) as beside:
+        (beside / "first").write_text("1")
+    with pytest.raises(KeyError), whole_folder(out) as beside:  # noqa: PT012 - what fails is inside
+        (beside / "second").write_text("2")
+        raise KeyError
+    assert tree(tmp_path) == {"out/first": b"1"}
+    with whole_folder(out) as beside:
+        (beside / "third").write_text("3")
+    assert tree(tmp_path) == {"out/third": b"3"}
+
+
+@pytest.mark.parametrize("ending", ["partial", "old", "sample"])
+def test_what_a_killed_run_left_is_removed_and_nothing_of_others(tmp_path: Path, ending: str) -> None:
+    dead = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
+    pid = int(dead.stdout)
+    out = tmp_path / "a.json"
+    write_text(out, '{"made_by": "viscy-data"}')
+    (tmp_path / f".a.json.{pid}.{ending}").write_text("half")
+    kept = [
+        "a.json.part",
+        ".a.json.partial",
+        f".b.json.{pid}.partial",
+        f".a.json.{os.getpid()}.partial",
+        ".a.json.x.old",
+    ]
+    for name in kept:
+        (tmp_path / name).write_text(PRECIOUS)
+    with claimed(out):
+        assert sorted(tree(tmp_path)) == sorted([*kept, "a.json", ".a.json.lock"])
+    assert sorted(tree(tmp_path)) == sorted([*kept, "a.json"])
+
+
+def test_a_folder_that_a_kill_moved_aside_comes_back(tmp_path: Path) -> None:
+    dead = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
+    aside = tmp_path / f".out.{int(dead.stdout)}.old"
+    aside.mkdir()
+    (aside / "kept").write_text("1")
+    with claimed(tmp_path / "out", kind="folder"):
+        pass
+    assert tree(tmp_path) == {"out/kept": b"1"}
+
+
+HOLDS = """
+import sys, time
+from pathlib import Path
+from viscy_data.locks import only_writer
+with only_writer(Path(sys.argv[1])):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+@needs_posix
+def test_one_writer_at_a_time_and_a_killed_one_is_none(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "locked\n"
+        with pytest.raises(InvalidInputError, match=f"is being written by process {holder.pid} on"):
+            write_text(out, "mine")
+        assert not out.exists()
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+    assert (tmp_path / ".out.json.lock").exists()
+    write_text(out, "mine")
+    assert tree(tmp_path) == {"out.json": b"mine"}
+    with only_writer(out), pytest.raises(InvalidInputError, match="is being written"), only_writer(out):
+        pytest.fail("the block must not run")
+
+
+def test_a_file_that_stands_where_the_lock_is_due_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / ".out.lock").write_text(PRECIOUS)
+    with pytest.raises(OutputError, match="is in the way"):
+        write_text(tmp_path / "out", "mine")
+    assert tree(tmp_path) == {".out.lock": PRECIOUS.encode()}
+
+
+@pytest.mark.parametrize("length", [250, 255])
+def test_names_as_long_as_the_system_takes_are_written(tmp_path: Path, length: int) -> None:
+    write_text(tmp_path / ("n" * length), "new")
+    assert list(tree(tmp_path).values()) == [b"new"]
+
+
+# Writes past a size are refused as on a full disk; the signal that comes with it is ignored.
+FULL = """
+import resource, signal, sys
+from typer.main import get_command
+from viscy_data.cli import app
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+import viscy_data.index, viscy_data.convert, viscy_data.audit.page, viscy_data.optimize.run
+import viscy_data.synthetic.writing, iohub.ngff
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+get_command(app)(sys.argv[2:])
+"""
+
+COMMANDS = {
+    "index": "index {given}/experiments.yaml -o {out}/new.parquet --tau-frames 1 2",
+    "index again": "index {given}/experiments.yaml -o {given}/a.parquet --tau-frames 1 2 --overwrite",
+    "audit html": "audit {given}/a.parquet --batch-size 8 --html {out}/a.html",
+    "audit json": "audit {given}/a.parquet --batch-size 8 --json {out}/a.json",
+    "check": "check {given}/a.parquet --json {out}/c.json",
+    "optimize": "optimize {given}/plate.zarr -o {out}/fast.zarr --patch=1,8,8 --seconds 0 --yes",
+    "synthesize": "synthesize -o {out}/play --experiments=1 --wells=2 --frames=2",
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit of file sizes")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_full_disk_is_one_sentence_and_nothing_is_lost(project: Path, tmp_path: Path, command: str) -> None:
+    given, out = project.parent, tmp_path / "out"
+    out.mkdir()
+    index_project(project, given / "a.parquet")
+    project.rename(given / "experiments.yaml")
+    (given / "plate.zarr").symlink_to(given / "Daten ü" / "Platte 1.zarr")
+    before = tree(given)
+    arguments = COMMANDS[command].format(given=given, out=out).split()
+    size = 300 if command == "check" else 2000
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(size), *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert "Error: " in done.stderr
+    assert "File too large" in done.stderr
+    after = {name: content for name, content in tree(given).items() if ".parts/" not in name}
+    assert after == before
+    assert not [name for name in tree(out) if not name.startswith(".")]
+
+
+def test_staged_entries_are_ours_and_survive_a_failed_run(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with staged(out, ["a", EXPERIMENTS_FILE], overwrite=False) as folder:
+        (folder / "a").mkdir()
+        (folder / EXPERIMENTS_FILE).write_text("experiments: []\n")
+    before = tree(out)
+    again = staged(out, ["a", EXPERIMENTS_FILE], overwrite=True)
+    with pytest.raises(OutputError, match="full"), again as folder:  # noqa: PT012 - what fails is inside
+        (folder / "a").mkdir()
+        raise OSError("full")
+    assert tree(out) == before
+    assert [one.name for one in tmp_path.iterdir()] == ["out"]
+    with whole_file(out / "x") as beside:
+        beside.write_text("x")
+
+
+@pytest.mark.parametrize("out", ["file", "file/deep", "n" * 300, "a\0b"])
+def test_a_folder_that_cannot_be_is_refused_before_work_starts(tmp_path: Path, out: str) -> None:
+    (tmp_path / "file").write_text(PRECIOUS)
+    with pytest.raises((InvalidInputError, OutputError), match="out="):
+        synthesize(tmp_path / out, experiments=1, wells=2, frames=2, progress=False)
+    assert tree(tmp_path) == {"file": PRECIOUS.encode()}
