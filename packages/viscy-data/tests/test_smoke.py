@@ -76,6 +76,7 @@ PUBLIC = [
     "read_statistics",
     "read_tracks",
     "read_yaml",
+    "run_plainly",
     "shown",
     "shown_lines",
     "split_lineages",
@@ -110,7 +111,7 @@ def _third_parties_after(statement: str) -> set[str]:
 def test_public_names_are_pinned_and_sorted() -> None:
     assert viscy_data.__all__ == sorted(set(viscy_data.__all__))
     assert viscy_data.__all__ == PUBLIC
-    assert len(viscy_data.__all__) == 78
+    assert len(viscy_data.__all__) == 79
 
 
 @pytest.mark.parametrize("name", viscy_data.__all__)

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         write_statistics,
     )
     from viscy_data.outputs import check_entries, check_output, claimed, marked, write_text
+    from viscy_data.plain_errors import run_plainly
     from viscy_data.positives import Positives
     from viscy_data.progress import progress_bar
     from viscy_data.rich_text import verbatim
@@ -129,6 +130,7 @@ __all__ = [
     "read_statistics",
     "read_tracks",
     "read_yaml",
+    "run_plainly",
     "shown",
     "shown_lines",
     "split_lineages",
@@ -218,6 +220,7 @@ _HOMES = {
     "rich_text": ("verbatim",),
     "outputs": ("check_entries", "check_output", "claimed", "marked", "write_text"),
     "whole": ("whole_file", "whole_folder"),
+    "plain_errors": ("run_plainly",),
     "positives": ("Positives",),
     "progress": ("progress_bar",),
     "sampler": ("FlexibleBatchSampler",),

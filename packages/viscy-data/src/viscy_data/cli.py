@@ -15,7 +15,7 @@ from viscy_data.bench.cli import bench
 from viscy_data.check.cli import check
 from viscy_data.errors import InvalidInputError
 from viscy_data.optimize.cli import optimize
-from viscy_data.plain_errors import plain_errors
+from viscy_data.plain_errors import open_streams, plain_errors
 from viscy_data.rich_text import verbatim
 from viscy_data.text import shown
 
@@ -356,6 +356,14 @@ def _say_what_leaves(audits: "Sequence[Audited]", *, strict: bool) -> None:
 
 
 app.command()(check)
+
+
+def main() -> None:
+    """Run the command line, whatever of its streams is closed."""
+    open_streams()
+    app()
+
+
 app.command()(bench)
 app.command()(optimize)
 

@@ -78,8 +78,10 @@ type TrackColumn = Literal["track_id", "t", "y", "x", "z", "parent_track_id", "f
 _Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)]
 _Path = Annotated[Path, AfterValidator(_possible)]
 _Texts = Annotated[tuple[_Text, ...], AfterValidator(_unique)]
-_Number = Annotated[float, Strict(), AllowInfNan(False)]
-_Positive = Annotated[float, Strict(), AllowInfNan(False), Field(gt=0)]
+# Ranges that hold whatever a microscope does; a value outside of them is another unit, or a slip.
+_Hours = Annotated[float, Strict(), AllowInfNan(False), Field(ge=-1e6, le=1e6)]
+_Minutes = Annotated[float, Strict(), AllowInfNan(False), Field(gt=0), Field(ge=1e-6, le=1e6)]
+_Micrometres = Annotated[float, Strict(), AllowInfNan(False), Field(gt=0), Field(ge=1e-5, le=1e5)]
 
 
 class _Frozen(BaseModel):
@@ -134,9 +136,9 @@ class Experiment(_Frozen):
     tracks_path: _Path
     channels: Annotated[_Texts, Field(min_length=1)]
     condition_wells: dict[_Text, _Texts] | None = None
-    interval_minutes: _Positive | None = None
-    start_hpi: _Number | None = None
-    pixel_size_um: _Positive | None = None
+    interval_minutes: _Minutes | None = None
+    start_hpi: _Hours | None = None
+    pixel_size_um: _Micrometres | None = None
     exclude_fovs: _Texts = ()
     track_names: dict[TrackColumn, _Text] = Field(default_factory=dict)
     track_unit: Annotated[str, AfterValidator(_length_or_pixel)] | None = None

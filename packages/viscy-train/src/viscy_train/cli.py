@@ -6,6 +6,7 @@ Only what a command needs is imported, inside the command: ``--help`` answers at
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _reported(command: Any, options: Any) -> int:
     """Run a command; an error that says what to do needs no traceback."""
-    from viscy_data import shown_lines
-    from viscy_data.errors import ViscyDataError
+    from viscy_data.plain_errors import run_plainly
 
-    try:
-        command(options)
-    except (ViscyDataError, FileNotFoundError, FileExistsError) as error:
-        sys.stderr.write(f"error: {shown_lines(error)}\n")
-        return 1
-    return 0
+    return run_plainly(lambda: command(options), failed=1, say=_say)
+
+
+def _say(said: str) -> None:
+    with suppress(OSError):
+        sys.stderr.write(f"error: {said}\n")
 
 
 def _fit(arguments: Sequence[str]) -> int:
