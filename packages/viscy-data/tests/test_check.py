@@ -276,6 +276,28 @@ def test_index_and_audit_say_it_in_one_line_and_strict_fails(tmp_path: Path, wri
     assert "check: no problem" in run("audit", out, "--batch-size", 8, "--strict", code=0).stderr
 
 
+def test_blank_frames_are_said_as_index_counted_them(tmp_path: Path, write_store: WriteStore) -> None:
+    entry = write_movie(tmp_path, "a", write_store)
+    pixels = np.random.default_rng(0).integers(1, 500, SHAPE).astype(np.uint16)
+    pixels[2:4] = 0
+    write_store(tmp_path / "blank.zarr", dict.fromkeys(FOVS, pixels), ("Phase",))
+    path = write_file(tmp_path, entry | {"data_path": "blank.zarr"})
+    for blank, severity, word in (("drop", "remark", "left out"), ("keep", "problem", "--blank-frames drop")):
+        out = indexed(
+            path,
+            statistics=True,
+            overwrite=True,
+            blank_frames=blank,
+            missing_chunks="fill",
+            tau=TauRange(frames=(1, 4)),
+        )
+        (text,) = texts(check_anchors(out, thorough=False), severity, "images")
+        assert "8 frames of 32 blank" in text
+        assert word in text
+    unread = check_anchors(indexed(path, overwrite=True))
+    assert "Images were not read" in " ".join(texts(unread, "fine", "images"))
+
+
 def random_table(rng: np.random.Generator, rows: int) -> pd.DataFrame:
     columns = {
         "experiment": rng.choice(["a", "b"], rows),

@@ -184,7 +184,7 @@ def test_markup_in_a_message_is_printed_as_it_is(tmp_path: Path) -> None:
     assert "[red]x" in result.stderr
 
 
-@pytest.mark.parametrize("command", ["convert", "synthesize", "index", "audit", "bench", "optimize"])
+@pytest.mark.parametrize("command", ["convert", "synthesize", "index", "check", "audit", "bench", "optimize"])
 def test_help_teaches_by_example(command: str) -> None:
     text = run(command, "--help").output
     assert re.search(rf"viscy-data {command} \S", text)

@@ -105,3 +105,16 @@ def test_the_table_shows_what_was_asked_only_where_it_was_not_held() -> None:
     grid = groups_grid(audited)
     assert "neither whole number next to its share" in grid.title
     assert all(">" not in cell for row in grid.rows for cell in row)
+
+
+def test_names_in_what_composition_says_are_text() -> None:
+    names = ("\x1b[31mred\n", "[/red]")
+    table = make_table({(g, s): n for g, n in ((names[0], 60), (names[1], 30)) for s in ("x\r\n", "y")})
+    (audited,) = audit_plans(
+        table,
+        [("p", BatchPlan(64, grouping=Grouping("experiment"), balance=Balance("condition")))],
+        progress=False,
+    )
+    said = [*audited.notes, *(str(one) for one in audited.deviations)]
+    assert any("[/red] / x\\r\\n" in one for one in said)
+    assert all(one.isprintable() for one in said)

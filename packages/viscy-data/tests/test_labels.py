@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from viscy_data.composition import Balance, BatchPlan, Focus, Grouping
 from viscy_data.errors import InvalidInputError
 from viscy_data.labels import layout_of
+from viscy_data.sampler import FlexibleBatchSampler
 
 AXES = {"grouping": "experiment_aware", "balance": "condition_balanced", "focus": "temporal_enrichment"}
 PLAN = BatchPlan(2, grouping=Grouping("experiment"), balance=Balance("condition"), focus=Focus("hours"))
@@ -127,3 +128,26 @@ def test_hours_of_any_numeric_dtype_are_the_same(dtype: str) -> None:
     layout = layout_of(table_of(hours=hours), PLAN, AXES)
     assert layout.run_time is not None
     assert layout.run_time.tolist() == [3.0, 1.0, 2.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("column", "key"),
+    [("hours_post_infection", "interval_minutes and start_hpi"), ("condition", "condition_wells")],
+)
+def test_a_missing_hour_or_condition_names_the_experiment_and_the_key_to_set(column: str, key: str) -> None:
+    table = pd.DataFrame(
+        {
+            "experiment": ["a", "b\n", "b\n", "c"],
+            "condition": ["x", "y", "x", "y"],
+            "hours_post_infection": [0.0, 1.0, 2.0, 3.0],
+        }
+    )
+    table.loc[[1, 2], column] = np.nan
+    with pytest.raises(InvalidInputError) as caught:
+        FlexibleBatchSampler(table, 2, temporal_enrichment=True)
+    said = str(caught.value)
+    assert f"set {key} of experiment 'b\\n' in the experiments file and index again" in said
+    with pytest.raises(InvalidInputError, match=f"set {key} of each experiment that lacks it"):
+        FlexibleBatchSampler(
+            table.drop(columns="experiment"), 2, experiment_aware=False, temporal_enrichment=True
+        )

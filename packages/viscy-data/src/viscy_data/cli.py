@@ -336,10 +336,9 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
 def _say_check(anchors: Path) -> "CheckReport":
     """Print the shortest check of a table, one line, to the standard error stream."""
     from viscy_data.check.run import check_anchors
-    from viscy_data.check.tables import line_view
 
     report = check_anchors(anchors, thorough=False)
-    Console(stderr=True, soft_wrap=True, highlight=False).print(line_view(report))
+    Console(stderr=True, soft_wrap=True, highlight=False).print(report)
     return report
 
 

@@ -4,6 +4,7 @@ One row of the anchors table is one cell in one frame. ``y`` and ``x`` are pixel
 ``z`` is a slice, ``t`` a frame, hours are hours post infection.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -26,6 +27,12 @@ OUTSIDE: Final = "outside"
 
 HAS_POSITIVE: Final = "has_positive"
 """Column that an index has beside those of ``ANCHOR_COLUMNS``: whether the anchor has a positive."""
+
+SOURCE_KEYS: Final[Mapping[str, str]] = {
+    HOURS: "interval_minutes and start_hpi",
+    CONDITION: "condition_wells",
+}
+"""Keys of the experiments file without which a column is null."""
 
 NO_PARENT: Final = -1
 """Value of ``parent_track_id`` for a track that has no parent."""

@@ -6,12 +6,13 @@ and the dtype of a column do not matter.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from viscy_data.columns import EXPERIMENT, SOURCE_KEYS
 from viscy_data.composition.axes import Distinct
 from viscy_data.composition.distinct import AnchorValues
 from viscy_data.composition.framed import sort_by_frames
@@ -21,8 +22,11 @@ from viscy_data.composition.plan_checks import check_columns
 from viscy_data.composition.value_classes import sort_by_values
 from viscy_data.composition.weighed import weigh
 from viscy_data.errors import InvalidInputError, suggest
+from viscy_data.text import shown
 
 Codes = NDArray[Any]
+
+_SHOWN: Final = 6
 
 
 def layout_of(anchors: pd.DataFrame, plan: BatchPlan, axes: Mapping[str, str]) -> AnchorLayout:
@@ -131,12 +135,26 @@ def _check_columns(anchors: pd.DataFrame, by: Mapping[str, Sequence[str]]) -> No
                 continue
             missing = np.flatnonzero(anchors[name].isna().to_numpy())
             if missing.size:
+                remedy = _remedy(anchors, name, missing)
                 problems.append(
                     f"{axis} needs the column {name!r}, but {missing.size} of its values are missing "
-                    f"(first rows: {missing[:5].tolist()}); drop or fill these rows."
+                    f"(first rows: {missing[:5].tolist()}); {remedy}drop or fill these rows."
                 )
     if problems:
         raise InvalidInputError(" ".join([*problems, "Or switch the axis off."]))
+
+
+def _remedy(anchors: pd.DataFrame, name: str, missing: NDArray[np.intp]) -> str:
+    """Say which experiments lack a column, and the keys of the experiments file that it comes from."""
+    key = SOURCE_KEYS.get(name)
+    if key is None:
+        return ""
+    where = "each experiment that lacks it"
+    if EXPERIMENT in anchors.columns and name != EXPERIMENT:
+        names = sorted({shown(one) for one in anchors[EXPERIMENT].iloc[missing].unique()})
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        where = f"experiment {', '.join(f"'{one}'" for one in names[:_SHOWN])}{more}"
+    return f"set {key} of {where} in the experiments file and index again, or "
 
 
 def _weights(anchors: pd.DataFrame, name: str) -> NDArray[np.float64]:

@@ -8,10 +8,14 @@ is said too, so that silence never stands for a check that was not made.
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 Severity = Literal["problem", "remark", "fine"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("problem", "remark", "fine")
+COLOURS: Final[Mapping[str, str]] = {"problem": "bold red", "remark": "yellow", "fine": "green"}
 
 _TEXTS_IN_A_LINE: Final = 2
 _LONGEST: Final = 160
@@ -116,6 +120,13 @@ class CheckReport:
         counts = f"{_count(len(self.problems), 'problem')}, {_count(len(self.remarks), 'remark')}"
         texts = " ".join(_short(one.text) for one in said[:_TEXTS_IN_A_LINE])
         return f"check: {counts}: {texts} All of it: viscy-data check {self.path}"
+
+    def __rich__(self) -> "Text":
+        """Return the one line as rich prints it: red with problems, yellow with remarks."""
+        from viscy_data.rich_text import verbatim  # noqa: PLC0415
+
+        worst = next((one for one in SEVERITIES if self.of(one)), "fine")
+        return verbatim(self.line(), COLOURS[worst])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as JSON takes them."""

@@ -28,7 +28,7 @@ RULES: Final[tuple[Rule, ...]] = (
     losses.without_tracks,
     design.confounded,
     images.shared_places,
-    pixels.blank_frames,
+    pixels.odd_frames,
     images.flat_z,
     images.borders,
     images.shapes,

@@ -8,7 +8,7 @@ after the other. What tau would work is asked only of experiments that lost much
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 
@@ -68,8 +68,9 @@ class Survey:
         The tau that would work, of experiments that lost much; None: it was not looked for.
     without_tracks
         Fields of view without tracks, by experiment.
-    statistics
-        Of images; None: not there.
+    frames
+        Of each experiment how many frames were read, and how many are ``blank`` or ``non_finite``; None: none
+        was read.
     broken
         What keeps experiments from being read, one line each.
     """
@@ -81,12 +82,17 @@ class Survey:
     fovs: Mapping[str, Sequence[FovInfo]] | None = None
     fits: Mapping[str, Fit] | None = None
     without_tracks: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    statistics: pd.DataFrame | None = None
+    frames: Mapping[str, Mapping[str, int]] | None = None
     broken: tuple[str, ...] = ()
 
     def of(self, experiment: str) -> tuple[Place, ...]:
         """Return the places of one experiment."""
         return tuple(one for one in self.places if one.experiment == experiment)
+
+    def dropped_for(self, experiment: str, word: str) -> int:
+        """Return how many detections of an experiment were left out for a reason that holds a word."""
+        counts = self.dropped.get(experiment, {}).values()
+        return sum(count for one in counts for reason, count in one.items() if word in reason)
 
 
 def survey_anchors(path: Path, *, thorough: bool, progress: bool) -> Survey:
@@ -111,7 +117,7 @@ def survey_anchors(path: Path, *, thorough: bool, progress: bool) -> Survey:
         fovs=fovs,
         fits=fits,
         without_tracks={} if fovs is None else _without_tracks(experiments, fovs, places),
-        statistics=_statistics(path),
+        frames=metadata.frames,
         broken=tuple(broken),
     )
 
@@ -228,10 +234,3 @@ def _without_tracks(
         if missing:
             found[one.name] = missing
     return found
-
-
-def _statistics(path: Path) -> Any:
-    from viscy_data.normalization import read_statistics, statistics_path  # noqa: PLC0415
-
-    beside = statistics_path(path)
-    return read_statistics(beside) if beside.exists() else None

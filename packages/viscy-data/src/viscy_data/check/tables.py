@@ -1,18 +1,15 @@
 """A check for the terminal: what each condition lost, and the findings; names are text, never markup."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from viscy_data.check.finding import SEVERITIES, CheckReport, Loss, Severity
+from viscy_data.check.finding import COLOURS, CheckReport, Loss, Severity
 from viscy_data.check.words import number
-from viscy_data.rich_text import verbatim
 from viscy_data.text import shown, shown_lines
-
-COLOURS: Final[Mapping[Severity, str]] = {"problem": "bold red", "remark": "yellow", "fine": "green"}
 
 _SHOWN: Final = 40
 
@@ -20,12 +17,6 @@ _SHOWN: Final = 40
 def report_view(report: CheckReport) -> Group:
     """Return everything of a check as the terminal shows it."""
     return Group(*([losses_table(report)] if report.losses else []), *_findings(report))
-
-
-def line_view(report: CheckReport) -> Text:
-    """Return the one line, red where there are problems."""
-    severity: Severity = next((one for one in SEVERITIES if report.of(one)), "fine")
-    return verbatim(report.line(), COLOURS[severity])
 
 
 def losses_table(report: CheckReport) -> Table:

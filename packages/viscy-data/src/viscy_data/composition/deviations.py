@@ -157,7 +157,7 @@ def name_text(*names: object) -> str:
     ('a', 'a, 1 / x')
     """
     given = (name for name in names if name is not None)
-    return " / ".join(", ".join(map(str, one)) if isinstance(one, tuple) else str(one) for one in given)
+    return " / ".join(", ".join(map(shown, one)) if isinstance(one, tuple) else shown(one) for one in given)
 
 
 CHECKS: tuple[Callable[[CompositionReport], Iterator[Deviation]], ...] = (

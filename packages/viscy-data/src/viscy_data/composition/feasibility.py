@@ -17,6 +17,7 @@ from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.shares import TableShares
 from viscy_data.composition.systematic import WeightedLines
 from viscy_data.errors import CompositionWarning, InvalidInputError
+from viscy_data.text import shown
 
 Integers = NDArray[np.int64]
 
@@ -39,9 +40,9 @@ class Feasibility:
         stratum, group = divmod(cell, len(self.layout.groups.values))
         parts = []
         if self.plan.grouping is not None:
-            parts.append(str(self.layout.groups.values[group]))
+            parts.append(value_text(self.layout.groups.values[group]))
         if self.plan.balance is not None:
-            parts.append(str(self.layout.strata.values[stratum]))
+            parts.append(value_text(self.layout.strata.values[stratum]))
         return " / ".join(parts) or "the table"
 
     def warn_rounded_away(self, names: Mapping[str, str]) -> None:
@@ -134,6 +135,17 @@ class Feasibility:
         poor = np.flatnonzero(held < np.minimum(wanted, high - low))[:1]
         name = self.cell_name(cell)
         return [f"{name} around {times[at]:g} h: {held[at]} values for {wanted} anchors" for at in poor]
+
+
+def value_text(value: object) -> str:
+    r"""Return a group or a stratum for people: a name is text, whatever it holds.
+
+    Examples
+    --------
+    >>> print(value_text(("a", 1)), value_text("x" + chr(10) + "y"))
+    a, 1 x\ny
+    """
+    return ", ".join(map(shown, value)) if isinstance(value, tuple) else shown(value)
 
 
 def _listed(texts: list[str], separator: str) -> str:

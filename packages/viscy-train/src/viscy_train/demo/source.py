@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
+from rich.console import Console
 
-from viscy_data import columns, shown
+from viscy_data import check_anchors, columns, shown
 from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata
 from viscy_data.convert import convert_movies
 from viscy_data.errors import InvalidInputError
@@ -91,6 +92,9 @@ def prepare(
         missing_chunks=settings.missing_chunks,
         non_finite=settings.non_finite,
     )
+    if progress:
+        checked = check_anchors(summary.anchors_path, thorough=False)
+        Console(stderr=True, soft_wrap=True, highlight=False).print(checked)
     return _describe(origin, summary)
 
 
