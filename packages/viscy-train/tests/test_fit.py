@@ -39,12 +39,17 @@ def test_there_are_configurations() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_configuration_runs(
-    name: str, anchors_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    anchors_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)  # where a run without a logger leaves its checkpoints
     given = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
     cli = fit(name, anchors_path, "--trainer.fast_dev_run=1")
     assert cli.trainer.global_step == 1
+    assert capsys.readouterr().err.count("check: 0 problems") == 1  # of the table, in one line
     module = cli.model
     assert isinstance(module, ContrastiveModule)
     assert module.encoder.options.backbone == given["model"]["encoder"]["backbone"]

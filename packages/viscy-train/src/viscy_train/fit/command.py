@@ -17,7 +17,9 @@ from lightning.pytorch.callbacks import Checkpoint, LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
 
+from viscy_data import check_anchors
 from viscy_data.errors import InvalidInputError, ViscyDataError
 from viscy_train.callbacks import CompositionLog, DataWait, FitProgress, PlanCheck, SaveLast
 from viscy_train.checkpoint_file import LocalCheckpoints, local_path, read_checkpoint
@@ -123,6 +125,9 @@ class FitCLI(LightningCLI):
         if self._checkpoint is not None:
             self._check_place(self._checkpoint)
         rehearse(self.model, self.datamodule)
+        if self.trainer.is_global_zero:
+            console = Console(stderr=True, soft_wrap=True, highlight=False)
+            console.print(check_anchors(self.datamodule.anchors, thorough=False))
         for line in self._taken:
             _say(line)
 
