@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from viscy_data.errors import TracksError
 from viscy_data.experiments import Experiment, FovInfo
-from viscy_data.tracks import TRACK_COLUMNS, read_tracks
+from viscy_data.tracks import TRACK_COLUMNS, load_tracks, read_tracks
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 TABLE = SHARED / "tables" / "celegans_live_tools.csv.gz"
@@ -146,7 +146,7 @@ def change(line: int, column: str, value: str) -> str:
         (change(2, "t", "5").replace("1,1,10.6", "1,4,10.6"), "parent 1 starts at t=4, after its child"),
         (GOOD.replace("track_id,t,y", "track,t,y"), "missing columns: track_id; the file has"),
         (GOOD.replace("y,x,z", "Y,x,z"), "missing columns: y"),
-        (GOOD + "1,2\n", "cannot be read"),
+        (GOOD + "1,2\n", "line 7: 2 cells, and the header names 7"),
         ("", "cannot be read"),
         ("a,b\n1,2\n", "missing columns: track_id, t, y, x"),
         ("track_id,t,y,x\n", "no tracks for any fov"),
@@ -349,3 +349,28 @@ def test_a_parent_starts_no_later_than_its_child(tmp_path: Path, start: int, all
     else:
         with pytest.raises(TracksError, match=r"line 3, .*parent 1 starts at t=3, after its child 2 at t=2"):
             read(text, tmp_path)
+
+
+def test_names_that_begin_with_a_dot_are_no_data(tmp_path: Path) -> None:
+    for name in ("A/1/0/tracks.csv", "A/1/1.csv"):
+        path = place(tmp_path / name, GOOD)
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7")
+        path.with_name(".DS_Store").write_bytes(b"\0")
+    (tmp_path / "A/1/.1.csv").write_text("")
+    found = load_tracks(experiment(tmp_path), [info("A/1/0"), info("A/1/1")])
+    assert found.frame["fov"].astype(str).unique().tolist() == ["A/1/0", "A/1/1"]
+    assert found.notes == ()
+
+
+def test_tracks_of_fields_that_the_store_lacks_are_named(tmp_path: Path) -> None:
+    for name in ("A/1/0.csv", "A/1/7.csv", "B/2/0/tracks.csv", "notes.txt", "C/1/0.csv"):
+        place(tmp_path / name, GOOD)
+    excluding = experiment(tmp_path, exclude=("C/1/0",))
+    found = load_tracks(excluding, [info("A/1/0"), info("C/1/0"), info("A/1/9")])
+    assert found.without_fov == ("A/1/7.csv", "B/2/0/tracks.csv")
+    (note,) = found.notes
+    assert note.endswith("of no field of view of the store are not read: A/1/7.csv, B/2/0/tracks.csv")
+    with pytest.raises(
+        TracksError, match=r"There are A/1/0\.csv, .* of no fov of the store, which has Z/1/0"
+    ):
+        read_tracks(experiment(tmp_path), [info("Z/1/0")])

@@ -1,6 +1,7 @@
 """GEFFs that the format's own library wrote (`data/make_geff.py.txt`), and what may be wrong with one."""
 
 import json
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import zarr
 
 from viscy_data.errors import TracksError
 from viscy_data.experiments import Experiment, FovInfo
-from viscy_data.tracks import read_tracks
+from viscy_data.tracks import Tracks, load_tracks, read_tracks
 
 DATA = Path(__file__).parent / "data"
 WRITTEN = sorted(path.stem for path in DATA.glob("geff_*.zip"))
@@ -196,3 +197,234 @@ def test_damage_is_an_error_of_ours(
     damage(path)
     with pytest.raises(TracksError, match=match):
         read(path)
+
+
+def write(path: Path, props: dict[str, Any], axes: list[dict[str, Any]] | None = None, **geff: Any) -> Path:
+    """Write a GEFF of three nodes in a line, with properties of nodes; ``edges.NAME`` are those of links."""
+    group = zarr.open_group(path, mode="w", zarr_format=2)
+    arrays = {"nodes/ids": np.array([5, 6, 7]), "edges/ids": np.array([[5, 6], [6, 7]])}
+    given = {"t": np.arange(3), "y": np.array([10.0, 20.0, 30.0]), "x": np.array([1.0, 2.0, 3.0])} | props
+    for name, values in given.items():
+        side, _, own = name.rpartition(".")
+        arrays[f"{side or 'nodes'}/props/{own}/values"] = np.asarray(values)
+    for name, values in arrays.items():
+        group.create_array(name, data=values)
+    content: dict[str, Any] = {"geff_version": "1.3", "directed": True, "axes": axes or [], **geff}
+    group.attrs["geff"] = content
+    return path
+
+
+def load(path: Path, *, um: float | None = 0.5, depth: int = 1, **options: Any) -> Tracks:
+    values = {"name": "a", "data_path": "a", "tracks_path": str(path), "channels": ["c"]} | options
+    size = None if um is None else (um, um)
+    info = FovInfo("a", "", (6, 1, depth, 64, 64), ("c",), size, slice_um=None if depth == 1 else 2.0)
+    return load_tracks(Experiment.model_validate(values), [info])
+
+
+TIMES = [
+    ({}, [0, 1, 2]),
+    ({"unit": "frame"}, [0, 1, 2]),
+    ({"unit": "frame", "scale": 30, "scaled_unit": "minute"}, [0, 1, 2]),
+    ({"unit": "frame", "offset": 2}, [2, 3, 4]),
+    ({"unit": "second", "t": [0, 1800, 3600]}, [0, 1, 2]),
+    ({"unit": "s", "t": [0, 1801, 3599.5]}, [0, 1, 2]),
+    ({"unit": "hours", "t": [0.5, 1, 1.5]}, [1, 2, 3]),
+    ({"unit": "min", "t": [0.0, 60, 90]}, [0, 2, 3]),
+    ({"unit": "milliseconds", "t": [0, 1.8e6, 3.6e6]}, [0, 1, 2]),
+    ({"unit": "minute", "offset": 30, "t": [0, 30, 60]}, [1, 2, 3]),
+    ({"scale": 0.5, "scaled_unit": "hour"}, [0, 1, 2]),
+]
+
+
+@pytest.mark.parametrize(("axis", "frames"), TIMES)
+def test_times_become_frames(axis: dict[str, Any], frames: list[int], tmp_path: Path) -> None:
+    said = {"name": "t", "type": "time"} | {key: value for key, value in axis.items() if key != "t"}
+    path = write(tmp_path / "t.geff", {"t": axis.get("t", [0, 1, 2])}, [said])
+    assert load(path, interval_minutes=30.0).frame["t"].tolist() == frames
+
+
+@pytest.mark.parametrize(
+    ("axis", "interval", "match"),
+    [
+        (
+            {"unit": "second"},
+            30.0,
+            r"different times are of one frame at interval_minutes=30.0.*write 'frame'",
+        ),
+        ({"unit": "min"}, 5.0, "node 6, 't': 1.0 is not a frame at interval_minutes=5.0: .* write 'frame'"),
+        ({"unit": "second"}, None, "interval_minutes is not known: set it"),
+        ({"unit": "fortnight"}, 30.0, "no unit of time that is known"),
+        ({"unit": "frame", "scale": 5, "scaled_unit": "minute"}, 30.0, "a frame is 5 minutes, but interval_"),
+        ({"scale": 5}, 30.0, "a scale of frames without a unit"),
+        ({"unit": "minute", "scale": 5, "scaled_unit": "hour"}, 30.0, "contradict each other"),
+    ],
+)
+def test_times_that_cannot_be_reconciled_are_refused(
+    axis: dict[str, Any], interval: float | None, match: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "t.geff", {}, [{"name": "t", "type": "time", **axis}])
+    with pytest.raises(TracksError, match=match):
+        load(path, interval_minutes=interval)
+
+
+def test_of_several_axes_of_time_viewers_are_told_which(tmp_path: Path) -> None:
+    axes = [{"name": name, "type": "time", "unit": unit} for name, unit in (("s", "second"), ("f", "frame"))]
+    props = {"s": [0.0, 1800.0, 3600.0], "f": [1, 2, 3]}
+    assert load(write(tmp_path / "t.geff", props, axes)).frame["t"].tolist() == [1, 2, 3]
+    path = write(tmp_path / "u.geff", props, axes, display_hints={"display_time": "s"})
+    assert load(path, interval_minutes=30.0).frame["t"].tolist() == [0, 1, 2]
+    assert load(path, track_names={"t": "f"}).frame["t"].tolist() == [1, 2, 3]
+
+
+PLACES = [  # of y, stored as 10, 20, 30; a pixel is 0.5 micrometres
+    ({"unit": "pixel"}, 1),
+    ({"unit": "pixels", "scale": 0.5, "scaled_unit": "\u00b5m"}, 1),
+    ({"unit": "um"}, 2),
+    ({"unit": "micron"}, 2),
+    ({"unit": "\u03bcm"}, 2),
+    ({"unit": "Micrometres"}, 2),
+    ({"unit": "nm"}, 2e-3),
+    ({"unit": "nanometer", "scale": 1e-3, "scaled_unit": "micrometer"}, 2e-3),
+    ({"scale": 0.25, "scaled_unit": "um"}, 0.5),
+    ({"scale": 2, "scaled_unit": "pixel"}, 2),
+]
+
+
+@pytest.mark.parametrize(("said", "factor"), PLACES)
+def test_places_become_pixels(said: dict[str, Any], factor: float, tmp_path: Path) -> None:
+    path = write(tmp_path / "t.geff", {}, [{"name": "y", "type": "space", **said}])
+    np.testing.assert_allclose(load(path).frame["y"], np.array([10, 20, 30]) * factor, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("said", "shift"),
+    [
+        ({"unit": "pixel", "offset": 3}, 3),
+        ({"unit": "pixel", "scale": 0.5, "scaled_unit": "um", "offset": 3}, 6),
+        ({"scale": 0.5, "scaled_unit": "um", "offset": 3}, 6),
+        ({"offset": 3}, 3),
+    ],
+)
+def test_an_offset_is_added_after_the_scale(said: dict[str, Any], shift: float, tmp_path: Path) -> None:
+    path = write(tmp_path / "t.geff", {}, [{"name": "y", "type": "space", **said}])
+    np.testing.assert_allclose(load(path).frame["y"], np.array([10, 20, 30]) + shift, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("said", "match"),
+    [
+        ({"scale": 0.5}, "a scale without a unit .* Set track_unit"),
+        ({"unit": "bananas"}, "pixels are needed, .* set track_unit"),
+        (
+            {"unit": "pixel", "scale": 0.25, "scaled_unit": "um"},
+            "a pixel has 0.25 micrometres, one of fov 'a' 0.5",
+        ),
+        ({"unit": "um", "scale": 0.5, "scaled_unit": "um"}, "contradict each other"),
+        ({"scale": float("inf")}, r"geff\.axes\.0\.scale"),
+    ],
+)
+def test_places_that_have_two_meanings_are_refused(said: dict[str, Any], match: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "t.geff", {}, [{"name": "y", "type": "space", **said}])
+    with pytest.raises(TracksError, match=match):
+        load(path)
+    if "inf" not in str(said):
+        assert load(path, track_unit="pixel").frame["y"].tolist() == [10, 20, 30]
+
+
+def test_slices_are_lengths_too(tmp_path: Path) -> None:
+    axes = [{"name": "z", "type": "space", "unit": "um"}]
+    path = write(tmp_path / "t.geff", {"z": [2.0, 4.0, 6.0]}, axes)
+    assert load(path, depth=5).frame["z"].tolist() == [1, 2, 3]
+
+
+def test_places_in_the_world_are_divided_by_the_scale_that_their_program_records(tmp_path: Path) -> None:
+    axes = [{"name": name, "type": kind} for name, kind in (("t", "time"), ("y", "space"), ("x", "space"))]
+    scaled = [axis | {"scale": 0.5} for axis in axes[1:]]
+    for name, path in {
+        "older": write(tmp_path / "a", {}, [axes[0], *scaled], extra={"funtracks": {}}),
+        "newer": write(tmp_path / "b", {}, axes, extra={"tracksdata": {"scale": [1.0, 0.5, 0.25]}}),
+    }.items():
+        frame = load(path).frame
+        assert frame["y"].tolist() == [20, 40, 60]
+        assert frame["x"].tolist() == ([2, 4, 6] if name == "older" else [4, 8, 12])
+    both = write(tmp_path / "c", {}, [axes[0], *scaled], extra={"tracksdata": {"scale": [1, 0.25, 0.25]}})
+    with pytest.raises(TracksError, match="another scale is recorded beside it"):
+        load(both)
+
+
+def test_what_is_not_in_the_solution_is_left_out_and_counted(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.geff", {"solution": [True, True, False], "edges.solution": [True, True]})
+    found = load(path)
+    assert found.frame["t"].tolist() == [0, 1]
+    assert found.left_out == {"nodes not in the solution": 1, "links not in the solution": 1}
+    assert load(path, track_filter=[]).left_out == {}
+    links = write(tmp_path / "l.geff", {"edges.solution": [1, 0]})
+    assert load(links).frame["track_id"].tolist() == [1, 1, 2]
+    assert load(links).left_out == {"links not in the solution": 1}
+
+
+def test_any_boolean_property_can_be_asked_for(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.geff", {"checked": [True, False, True], "score": [0.5, 1, 2]})
+    assert load(path, track_filter=["checked"]).frame["t"].tolist() == [0, 2]
+    with pytest.raises(TracksError, match=r"track_filter='cheked' is no property .* Did you mean 'checked'"):
+        load(path, track_filter=["cheked"])
+    with pytest.raises(TracksError, match="'nodes/props/score' holds float64, not true and false"):
+        load(path, track_filter=["score"])
+
+
+def test_an_affine_transformation_is_not_passed_over(tmp_path: Path) -> None:
+    with pytest.raises(TracksError, match=r"geff\.affine"):
+        load(write(tmp_path / "t.geff", {}, affine={"matrix": [[2.0]]}))
+
+
+@pytest.mark.parametrize(
+    ("array", "change", "match"),
+    [
+        (
+            "nodes/ids",
+            {"shape": [10**12]},
+            r"'nodes/ids' has an array of \(1000000000000,\) x 8 bytes; at most",
+        ),
+        ("nodes/props/y/values", {"shape": [10**12]}, r"has the shape \(1000000000000,\), not \(3,\)"),
+        (
+            "nodes/props/y/values",
+            {"chunks": [10**12]},
+            r"has a chunk of \(1000000000000,\) x 8 bytes; at most",
+        ),
+        ("edges/ids", {"shape": [10**12, 2]}, "'edges/ids' has an array of"),
+        ("edges/ids", {"shape": [2, 3]}, r"'edges/ids' has the shape \(2, 3\)"),
+        ("nodes/props/y/values", {"filters": [{"id": "pickle", "protocol": 5}]}, "pickle"),
+        ("nodes/props/y/values", {"dtype": "|O", "filters": [{"id": "pickle", "protocol": 5}]}, "pickle"),
+        ("nodes/ids", {"dtype": "|O", "filters": [{"id": "vlen-utf8"}], "fill_value": ""}, "not numbers"),
+        ("nodes/props/y/values", {"compressor": {"id": "base64"}}, "the codec 'base64', which is not read"),
+    ],
+)
+def test_arrays_that_could_hurt_are_refused_before_they_are_read(
+    array: str, change: dict[str, Any], match: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "t.geff", {})
+    file = path / array / ".zarray"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(TracksError, match=match):
+        load(path)
+
+
+def test_a_pickled_chunk_runs_nothing(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.geff", {})
+    file = path / "nodes/props/y/values/.zarray"
+    change = {
+        "dtype": "|O",
+        "filters": [{"id": "pickle", "protocol": 5}],
+        "compressor": None,
+        "fill_value": None,
+    }
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+
+    class Evil:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (tmp_path / "ran",)
+
+    (path / "nodes/props/y/values/0").write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(TracksError):
+        load(path)
+    assert not (tmp_path / "ran").exists()

@@ -9,7 +9,7 @@ import pytest
 
 from viscy_data.errors import TracksError
 from viscy_data.experiments import Experiment, FovInfo
-from viscy_data.tracks import read_tracks
+from viscy_data.tracks import load_tracks, read_tracks
 
 UM, DEPTH = 0.5, 2.0
 SPOTS = {  # id: frame, slice, row, column
@@ -172,3 +172,83 @@ def test_a_document_type_is_refused_before_anything_is_expanded(tmp_path: Path) 
 def test_another_file_is_no_tracking_table(tmp_path: Path) -> None:
     with pytest.raises(TracksError, match=r"not a tracking table; known are .*TrackMate"):
         read_text("<other/>", tmp_path)
+
+
+def test_spots_that_are_not_read_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "t.xml").write_text(document(), encoding="utf-8")
+    values = Experiment(name="a", data_path=Path("a"), tracks_path=tmp_path / "t.xml", channels=("c",))
+    found = load_tracks(values, [FovInfo("a", "", (6, 1, 5, 64, 64), ("c",))])
+    assert found.notes == ("left out of the tracks: 3 spots in no track, or in one that was filtered out",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sizes"),
+    [
+        ('width="64"', 'width="128"', "128 x 64 x 6, but fov 'a' has 64 x 64 x 6"),
+        ('height="64"', 'height="32"', "64 x 32 x 6"),
+        ('nframes="6"', 'nframes="7"', "64 x 64 x 7"),
+    ],
+)
+def test_tracks_of_another_image_are_refused(old: str, new: str, sizes: str, tmp_path: Path) -> None:
+    with pytest.raises(TracksError, match=f"tracked in the image 'a.tif' .* {sizes}.*another image"):
+        read_text(document().replace(old, new), tmp_path)
+    assert rows_of(read_text(document().replace(old, ""), tmp_path)) == ROWS  # the file does not say
+
+
+def test_a_flat_z_in_a_stack_is_a_placeholder_here_too(tmp_path: Path) -> None:
+    flat = re.sub(r'POSITION_Z="[^"]*"', 'POSITION_Z="0.0"', document())
+    with pytest.raises(TracksError, match="0 in every row, while images have 5 slices"):
+        read_text(flat, tmp_path)
+
+
+@pytest.mark.parametrize("unit", ["micron", "\u00b5m", "um", "pixel"])
+def test_lengths_without_an_image_are_divided_by_the_pixel_of_the_store(unit: str, tmp_path: Path) -> None:
+    text = re.sub("<ImageData[^>]*>", "", document(um=1, units=unit))
+    (tmp_path / "t.xml").write_text(text, encoding="utf-8")
+    experiment = Experiment(
+        name="a", data_path=Path("a"), tracks_path=tmp_path / "t.xml", channels=("c",), track_z="middle"
+    )
+    info = FovInfo("a", "", (6, 1, 5, 64, 64), ("c",), (0.5, 0.5))
+    factor = 1 if unit == "pixel" else 2
+    np.testing.assert_allclose(read_tracks(experiment, [info])["y"], [factor * row[4] for row in ROWS])
+
+
+MIB = "9" * (1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "match"),
+    [
+        ('FRAME="3"', f'FRAME="{MIB * 20}"', "an element, or its text, is larger than 16 MiB"),
+        ('FRAME="3"', f'FRAME="{MIB}"', "attribute 'FRAME': '9{64}' is not a number"),
+        ('ID="2009"', f'ID="{MIB}"', "element 'Spot' 9{64}, attribute 'ID'"),
+        ('nslices="5"', f'nslices="{"9" * 5000}"', "attribute 'nslices': '9{64}' is not a number"),
+        ("Hello", MIB * 20, "an element, or its text, is larger than 16 MiB"),
+        ("<Log>", f"<!--{MIB * 20}--><Log>", "an element, or its text, is larger than 16 MiB"),
+        ("<Log>", "<a>" * 200 + "</a>" * 200 + "<Log>", "elements lie more than 100 deep"),
+        ("Hello", "\0", "cannot be read: not well-formed"),
+    ],
+    ids=["frame", "long number", "id", "digits", "text", "comment", "deep", "nul"],
+)
+def test_files_that_are_made_to_hurt_are_refused_in_short(
+    old: str, new: str, match: str, tmp_path: Path
+) -> None:
+    with pytest.raises(TracksError, match=match) as caught:
+        read_text(document().replace(old, new), tmp_path)
+    assert len(str(caught.value)) < 500
+
+
+def test_nothing_outside_the_file_is_fetched(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    for top in (f'<!DOCTYPE TrackMate [<!ENTITY x SYSTEM "{tmp_path}/secret">]>', '<!DOCTYPE a SYSTEM "b">'):
+        with pytest.raises(TracksError, match="a document type"):
+            read_text(document(top=top).replace("Hello", "&x;"), tmp_path)
+
+
+def test_options_for_tables_are_refused_rather_than_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "t.xml").write_text(document(), encoding="utf-8")
+    experiment = Experiment(
+        name="a", data_path=Path("a"), tracks_path=tmp_path / "t.xml", channels=("c",), track_unit="um"
+    )
+    with pytest.raises(TracksError, match="a TrackMate file says itself what track_unit would say"):
+        read_tracks(experiment, [FovInfo("a", "", (6, 1, 5, 64, 64), ("c",))])

@@ -27,6 +27,8 @@ _SAME: Final = 0.01
 _NEAR_A_FRAME: Final = 0.1
 """Clocks of microscopes are not exact: a time this near to a frame, in frames, is of that frame."""
 
+_COUNTED: Final = "Is the interval right? If the values count frames, write 'frame' as the axis's unit."
+
 type _Finite = Annotated[float, AllowInfNan(False)]
 
 
@@ -122,18 +124,13 @@ def to_frames(context: AxisContext, axis: Axis, values: FloatArray, ids: IntArra
         frames, near = values * factor + offset, _NEAR_A_FRAME
     whole = np.round(frames)
     wrong = np.flatnonzero(~(np.abs(frames - whole) <= near))  # NaN too
+    interval = f"interval_minutes={context.experiment.interval_minutes}"
     if len(wrong):
         i = wrong[0]
-        time = (
-            ""
-            if per_frame is None
-            else (
-                f" at interval_minutes={context.experiment.interval_minutes}: it would be frame "
-                f"{frames[i]:.6g}; is the "
-                "interval right? If the values count frames, write 'frame' as the axis's unit"
-            )
-        )
+        time = f" at {interval}: it would be frame {frames[i]:.6g}. {_COUNTED}" if per_frame else ""
         raise TracksError(f"{context.path}: node {ids[i]}, {axis.name!r}: {values[i]} is not a frame{time}")
+    if per_frame and len(np.unique(values)) > len(np.unique(whole)):
+        raise context.refuse(axis, f"different times are of one frame at {interval}. {_COUNTED}")
     if len(whole) and np.abs(whole).max() > np.iinfo(np.int32).max:
         raise context.refuse(axis, f"{np.abs(whole).max():g} is no frame of a movie")
     return whole.astype(np.int64)

@@ -34,7 +34,7 @@ UNPACKED_RATIO: Final = 100
 UNPACKED_FREE: Final = 1 << 26
 """Bytes up to which that does not matter; a gzipped file is looked at for each stretch of as many."""
 
-NOTHING: Final = ("None", "none", "<NA>", "NaT")
+NOTHING: Final = ["None", "none", "<NA>", "NaT"]
 """How programs write an empty value, beside what Arrow knows."""
 
 _BLOCK: Final = 1 << 20

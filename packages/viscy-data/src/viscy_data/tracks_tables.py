@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
 from viscy_data.columns import FOV, NO_PARENT, PARENT_TRACK_ID, TRACK_ID, T, X, Y, Z
@@ -86,6 +87,7 @@ def read_table(path: Path, experiment: Experiment, fovs: Sequence[FovInfo], *, f
     if fov is None and FOV not in table.column_names:
         fov = 0
     own = reader.fovs(names) if fov is None else np.full(count, fov, dtype=np.int64)
+    takes_z = experiment.track_z in (None, "tracks")
     sizes = PixelSizes(path, experiment, fovs, own, experiment.track_unit or unit)
     return Detections(
         file=path,
@@ -99,7 +101,7 @@ def read_table(path: Path, experiment: Experiment, fovs: Sequence[FovInfo], *, f
         t=reader.whole(T),
         y=sizes.pixels(Y, reader.real(Y)),
         x=sizes.pixels(X, reader.real(X)),
-        z=sizes.pixels(Z, reader.real(Z)) if reader.holds(Z) else None,
+        z=sizes.pixels(Z, reader.real(Z)) if takes_z and reader.holds(Z) else None,
         unit_stated=bool(experiment.track_unit or unit),
     )
 
@@ -125,7 +127,7 @@ class _Reader:
         if pa.types.is_null(column.type):
             return np.full(len(column), np.nan)
         texts = column.to_pandas()
-        texts = texts.mask(texts.isin(NOTHING))
+        texts = texts.mask(texts.isin(NOTHING + pa_csv.ConvertOptions().null_values))
         values = pd.to_numeric(texts, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
         wrong = np.flatnonzero(np.isnan(values) & texts.notna().to_numpy())
         if len(wrong) or pa.types.is_boolean(column.type):
