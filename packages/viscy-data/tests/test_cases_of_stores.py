@@ -13,6 +13,8 @@ from viscy_data.dataset import AnchorDataset
 from viscy_data.errors import ExperimentsFileError, StoreError
 from viscy_data.index import IndexSummary, build_index
 from viscy_data.normalization import read_statistics
+from viscy_data.optimize.job import plan_job
+from viscy_data.optimize.run import rewrite
 from viscy_data.tau import TauRange
 
 
@@ -99,6 +101,27 @@ def test_pixels_that_are_nan_are_named_or_filled(tmp_path: Path) -> None:
     dataset = AnchorDataset(table, positive="self")
     assert len(dataset) >= 288
     assert np.isfinite(dataset.__getitems__(range(len(dataset)))["anchor"].numpy()).all()
+
+
+@pytest.mark.parametrize("name", ["bigendian", "dot", "filters_empty", "fortran", "gzip"])
+def test_codecs_that_are_read(tmp_path: Path, name: str) -> None:
+    shown = bright_centres(index(unpack_case("06", tmp_path) / f"{name}.yaml").anchors_path)
+    assert shown
+    assert all(shown)
+
+
+@pytest.mark.parametrize("name", ["delta", "lz4", "zstd"])
+def test_codecs_that_are_rescued(tmp_path: Path, name: str) -> None:
+    folder = unpack_case("06", tmp_path)
+    path = folder / f"{name}.yaml"
+    with pytest.raises(ExperimentsFileError, match=rf"the array cannot be read.*optimize .*{name}\.zarr"):
+        index(path, statistics=False)
+    job = plan_job(folder / f"{name}.zarr", folder / "copy.zarr", patch=(1, 16, 16))
+    rewrite(job, progress=False)
+    path.write_text(path.read_text().replace(f"data_path: {name}.zarr", "data_path: copy.zarr"))
+    shown = bright_centres(index(path).anchors_path)
+    assert shown
+    assert all(shown)
 
 
 @pytest.mark.parametrize("name", ["micrometer", "micron", "um", "mu"])

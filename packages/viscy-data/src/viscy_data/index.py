@@ -355,10 +355,13 @@ def _notes(experiments: Sequence[Experiment], fovs: Mapping[str, Sequence[FovInf
 
 
 def _try_describe(experiment: Experiment) -> list[FovInfo] | StoreError:
-    from viscy_data.store import describe  # noqa: PLC0415
+    from viscy_data.arrays import check_arrays  # noqa: PLC0415
+    from viscy_data.fovs import find_places  # noqa: PLC0415
 
     try:
-        return describe(experiment)
+        places = find_places(experiment)
+        check_arrays(experiment, places)
+        return [place.info for place in places]
     except StoreError as error:
         return error
 

@@ -23,6 +23,7 @@ import tensorstore as ts
 from numpy.typing import NDArray
 
 from viscy_data.allocator import hand_back, share_arenas
+from viscy_data.arrays import array_spec, reason_of
 from viscy_data.checks import is_whole
 from viscy_data.chunks import ChunkGrid, Portion, portions
 from viscy_data.errors import InvalidInputError, StoreError, suggest
@@ -249,15 +250,7 @@ class StoreReader:
         places = self._described(experiment)
         if fov not in places:
             raise StoreError(f"experiment={experiment!r} has no fov={fov!r}.{suggest(fov, places)}")
-        folder = places[fov].array
-        return {
-            "driver": "zarr3" if (folder / "zarr.json").exists() else "zarr",
-            "kvstore": {"driver": "file", "path": f"{folder}/"},
-            "fill_missing_data_reads": self._missing_chunks == "fill",
-            # Stores do not change while they are read: no stat of every cached chunk in every batch.
-            "recheck_cached_data": "open",
-            "recheck_cached_metadata": "open",
-        }
+        return array_spec(places[fov].array, self._missing_chunks)
 
     def _check_process(self) -> None:
         if self._pid not in (-1, os.getpid()):
@@ -329,7 +322,7 @@ class StoreReader:
     def _error(self, crop: Crop, error: Exception, failing: tuple[str, ...]) -> StoreError:
         """Return the error of a crop; with no channel known to fail, all of them are named."""
         experiment = self._experiments[crop.experiment]
-        reason = str(error).split(" [", maxsplit=1)[0]
+        reason = reason_of(error)
         if not self._array(crop).exists():
             self._gone = True
             reason = "the store is gone"

@@ -107,6 +107,8 @@ def _lines(job: "Job", expected: "Estimate") -> list[str]:
         f"cost: about {expected.bytes / 1e9:.2f} GB on disk ({expected.free_bytes / 1e9:.0f} GB are free), "
         f"{_duration(expected.seconds)}"
     )
+    if job.rescued:
+        return [what, cost, "gain: the original cannot be read by training at all; the copy can"]
     gain = (
         f"gain: {expected.before:,.0f} patches/s now, {expected.after:,.0f} then: "
         f"x {expected.after / expected.before:.1f} (patches of {_times(job.patch)}, each from a frame of its "

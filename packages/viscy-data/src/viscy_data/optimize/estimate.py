@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, count, islice
-from math import prod
+from math import nan, prod
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -53,7 +53,7 @@ class Estimate:
     seconds
         That writing it will take.
     before, after
-        Patches/s read from the original and from the copy.
+        Patches/s read from the original and from the copy; both NaN where training cannot read the original.
     free_bytes
         On the disk of the output, and what an interrupted run left there.
     """
@@ -108,8 +108,10 @@ def estimate(job: Job, *, seconds: float = 4.0, per_frame: int = 1, progress: bo
         sample_copy(job, frames) as (copy, written),
     ):
         advance(len(frames))
-        rounds = []
-        for speeds in islice(compare(job, copy, frames * per_frame, seconds / ROUNDS), ROUNDS):
+        rounds = [(nan, nan)] if job.rescued else []
+        for speeds in (
+            [] if job.rescued else islice(compare(job, copy, frames * per_frame, seconds / ROUNDS), ROUNDS)
+        ):
             rounds.append(speeds)
             advance(1)
     before, after = zip(*rounds, strict=True)

@@ -11,12 +11,14 @@ import numpy as np
 import tensorstore as ts
 
 from viscy_data.anchors_file import read_metadata
+from viscy_data.arrays import array_spec, reason_of, zarr_python_reads
 from viscy_data.checks import is_whole
 from viscy_data.errors import InvalidInputError, StoreError
 from viscy_data.experiments import Experiment, Experiments, FovInfo
 from viscy_data.ngff import read_attributes
 from viscy_data.optimize.layout import Box, Compression, Layout
 from viscy_data.optimize.metadata import first_level
+from viscy_data.optimize.rescue import RescuedArray
 from viscy_data.outputs import check_output
 from viscy_data.patches import PatchShape
 from viscy_data.store import MissingChunks, describe
@@ -80,6 +82,11 @@ class Job:
     def work(self) -> Path:
         """The folder beside ``out`` in which the copy grows, and which an interrupted run leaves."""
         return self.out.parent / f".{self.out.name}.partial"
+
+    @property
+    def rescued(self) -> bool:
+        """Whether TensorStore, by which training reads, cannot read the original."""
+        return any(isinstance(open_array(self.store / one.array), RescuedArray) for one in self.images)
 
     @property
     def decoded_bytes(self) -> int:
@@ -192,25 +199,21 @@ def _image(store: Path, info: FovInfo, patch: tuple[int, int, int]) -> Image:
 
 
 def open_array(folder: Path, *, missing_chunks: MissingChunks = "error", cache_bytes: int = 0) -> Any:
-    """Open an array for reading.
+    """Open an array for reading: by TensorStore, or by zarr-python where it cannot.
 
     Raises
     ------
     StoreError
         Where there is none that can be read.
     """
-    spec = {
-        "driver": "zarr3" if (folder / "zarr.json").exists() else "zarr",
-        "kvstore": {"driver": "file", "path": f"{folder}/"},
-        "fill_missing_data_reads": missing_chunks == "fill",
-        "recheck_cached_data": "open",
-        "recheck_cached_metadata": "open",
-    }
+    spec = array_spec(folder, missing_chunks)
     context = ts.Context({"cache_pool": {"total_bytes_limit": cache_bytes}})
     try:
         return ts.open(spec, open=True, read=True, context=context).result()
     except (ValueError, OSError) as error:
-        raise StoreError(f"cannot open array={str(folder)!r}: {str(error).split(' [', 1)[0]}.") from error
+        if zarr_python_reads(folder):
+            return RescuedArray(folder, missing_chunks)
+        raise StoreError(f"cannot open array={str(folder)!r}: {reason_of(error)}.") from error
 
 
 def patch_of_index(
