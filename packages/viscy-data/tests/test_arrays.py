@@ -48,7 +48,7 @@ def rewritten(pixels: Any = PIXELS, **options: Any) -> Callable[[Path], object]:
 
     def change(array: Path) -> None:
         given: dict[str, Any] = {"chunks": (1, 1, 1, 16, 16), "overwrite": True, "zarr_format": 2}
-        separator = {"name": "v2", "separator": "/"}
+        separator: Any = {"name": "v2", "separator": "/"}
         own = {"codec_pipeline.path": "zarr.core.codec_pipeline.BatchedCodecPipeline"}
         with zarr.config.set(own):  # iohub, which knows fewer codecs, replaces it
             zarr.create_array(array, data=pixels, chunk_key_encoding=separator, **(given | options))

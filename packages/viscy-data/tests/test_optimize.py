@@ -154,7 +154,7 @@ def test_chunks_that_span_frames_are_read(tmp_path: Path, make_pixels: MakePixel
 def test_chunks_of_zeros_are_written(tmp_path: Path, write_store: WriteStore) -> None:
     store = write_store(tmp_path / "p.zarr", {"A/1/0": np.zeros(SHAPE, np.uint8)}, CHANNELS)
     refused = plan_job(store, tmp_path / "out.zarr", patch=PATCH)
-    with pytest.raises(StoreError, match=r"fov='A/1/0' t=\d.*missing_chunks='fill'"):
+    with pytest.raises(StoreError, match=r"fov='A/1/0' t=\d.*--missing-chunks fill"):
         rewrite(refused, progress=False)
     filled = plan_job(store, tmp_path / "other.zarr", patch=PATCH, missing_chunks="fill")
     rewrite(filled, progress=False)
