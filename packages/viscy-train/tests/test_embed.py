@@ -139,6 +139,38 @@ def test_two_processes_do_not_write_one_file(dataset: AnchorDataset, tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
+FULL = """
+import resource, signal, sys
+from importlib.util import module_from_spec, spec_from_file_location
+from viscy_data.dataset import AnchorDataset
+from viscy_data.errors import OutputError
+from viscy_train.embed import embed
+
+anchors, out, tests = sys.argv[1:]
+spec = spec_from_file_location("tests", tests)
+module = module_from_spec(spec)
+spec.loader.exec_module(module)
+dataset = AnchorDataset(anchors, positive="self")
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (300, resource.RLIM_INFINITY))
+try:
+    embed(module.Mean(), dataset, out, overwrite=True, progress=False)
+except OutputError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit of file sizes")
+def test_on_a_full_disk_the_older_file_stays(anchors: Path, dataset: AnchorDataset, tmp_path: Path) -> None:
+    out = embed(Mean(), dataset, tmp_path / "e.zarr", progress=False)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    given = [str(path) for path in (anchors, out, __file__)]
+    done = subprocess.run([sys.executable, "-c", FULL, *given], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "e.zarr' cannot be written: File too large" in done.stdout
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
 def test_training_mode_comes_back(dataset: AnchorDataset, tmp_path: Path) -> None:
     model = Mean().train()
     embed(model, dataset, tmp_path / "e.zarr", progress=False)

@@ -207,7 +207,7 @@ def read_metadata(path: str | Path) -> AnchorsMetadata:
         return AnchorsMetadata.from_json(found[METADATA_KEY], Path(path).parent)
     except InvalidInputError as error:
         raise InvalidInputError(f"path={str(path)!r}: {error}") from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(
             f"path={str(path)!r}: what the anchors table says of itself is damaged: {error!r}; index again"
         ) from error

@@ -167,7 +167,10 @@ def build_part(placed: tuple[PartJob, Path]) -> PartSummary:
 def find_part(path: Path) -> PartSummary | None:
     """Return the summary of a part that an earlier run finished, or None."""
     note = read_note(path)
-    return None if note is None else PartSummary.from_note(note)
+    try:
+        return None if note is None else PartSummary.from_note(note)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):  # damaged: built again
+        return None
 
 
 def _counts(name: str, built: Built, valid: BoolArray) -> Iterator[ConditionCounts]:

@@ -275,6 +275,8 @@ def check_entries(
     """
     name = f"out={shown(out, 300)!r}"
     _check_name(out / "entry", name)
+    if out.name == "-":
+        raise InvalidInputError(f"{name} is no name to write to; give the name of a folder.")
     status = _status(out, name)
     if status is not None and not out.is_dir():
         raise InvalidInputError(f"{name} is a file; name a folder.")

@@ -4,6 +4,7 @@ A mistyped count asks for petabytes, and a disk that fills up takes other people
 command will write follows from its arguments, so it is compared with what is free.
 """
 
+import os
 import shutil
 from pathlib import Path
 
@@ -18,7 +19,9 @@ def check_room(out: Path, expected: int) -> None:
     InvalidInputError
         Fewer bytes are free.
     """
-    there = next((path for path in (out, *out.absolute().parents) if path.exists()), Path.cwd())
+    # unlike Path.exists, this says no of a name that the system does not take
+    found = (path for path in (out, *out.absolute().parents) if os.path.exists(path))  # noqa: PTH110
+    there = next(found, Path.cwd())
     free = shutil.disk_usage(there).free
     if expected > free:
         raise InvalidInputError(
