@@ -103,7 +103,7 @@ def _replaced(place: Path) -> Iterator[Path]:
         reason = error.__context__ if isinstance(error.__context__, OSError) else error
         before = " The one before it is kept." if place.exists() else ""
         raise OutputError(
-            f"checkpoint={str(place)!r} cannot be written: {_first_line(reason)}. Make room, or choose "
+            f"checkpoint={str(place)!r} cannot be written: {first_line(reason)}. Make room, or choose "
             f"another folder.{before}"
         ) from error
     finally:
@@ -132,7 +132,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except _DAMAGED as error:
         raise InvalidInputError(
             f"checkpoint={str(place)!r} is damaged, or holds more than tensors and plain values "
-            f"({_first_line(error)}); give a file that viscy-train fit wrote."
+            f"({first_line(error)}); give a file that viscy-train fit wrote."
         ) from error
     missing = {"hyper_parameters", "datamodule_hyper_parameters", "state_dict"}
     missing -= set(content) if isinstance(content, dict) else set()
@@ -199,6 +199,7 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _first_line(error: BaseException | None) -> str:
+def first_line(error: BaseException | None) -> str:
+    """Return what an error says first, or its kind where it says nothing."""
     text = str(error).strip()
     return text.splitlines()[0].rstrip(".") if text else type(error).__name__

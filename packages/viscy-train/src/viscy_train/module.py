@@ -201,9 +201,8 @@ class ContrastiveModule(LightningModule):
             first, second, lineage_ids=batch.get("lineage_ids"), group_ids=batch.get("group_ids")
         )
         if not all_finite([loss]):
-            raise NotFiniteError(
-                f"{self._place()}: the {stage} loss is {float(loss)}. {_where_from(anchor, positive, batch)}"
-            )
+            where = _where_from(anchor, positive, batch)
+            raise NotFiniteError(f"{self._place()}: the {stage} loss is {float(loss.detach())}. {where}")
         self.log(f"{stage}/loss", loss, prog_bar=True, **self._logging(stage, weight))
         if stage == "val" or self._logs_now():
             for name, value in _figures(first, second, encoded.embedding.chunk(2)[0]).items():

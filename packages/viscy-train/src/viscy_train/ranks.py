@@ -47,6 +47,27 @@ def refuse_different_ranks(told: Mapping[str, Any], ranks: int) -> None:
         )
 
 
+_LAUNCHER = "VISCY_TRAIN_LAUNCHER"
+
+
+def is_launched() -> bool:
+    """Return whether the first rank started this one, and kills all where one exits with a code."""
+    return os.environ.get(_LAUNCHER) == str(os.getppid())
+
+
+def join_launcher() -> bool:
+    """Return whether another rank, which started this one, is watched; else be the one that starts others.
+
+    Only Lightning's own launcher inherits the variable to its ranks; those that ``torchrun`` or a scheduler
+    starts are watched by those.
+    """
+    if is_launched():
+        end_with_parent()
+        return True
+    os.environ[_LAUNCHER] = str(os.getpid())
+    return False
+
+
 def end_with_parent(seconds: float = 1.0) -> threading.Thread:
     """Watch the process that started this one, and end at once when it is gone.
 

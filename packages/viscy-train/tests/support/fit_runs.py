@@ -9,9 +9,10 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -37,7 +38,8 @@ def start(arguments: Sequence[str], folder: Path, **how: Any) -> BaseProcess:
     """Start ``viscy-train fit`` in a folder; what it says goes to the file ``said`` there.
 
     ``how`` may name a signal and the moment at which the process sends it to itself: after so many steps
-    (``at_step``), or in the validation that follows so many (``at_validation``).
+    (``at_step``), or in the validation that follows so many (``at_validation``); and variables of the
+    environment (``env``).
     """
     _CONTEXT.set_forkserver_preload(["viscy_train.fit", "lightning.pytorch.loggers"])
     folder.mkdir(parents=True, exist_ok=True)
@@ -83,9 +85,14 @@ def _main(arguments: list[str], folder: Path, how: dict[str, Any]) -> None:
 
 
 def _note_and_signal(
-    folder: Path, signum: int = 0, at_step: int | None = None, at_validation: int | None = None
+    folder: Path,
+    signum: int = 0,
+    at_step: int | None = None,
+    at_validation: int | None = None,
+    env: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Let the module note its losses, and send the signal from inside a step or a validation."""
+    os.environ.update(env)
     import torch
 
     from viscy_train.module import ContrastiveModule

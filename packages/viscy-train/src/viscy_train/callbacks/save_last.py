@@ -58,17 +58,26 @@ class SaveLast(Checkpoint):
         folder = _run_folder(trainer)
         if trainer.fast_dev_run:  # type: ignore[attr-defined]  # set by a connector
             return
+        self.claim(folder, trainer.ckpt_path)
+        if trainer.is_global_zero:
+            often = "1 step" if self.steps == 1 else f"{self.steps} steps"
+            sys.stderr.write(f"checkpoint: {self.path}, at most {often} old\n")
+
+    def claim(self, folder: Path, begun: str | Path | None) -> None:
+        """Take the place in the run's folder.
+
+        Raises
+        ------
+        InvalidInputError
+            Another run's checkpoint is there, and not the one that this run goes on from.
+        """
         self.path = folder / "checkpoints" / LAST
-        begun = trainer.ckpt_path
         if self.path.exists() and not (begun and self.path.samefile(begun)):
             raise InvalidInputError(
                 f"{str(self.path)!r} is of an earlier run, and this one would write it, too: go on from it "
                 f"with --ckpt_path {self.path}, or choose another folder by the logger's save_dir or "
                 "--trainer.default_root_dir."
             )
-        if trainer.is_global_zero:
-            often = "1 step" if self.steps == 1 else f"{self.steps} steps"
-            sys.stderr.write(f"checkpoint: {self.path}, at most {often} old\n")
 
     @override
     def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

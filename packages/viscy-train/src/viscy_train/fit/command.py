@@ -8,6 +8,7 @@ checkpoints that are whole (`viscy_train.checkpoint_file`) and recent (`SaveLast
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, override
 
 import jsonargparse
@@ -31,6 +32,7 @@ from viscy_train.fit.rehearsal import rehearse
 from viscy_train.fit.sentences import PlainParser, sentence
 from viscy_train.fit.stated import check_configurations, stated_options
 from viscy_train.module import ContrastiveModule
+from viscy_train.ranks import join_launcher
 from viscy_train.stopping import Stopped, StopRequest
 
 
@@ -120,6 +122,8 @@ class FitCLI(LightningCLI):
     @override
     def after_instantiate_classes(self) -> None:
         """Open the table and try a cell of each experiment, before a folder of the run is made."""
+        if self._saved is not None and not self.trainer.loggers:
+            self._saved.claim(Path(self.trainer.default_root_dir), self.config.fit.ckpt_path)
         self.datamodule.trainer = self.trainer
         self.datamodule.setup()
         if self._checkpoint is not None:
@@ -220,6 +224,7 @@ def run_fit(arguments: Sequence[str]) -> FitCLI:
         What was asked for cannot be, or the run cannot go on.
     """
     quiet_lightning()
+    join_launcher()
     # Lightning lets configurations, too, be fetched from addresses
     jsonargparse.set_config_read_mode(urls_enabled=False, fsspec_enabled=False)
     request = StopRequest()

@@ -4,34 +4,74 @@
 signal stopped it. Python's tracebacks are for faults of the program, and are left to those.
 """
 
-import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 
+import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities import rank_zero_only
+from torch import distributed
 
 from viscy_data.errors import ViscyDataError
+from viscy_train.checkpoint_file import first_line
+from viscy_train.ranks import is_launched
 from viscy_train.stopping import Stopped
 
 
 def exit_code(run: Callable[[], object]) -> int:
     """Run, and return what the process exits with."""
+    form = warnings.formatwarning
+    warnings.formatwarning = _plain_warning
     try:
         run()
     except Stopped as stopped:
         if not _is_first():
-            return 0 if _is_launched() else stopped.code
+            return 0 if is_launched() else stopped.code
         _write(str(stopped), stopped)
         return stopped.code
     except KeyboardInterrupt:
         sys.stderr.write("stopped by SIGINT before training began.\n")
         return 128 + signal.SIGINT
     except (ViscyDataError, OSError, MisconfigurationException) as error:
-        _write(f"error: {error}", error)
+        _write(f"error: {error}{_elsewhere(error)}", error)
         return 1
+    except torch.OutOfMemoryError as error:
+        _write("error: the memory of the device is full; lower data.batches.batch_size or model.crop.", error)
+        return 1
+    except RuntimeError as error:
+        if not _is_of_a_rank(error):
+            raise
+        _write(f"error: another rank ended, and this one cannot go on alone ({first_line(error)}).", error)
+        return 1
+    finally:
+        warnings.formatwarning = form
     return 0
+
+
+def _plain_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> str:
+    """Return what a warning says; the line of code that says it is of no use here."""
+    return f"{category.__name__}: {message}\n"
+
+
+def _elsewhere(error: Exception) -> str:
+    """Say what to do where the system, and not the package, could not read or write."""
+    if isinstance(error, ViscyDataError) or not isinstance(error, OSError) or error.errno is None:
+        return ""
+    return (
+        ". Results go to --trainer.logger.init_args.save_dir or, without a logger, to "
+        "--trainer.default_root_dir: choose a folder that can be written."
+    )
+
+
+def _is_of_a_rank(error: RuntimeError) -> bool:
+    """Return whether a collective failed, which is how the death of another rank shows."""
+    several = distributed.is_available() and distributed.is_initialized()
+    named = isinstance(error, distributed.DistError) or any(
+        name in str(error) for name in ("gloo", "NCCL", "TCPStore")
+    )
+    return several and named
 
 
 def _write(text: str, error: BaseException) -> None:
@@ -41,8 +81,3 @@ def _write(text: str, error: BaseException) -> None:
 def _is_first() -> bool:
     rank: int | None = getattr(rank_zero_only, "rank", 0)
     return not rank
-
-
-def _is_launched() -> bool:
-    """Return whether the first rank started this one, and is killed where this one exits with a code."""
-    return "TORCHELASTIC_RUN_ID" not in os.environ and "SLURM_PROCID" not in os.environ

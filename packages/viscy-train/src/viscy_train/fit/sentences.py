@@ -117,6 +117,9 @@ def _wrong_value(found: re.Match[str], options: Sequence[str]) -> str | None:  #
     allowed = [_kind(kind) for kind in re.findall(r"Expected a (.+?)(?:\. Got value|\n|$)", found.string)]
     if not allowed:
         return None
+    named = re.search(r"'class_path': '([^']+)'", found.string)
+    if named:
+        return f"{found['name']}={named[1]!r} is not a class that can be used there."
     value = re.search(r"(?:Got value|Given value): (.*)", found.string)
     shown = "" if value is None else f"={value[1].strip()[:60]!r}"
     return f"{found['name']}{shown}: {' or '.join(dict.fromkeys(allowed))} is allowed."

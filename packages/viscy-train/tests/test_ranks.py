@@ -1,0 +1,76 @@
+"""Ranks that were told different things, and ranks that die: real processes, as a scheduler starts them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fit_runs import SMALL, start
+
+from viscy_train.ranks import refuse_different_ranks
+
+
+def two(anchors: Path, folder: Path, *, second: list[str], dies: bool = False) -> list[tuple[int, str]]:
+    """Run two ranks of a fit, the second with arguments of its own; return how each ended."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = ["--config", "small", f"--data.anchors={anchors}", *SMALL, "--trainer.max_steps=6"]
+    common += ["--trainer.devices=2", "--trainer.strategy=ddp"]
+    started = []
+    for rank in (0, 1):
+        env = {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": "2"}
+        env |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        how: dict[str, Any] = {"signum": int(signal.SIGKILL), "at_step": 2} if dies and rank == 1 else {}
+        arguments = common + (second if rank == 1 else [])
+        started.append(start(arguments, folder / str(rank), env=env, **how))
+    ended = []
+    for rank, process in enumerate(started):
+        process.join(200)
+        code = process.exitcode
+        if code is None:
+            process.kill()
+        ended.append((-1 if code is None else code, (folder / str(rank) / "said").read_text()))
+    return ended
+
+
+def test_another_seed_is_named_on_every_rank(anchors_path: Path, tmp_path: Path) -> None:
+    for code, said in two(anchors_path, tmp_path, second=["--data.seed=1"]):
+        assert code == 1, said
+        assert "data.seed=1 on rank 1, 0 on rank 0" in said
+        assert "Traceback" not in said
+
+
+def test_a_rank_that_dies_ends_the_other(anchors_path: Path, tmp_path: Path) -> None:
+    (first, said), (second, _) = two(anchors_path, tmp_path, second=[], dies=True)
+    assert second == -signal.SIGKILL
+    assert first == 1, said
+    assert "another rank ended" in said
+    assert "holds step 0" in said
+    assert "Traceback" not in said
+
+
+def test_one_rank_has_nothing_to_compare() -> None:
+    refuse_different_ranks({"data.seed": 1}, 1)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX processes")
+def test_a_rank_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
+    """The child waits for ever; its parent is killed; the pipe that the child holds closes when it ends."""
+    child = (
+        "import time; from viscy_train.ranks import join_launcher\n"
+        "print(join_launcher(), flush=True)\ntime.sleep(300)"
+    )
+    parent = (
+        "import subprocess, sys, time; from viscy_train.ranks import join_launcher\n"
+        f"join_launcher(); subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(300)"
+    )
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "True\n"
+        process.kill()
+        assert process.stdout.read() == ""
