@@ -146,7 +146,8 @@ class AnchorDataModule(LightningDataModule):
         """Return what all ranks must share, by the names of options, as plain values."""
         state = self.train_sampler.state_dict()
         told = {name: state[name] for name in ("table", "anchors", "plan")}
-        model = {} if self.trainer is None else dict(self.trainer.lightning_module.hparams)
+        module = None if self.trainer is None else self.trainer.lightning_module
+        model = {} if module is None else dict(module.hparams)
         options = {f"model.{name}": value for name, value in model.items()}
         options |= {f"data.{name}": value for name, value in self.hparams.items() if name != "anchors"}
         return {**options, **{f"the {name} of data.anchors": value for name, value in told.items()}}
