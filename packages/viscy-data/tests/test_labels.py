@@ -151,3 +151,25 @@ def test_a_missing_hour_or_condition_names_the_experiment_and_the_key_to_set(col
         FlexibleBatchSampler(
             table.drop(columns="experiment"), 2, experiment_aware=False, temporal_enrichment=True
         )
+
+
+@pytest.mark.parametrize("plan", [BatchPlan(1, grouping=Grouping("x")), BatchPlan(1, focus=Focus("x"))])
+def test_a_column_that_is_there_twice_is_refused(plan: BatchPlan) -> None:
+    twice = pd.DataFrame(np.ones((4, 2)), columns=["x", "x"])
+    levels = pd.DataFrame({("x", "a"): [1, 2], ("x", "b"): [1, 2]})
+    for table in (twice, levels):
+        with pytest.raises(InvalidInputError, match="needs one column 'x', but the table has 2; keep one"):
+            layout_of(table, plan, AXES)
+
+
+@pytest.mark.parametrize("values", [[[1], [2]], [{}, {}], [np.ones(2), np.ones(2)]])
+def test_values_that_cannot_be_told_apart_are_refused(values: Any) -> None:
+    table = pd.DataFrame({"x": pd.Series(values, dtype=object), "y": [1, 2]})
+    for by in ("x", ["y", "x"]):
+        with pytest.raises(InvalidInputError, match="column 'x' holds values that cannot be told apart"):
+            layout_of(table, BatchPlan(1, grouping=Grouping(by)), AXES)
+
+
+def test_hours_are_real() -> None:
+    with pytest.raises(InvalidInputError, match="'hours' holds complex128, not hours as numbers"):
+        layout_of(table_of(hours=[1j, 2, 3, 4]), PLAN, AXES)

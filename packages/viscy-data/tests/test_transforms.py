@@ -228,3 +228,47 @@ def test_the_dtype_stays(dtype: torch.dtype) -> None:
 def test_bad_options_are_refused(make: Any, message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        torch.zeros(2, 1, 1, 8, 8, dtype=torch.int32),
+        torch.zeros(2, 1, 1, 8, 8, dtype=torch.bool),
+        torch.zeros(2, 1, 1, 8, 8, dtype=torch.complex64),
+        torch.zeros(2, 1, 1, 8, 8).to(torch.float8_e4m3fn),
+        torch.zeros(2, 0, 1, 8, 8),
+        torch.zeros(()),
+        torch.zeros(2, 1, 1, 8, 8).numpy(),
+        None,
+    ],
+)
+def test_what_is_no_batch_is_refused(x: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"must be .*B, C, Z, Y, X"):
+        Augment()(x, torch.Generator())
+
+
+def test_options_of_other_kinds_are_refused() -> None:
+    refused: list[tuple[dict[str, Any], str]] = [
+        ({"size": 8}, "size=8 must be two positive"),
+        ({"size": "ab"}, "size='ab' must be two positive"),
+        ({"size": (8, 8.0)}, "size=.* must be two positive"),
+        ({"geometry": None}, "geometry=None must be a Geometry"),
+        ({"intensity": {}}, "intensity=.* must be a Intensity"),
+    ]
+    for options, match in refused:
+        with pytest.raises(InvalidInputError, match=match):
+            Augment(**options)
+    for zoom in (None, 1.0, "ab", (1, 2, 3), (2, 1), ("a", "b"), (float("nan"), 1)):
+        with pytest.raises(InvalidInputError, match="zoom="):
+            Geometry(zoom=zoom)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match=r"generator=None must be a torch\.Generator"):
+        Augment()(torch.zeros(1, 1, 1, 8, 8), None)
+
+
+@pytest.mark.parametrize("size", [(-1, 3), (0, 3), (2.5, 3), 3, None, (3, 3, 3)])
+def test_a_crop_has_a_size(size: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"size=.* must be two positive integers"):
+        center_crop(torch.zeros(4, 4), size)
+    with pytest.raises(InvalidInputError, match="it must be"):
+        center_crop(torch.zeros(4), (1, 1))

@@ -120,7 +120,18 @@ def _value_codes(column: "pd.Series[Any]") -> Codes:
         low, high = int(values.min()), int(values.max())
         if low >= 0 and high < 4 * len(values) + 65536:
             return values
-    return pd.factorize(column)[0]
+    return _factorized(column)[0]
+
+
+def _factorized(column: "pd.Series[Any]") -> tuple[Codes, list[Any]]:
+    try:
+        codes, found = pd.factorize(column)
+    except TypeError as error:
+        raise InvalidInputError(
+            f"The column {column.name!r} holds values that cannot be told apart ({error}); give "
+            "texts or numbers."
+        ) from error
+    return codes, list(found)
 
 
 def _check_columns(anchors: pd.DataFrame, by: Mapping[str, Sequence[str]]) -> None:
@@ -132,6 +143,10 @@ def _check_columns(anchors: pd.DataFrame, by: Mapping[str, Sequence[str]]) -> No
                 problems.append(
                     f"{axis} needs the column {name!r}, but the table has {there}.{suggest(name, there)}"
                 )
+                continue
+            if anchors[name].ndim > 1:  # columns of one name, or of several levels
+                count = anchors[name].shape[1]
+                problems.append(f"{axis} needs one column {name!r}, but the table has {count}; keep one.")
                 continue
             missing = np.flatnonzero(anchors[name].isna().to_numpy())
             if missing.size:
@@ -171,7 +186,9 @@ def _weights(anchors: pd.DataFrame, name: str) -> NDArray[np.float64]:
 
 def _numeric(anchors: pd.DataFrame, name: str, what: str) -> "pd.Series[Any]":
     column = anchors[name]
-    if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
+    kinds = pd.api.types
+    is_number = kinds.is_numeric_dtype(column.dtype) and not kinds.is_complex_dtype(column.dtype)
+    if not is_number or kinds.is_bool_dtype(column.dtype):
         raise InvalidInputError(f"The column {name!r} holds {column.dtype}, not {what} as numbers.")
     return column
 
@@ -214,8 +231,7 @@ def _codes(column: "pd.Series[Any]") -> tuple[Codes, list[Any]]:
     if isinstance(column.dtype, pd.CategoricalDtype):
         codes, values = column.cat.codes.to_numpy(), list(column.cat.categories)
     else:
-        codes, found = pd.factorize(column)
-        values = list(found)
+        codes, values = _factorized(column)
     present, codes = _compact(codes, len(values))
     values = [value.item() if isinstance(value, np.generic) else value for value in values]
     values = [values[i] for i in present]

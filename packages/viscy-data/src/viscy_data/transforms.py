@@ -24,6 +24,8 @@ from viscy_data.checks import is_whole
 from viscy_data.errors import InvalidInputError
 from viscy_data.intensities import blur, drop_channels, gamma
 
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
 Range = tuple[float, float]
 
 
@@ -39,15 +41,14 @@ def _check_probability(name: str, value: float) -> None:
     _check_number(name, value, 0, 1)
 
 
-def _is_ordered(value: Sequence[float]) -> bool:
-    return len(value) == 2 and value[0] <= value[1]
-
-
 def _check_range(name: str, value: Range, lowest: float | None, highest: float | None) -> None:
-    if not _is_ordered(value):
+    given: object = value
+    if not isinstance(given, Sequence) or len(given) != 2:
         raise InvalidInputError(f"{name}={value!r} must be (lowest, highest).")
     for bound in value:
         _check_number(name, bound, lowest, highest)
+    if value[0] > value[1]:
+        raise InvalidInputError(f"{name}={value!r} must be (lowest, highest).")
 
 
 @dataclass(frozen=True)
@@ -170,8 +171,11 @@ class Augment(nn.Module):
         intensity: Intensity = Intensity(),
     ) -> None:
         super().__init__()
-        if size is not None and not all(is_whole(side, least=1) for side in (len(size) - 1, *size)):
-            raise InvalidInputError(f"size={size!r} must be two positive integers (rows, columns) or None.")
+        if size is not None:
+            _check_size(size)
+        for name, value, kind in (("geometry", geometry, Geometry), ("intensity", intensity, Intensity)):
+            if not isinstance(value, kind):
+                raise InvalidInputError(f"{name}={value!r} must be a {kind.__name__}.")
         self.size = size
         self.geometry = geometry
         self.intensity = intensity
@@ -196,9 +200,16 @@ class Augment(nn.Module):
         ------
         InvalidInputError
             Where ``x`` is not five-dimensional, not floating point, or smaller than ``size``.
+
+        Notes
+        -----
+        Pixels that are not finite stay so, and spread over their channel: they are found where
+        statistics are read, since asking here would wait for the device in every step.
         """
+        _check_batch(x, self.size)
+        if not isinstance(generator, torch.Generator):
+            raise InvalidInputError(f"generator={generator!r} must be a torch.Generator.")
         size = self.size or cast("tuple[int, int]", tuple(x.shape[-2:]))
-        _check_batch(x, size)
         # Half precision would misplace pixels and coarsen every parameter.
         work = x.to(torch.promote_types(x.dtype, torch.float32))
         draw = _Draw(work, generator)
@@ -236,13 +247,16 @@ def center_crop(x: Tensor, size: tuple[int, int]) -> Tensor:
     Raises
     ------
     InvalidInputError
-        Where the images are smaller.
+        Where the images are smaller, or the size is not two positive integers.
 
     Examples
     --------
     >>> center_crop(torch.arange(5).view(1, 5), (1, 3))
     tensor([[1, 2, 3]])
     """
+    _check_size(size)
+    if x.ndim < 2:
+        raise InvalidInputError(f"x has shape {tuple(x.shape)}; it must be (..., Y, X).")
     (rows, columns), (height, width) = size, x.shape[-2:]
     if rows > height or columns > width:
         raise InvalidInputError(f"size={size!r} is larger than the images, {height} x {width}.")
@@ -317,10 +331,18 @@ def _where(draw: _Draw, intensity: Intensity, changed: Tensor, x: Tensor) -> Ten
     return torch.where(draw.chance(intensity.probability), changed, x)
 
 
-def _check_batch(x: Tensor, size: tuple[int, int]) -> None:
-    if x.ndim != 5 or not x.is_floating_point():
+def _check_size(size: object) -> None:
+    whole = isinstance(size, Sequence) and len(size) == 2 and all(is_whole(side, least=1) for side in size)
+    if not whole:
+        raise InvalidInputError(f"size={size!r} must be two positive integers (rows, columns) or None.")
+
+
+def _check_batch(x: Tensor, size: tuple[int, int] | None) -> None:
+    if not isinstance(x, Tensor):
+        raise InvalidInputError(f"x is a {type(x).__name__}; it must be a tensor (B, C, Z, Y, X), floating.")
+    if x.ndim != 5 or x.dtype not in _FLOATS or 0 in x.shape[1:]:
         raise InvalidInputError(
             f"x has shape {tuple(x.shape)} and {x.dtype}; it must be (B, C, Z, Y, X), floating."
         )
-    if size[0] > x.shape[-2] or size[1] > x.shape[-1]:
+    if size is not None and (size[0] > x.shape[-2] or size[1] > x.shape[-1]):
         raise InvalidInputError(f"size={size!r} is larger than the patches, {x.shape[-2]} x {x.shape[-1]}.")
