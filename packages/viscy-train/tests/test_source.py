@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from viscy_data.experiments import Experiment, Experiments
-from viscy_train.demo.source import choose_tau
+from viscy_train.demo.settings import DemoSettings
+from viscy_train.demo.source import choose_tau, prepare
 
 
 def experiments(intervals: list[float | None]) -> Experiments:
@@ -38,3 +40,13 @@ def test_known_intervals_give_hours_that_every_experiment_can_meet(
 @pytest.mark.parametrize("intervals", [[None], [30.0, None]])
 def test_one_unknown_interval_gives_frames(intervals: list[float | None]) -> None:
     assert choose_tau(experiments(intervals), 2).frames == (1, 2)
+
+
+def test_a_demo_says_in_one_line_what_is_wrong_with_its_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = {"experiments": 1, "wells": 2, "fovs": 1, "frames": 4, "cells": 6, "size": 96}
+    settings = replace(DemoSettings.of(seed=0, minutes=1, smallest=True), synthetic=small)
+    source = prepare(None, [], tmp_path, settings, progress=True)
+    assert source.anchors_path.exists()
+    assert capsys.readouterr().err.count("check: 0 problems") == 1

@@ -46,9 +46,9 @@ class Place:
     rows, valid_rows
         Rows of the table, and those that have a positive.
     tracks, valid_tracks
-        Tracks, and those with a row that has a positive.
+        Tracks, and those with a row that has a positive; None: not counted.
     z
-        Least and largest slice.
+        Least and largest slice; None: not looked at.
     outside
         Rows whose patch lies partly outside the image; None: the table does not say.
     shared
@@ -61,9 +61,9 @@ class Place:
     fov: str
     rows: int
     valid_rows: int
-    tracks: int
-    valid_tracks: int
-    z: tuple[int, int]
+    tracks: int | None = None
+    valid_tracks: int | None = None
+    z: tuple[int, int] | None = None
     outside: int | None = None
     shared: int | None = None
 
@@ -90,8 +90,9 @@ class PlaceTally:
         self._new: list[IntArray] = []
 
     def add(self, frame: pd.DataFrame, valid: BoolArray) -> None:
-        """Count a block of rows, ``valid`` (N,) of which have a positive.
+        """Count a block of rows, ``valid`` (N,) of which have a positive; all blocks have the same columns.
 
+        Tracks are counted where there is ``track_id``, slices where there is ``z``, and so on.
         A block with ``global_track_id`` holds all rows of its tracks, which are then not sorted. Patches that
         cells share are counted within a block, where it has ``y_crop`` and ``x_crop``.
         """
@@ -99,29 +100,33 @@ class PlaceTally:
             return
         start, place = self._runs(frame)
         rows = np.diff(start, append=len(frame))
-        z = frame[Z].to_numpy()
         sums = {
             "place": place,
             "rows": rows,
             "valid_rows": np.add.reduceat(valid, start, dtype=np.int64),
-            "z_least": np.minimum.reduceat(z, start).astype(np.int64),
-            "z_most": np.maximum.reduceat(z, start).astype(np.int64),
         }
+        if Z in frame:
+            z = frame[Z].to_numpy()
+            sums["z_least"] = np.minimum.reduceat(z, start).astype(np.int64)
+            sums["z_most"] = np.maximum.reduceat(z, start).astype(np.int64)
         if OUTSIDE in frame:
             sums["outside"] = np.add.reduceat(frame[OUTSIDE].to_numpy() > 0, start, dtype=np.int64)
         if X_CROP in frame and Y_CROP in frame:
             sums["shared"] = np.add.reduceat(_shared(frame, np.repeat(place, rows)), start, dtype=np.int64)
         self._sums.append(sums)
-        self._add_tracks(frame, np.repeat(place, rows), valid)
+        if TRACK_ID in frame:
+            self._add_tracks(frame, np.repeat(place, rows), valid)
 
     def places(self) -> tuple[Place, ...]:
         """Return what was counted, sorted by experiment, well, fov and condition."""
         if not self._sums:
             return ()
         table = pd.concat([pd.DataFrame(one) for one in self._sums], ignore_index=True)
-        how = {name: "sum" for name in table.columns if name != "place"} | {"z_least": "min", "z_most": "max"}
+        how = {name: "sum" for name in table.columns if name != "place"}
+        how |= {name: kind for name, kind in (("z_least", "min"), ("z_most", "max")) if name in table}
         summed = table.groupby("place").agg(how)
-        tracks, valid_tracks = self._count_tracks()
+        tracked = bool(self._new) or bool(len(self._tracks))
+        tracks, valid_tracks = self._count_tracks() if tracked else (None, None)
         found = [
             Place(
                 str(experiment),
@@ -130,9 +135,9 @@ class PlaceTally:
                 str(fov),
                 rows=int(row["rows"]),
                 valid_rows=int(row["valid_rows"]),
-                tracks=int(tracks[number]),
-                valid_tracks=int(valid_tracks[number]),
-                z=(int(row["z_least"]), int(row["z_most"])),
+                tracks=None if tracks is None else int(tracks[number]),
+                valid_tracks=None if valid_tracks is None else int(valid_tracks[number]),
+                z=(int(row["z_least"]), int(row["z_most"])) if "z_least" in row else None,
                 outside=int(row["outside"]) if "outside" in row else None,
                 shared=int(row["shared"]) if "shared" in row else None,
             )

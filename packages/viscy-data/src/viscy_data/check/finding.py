@@ -54,16 +54,16 @@ class Loss:
     tracks, rows
         Tracks of the table, and detections that were read: rows of the table and those left out of it.
     lost_tracks
-        Tracks of which no row has a positive.
+        Tracks of which no row has a positive. A light counts no tracks: None.
     reasons
         Rows lost, by reason.
     """
 
     experiment: str
     condition: str | None
-    tracks: int
+    tracks: int | None
     rows: int
-    lost_tracks: int
+    lost_tracks: int | None
     reasons: Mapping[str, int]
 
     @property

@@ -20,10 +20,10 @@ def flat_z(survey: Survey) -> Iterator[Finding]:
     for experiment, fovs in _kept(survey):
         places = survey.of(experiment.name)
         slices = {one.shape[2] for one in fovs}
-        held = {one.z for one in places}
-        if not places or max(slices) == 1 or len(held) != 1 or len(set(*held)) != 1:
+        held = {z for one in places if one.z is not None for z in one.z}
+        if len(held) != 1 or max(slices) == 1:
             continue
-        z = next(iter(held))[0]
+        z = next(iter(held))
         middle = {depth // 2 for depth in slices} == {z}
         name, depth = quoted(experiment.name), max(slices)
         what = f"z is {z} in every row of experiment {name}, whose images have {depth} slices"

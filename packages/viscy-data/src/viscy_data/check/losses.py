@@ -40,7 +40,7 @@ def lost_experiments(survey: Survey) -> Iterator[Finding]:
         if valid or asked_frames(survey.tau, experiment) is None:
             continue
         name = quoted(experiment.name)
-        numbers = {"experiment": experiment.name, "rows": rows, "tracks": sum(one.tracks for one in places)}
+        numbers = {"experiment": experiment.name, "rows": rows, "tracks": sum_tracks(places)[0]}
         if not rows:
             reasons = losses_text(survey, experiment.name)
             if any(line.startswith(f"experiment {experiment.name!r}:") for line in survey.broken):
@@ -170,8 +170,16 @@ def losses_text(survey: Survey, experiment: str) -> str:
 def _loss(experiment: str, condition: str | None, places: Sequence[Place], dropped: dict[str, int]) -> Loss:
     rows, valid = _sum(places)
     reasons = dropped | ({NO_POSITIVE: rows - valid} if rows > valid else {})
-    tracks, alive = (sum(getattr(one, name) for one in places) for name in ("tracks", "valid_tracks"))
-    return Loss(experiment, condition, tracks, rows + sum(dropped.values()), tracks - alive, reasons)
+    tracks, alive = sum_tracks(places)
+    lost = None if tracks is None or alive is None else tracks - alive
+    return Loss(experiment, condition, tracks, rows + sum(dropped.values()), lost, reasons)
+
+
+def sum_tracks(places: Sequence[Place]) -> tuple[int | None, int | None]:
+    """Return tracks, and those that have a row with a positive; None where they were not counted."""
+    if any(one.tracks is None for one in places):
+        return None, None
+    return sum(one.tracks or 0 for one in places), sum(one.valid_tracks or 0 for one in places)
 
 
 def _sum(places: Sequence[Place]) -> tuple[int, int]:

@@ -58,7 +58,8 @@ def check_anchors(path: str | Path, *, thorough: bool = True, progress: bool = F
 
     Notes
     -----
-    A light reads some twenty bytes a row, a block of rows at a time, and keeps 8 bytes for each track.
+    A light reads names, one flag and one number of each row, a block of rows at a time, and keeps a few
+    numbers for each field of view; the whole check reads some thirty bytes a row, and keeps 8 for each track.
     """
     path = Path(path)
     return report_of(path, survey_anchors(path, thorough=thorough, progress=progress))
@@ -96,16 +97,15 @@ def report_of(path: Path, survey: Survey) -> CheckReport:
     """Return what the rules find in a survey."""
     found = [Finding("problem", "file", shown_lines(line)) for line in survey.broken]
     found += [finding for rule in RULES for finding in rule(survey)]
-    rows, valid, tracks = (
-        sum(getattr(one, name) for one in survey.places) for name in ("rows", "valid_rows", "tracks")
-    )
+    rows, valid = (sum(getattr(one, name) for one in survey.places) for name in ("rows", "valid_rows"))
+    tracks = losses.sum_tracks(survey.places)[0]
+    counted = f" and {number(tracks, 'track')}" if tracks is not None else ""
     if rows:
         found.append(
             Finding(
                 "fine",
                 "held",
-                f"{number(valid, 'anchor')} with a positive, of {number(rows, 'row')} and "
-                f"{number(tracks, 'track')} in "
+                f"{number(valid, 'anchor')} with a positive, of {number(rows, 'row')}{counted} in "
                 f"{number(len({one.experiment for one in survey.places}), 'experiment')}.",
                 {"valid": valid, "rows": rows, "tracks": tracks},
             )

@@ -177,7 +177,7 @@ def survey_experiments(path: Path, *, tau: TauRange, patch_size: tuple[int, int]
 
 def _places(path: Path, metadata: AnchorsMetadata, *, thorough: bool, progress: bool) -> tuple[Place, ...]:
     """Count the places of a table in one pass; ``thorough``: with patches that cells share, too."""
-    columns = [EXPERIMENT, CONDITION, WELL, FOV, TRACK_ID, Z, *((T, Y_CROP, X_CROP) if thorough else ())]
+    columns = [EXPERIMENT, CONDITION, WELL, FOV, *((TRACK_ID, Z, T, Y_CROP, X_CROP) if thorough else ())]
     tally = PlaceTally()
     names = column_names(path)
     columns += [OUTSIDE] if OUTSIDE in names else []

@@ -32,7 +32,11 @@ def losses_table(report: CheckReport) -> Table:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in one.reasons.items())
         counts = (one.tracks, one.lost_tracks, one.rows, one.lost_rows)
         names = (one.experiment, _condition(one.condition))
-        cells = [*map(shown, names), *(f"{count:,}" for count in counts), shown_lines(reasons) or "none"]
+        cells = [
+            *map(shown, names),
+            *("-" if count is None else f"{count:,}" for count in counts),
+            shown_lines(reasons) or "none",
+        ]
         style = "red" if one.rows and one.lost_rows == one.rows else ""
         table.add_row(*(Text(cell) for cell in cells), style=style)
     if len(worst) > _SHOWN:
