@@ -28,7 +28,6 @@ from viscy_data.columns import (
     HAS_POSITIVE,
     HOURS,
     LINEAGE_ID,
-    OUTSIDE,
     TRACK_ID,
     WELL,
     X_CROP,
@@ -54,7 +53,7 @@ _IDENTITIES: Final = (GLOBAL_TRACK_ID, LINEAGE_ID)
 _OPTIONS: Final[dict[str, Any]] = {
     "compression": "lz4",
     "write_batch_size": _ROW_GROUP,
-    "use_dictionary": [*_STRINGS, HOURS, Z, OUTSIDE],
+    "use_dictionary": [*_STRINGS, HOURS, Z],
     "column_encoding": dict.fromkeys((Y, X), "BYTE_STREAM_SPLIT")
     | dict.fromkeys((T, TRACK_ID, Y_CROP, X_CROP), "DELTA_BINARY_PACKED"),
     "write_statistics": [EXPERIMENT, WELL, FOV, T, TRACK_ID, HOURS, HAS_POSITIVE],

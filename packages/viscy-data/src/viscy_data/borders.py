@@ -140,16 +140,25 @@ class Fold(NamedTuple):
     ----------
     y, x
         Rows and columns of the span, one for each of the box; None: the span is the box.
+    inside
+        First of the box's columns that is in the image, and the one after the last.
     """
 
     y: IntArray | None
     x: IntArray | None
+    inside: tuple[int, int]
 
     def apply(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """Return the pixels (..., Y, X) of a patch, given those of its span."""
-        if self.y is not None:
-            pixels = pixels.take(self.y, axis=-2)
-        return pixels if self.x is None else pixels.take(self.x, axis=-1)
+        if self.x is not None:
+            # Single columns are slow to copy: only those outside are, and before there are more rows of them.
+            start, stop = self.inside
+            folded = np.empty((*pixels.shape[:-1], len(self.x)), dtype=pixels.dtype)
+            folded[..., start:stop] = pixels[..., self.x[start] : self.x[start] + stop - start]
+            for outside in (slice(start), slice(stop, None)):
+                folded[..., outside] = pixels.take(self.x[outside], axis=-1)
+            pixels = folded
+        return pixels if self.y is None else pixels.take(self.y, axis=-2)
 
 
 def fold_of(
@@ -160,10 +169,11 @@ def fold_of(
     Examples
     --------
     >>> fold_of(((-2, 3), (4, 6)), ((0, 3), (4, 6)), (9, 9))
-    Fold(y=array([2, 1, 0, 1, 2]), x=None)
+    Fold(y=array([2, 1, 0, 1, 2]), x=None, inside=(0, 2))
     """
     y, x = (
         reflected(np.arange(*wanted), length) - read[0] if wanted[0] < 0 or wanted[1] > length else None
         for wanted, read, length in zip(box, span, extent, strict=True)
     )
-    return Fold(y, x)
+    start, stop = box[1]
+    return Fold(y, x, (max(0, -start), min(stop, extent[1]) - start))
