@@ -64,7 +64,9 @@ def cases(store: Path, flat: Path, table: pd.DataFrame, size: Size, setting: Set
     plain = open_dataset(store, table, size)
     cached = open_dataset(store, table, size, cache_bytes=setting.cache_bytes)
     shared = open_dataset(store, table, size, cache_bytes=setting.cache_bytes // setting.workers)
-    places = Places(plain.anchors, size)
+    # Plans number the valid anchors, so they come first here; what is only a positive follows.
+    others = np.setdiff1d(np.arange(len(plain.anchors)), plain.valid_rows)
+    places = Places(plain.anchors.iloc[np.concatenate([plain.valid_rows, others])], size)
     floor, by_zarr = MemoryMap(flat, places), ZarrPython(store, places)
     by_tensorstore, ours = PlainTensorStore(store, places), Ours(plain)
     workers = setting.workers
