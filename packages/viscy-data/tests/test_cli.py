@@ -12,7 +12,7 @@ import tifffile
 from typer.testing import CliRunner, Result
 
 from viscy_data import cli
-from viscy_data.anchors_file import read_anchors
+from viscy_data.anchors_file import read_anchors, read_metadata
 from viscy_data.cli import app
 from viscy_data.experiments import Experiments
 from viscy_data.synthetic import Recipe
@@ -39,7 +39,8 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def anchors(synthetic: Path) -> Path:
     path = synthetic / "anchors.parquet"
     result = run("index", synthetic / "experiments.yaml", "-o", path)
-    for word in ("synthetic_1", "infected", "uninfected", "with a positive", "dropped", str(path)):
+    words = ("synthetic_1", "infected", "uninfected", "with a positive", "at a border", "dropped", str(path))
+    for word in words:
         assert word in result.output
     return path
 
@@ -189,6 +190,15 @@ def test_help_teaches_by_example(command: str) -> None:
     text = run(command, "--help").output
     assert re.search(rf"viscy-data {command} \S", text)
     assert command in run("--help").output
+
+
+def test_index_keeps_what_was_asked_of_borders(synthetic: Path, tmp_path: Path) -> None:
+    path = tmp_path / "anchors.parquet"
+    asked = ("index", synthetic / "experiments.yaml", "-o", path, "--no-statistics", "--border")
+    assert "patch reaches over the border" in run(*asked, "drop").output
+    assert read_metadata(path).border == "drop"
+    assert not read_anchors(path)["outside"].any()
+    assert "'mirror' is not one of" in run(*asked, "mirror", code=2).stderr
 
 
 def test_help_imports_nothing_heavy() -> None:
