@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,8 @@ import zarr
 from torch import Tensor, nn
 
 from viscy_data import claimed
-from viscy_data.dataset import AnchorDataset, Pairing
-from viscy_data.errors import InvalidInputError
+from viscy_data.dataset import AnchorDataset, Pairing, Reading
+from viscy_data.errors import InvalidInputError, StoreError
 from viscy_data.index import build_index
 from viscy_data.synthetic import synthesize
 from viscy_data.tau import TauRange
@@ -177,25 +178,80 @@ def test_training_mode_comes_back(dataset: AnchorDataset, tmp_path: Path) -> Non
     assert model.training
 
 
-def test_a_dataset_of_pairs_is_refused(anchors: Path, tmp_path: Path) -> None:
+def test_rows_are_those_that_a_dataset_of_pairs_reads(anchors: Path, tmp_path: Path) -> None:
+    """From movie to embedding and back: the row of an embedding reads the pixels that it was made of."""
     pairs = AnchorDataset(anchors, pairing=Pairing(tau=TauRange(frames=(1, 1))))
-    with pytest.raises(InvalidInputError, match=r"have no positive.*positive='self'"):
-        embed(Mean(), pairs, tmp_path / "e.zarr", progress=False)
+    assert len(pairs) < len(pairs.anchors), "some cells have no positive"
+    kept = read_embeddings(embed(Mean(), pairs, tmp_path / "e.zarr", batch_size=5, progress=False))
+    assert kept.obs["row"].tolist() == list(range(len(pairs.anchors)))
+    shuffled = kept.obs.sample(frac=1.0, random_state=0)
+    means = 2 * pairs.read(shuffled["row"].to_numpy()).mean(dim=(2, 3, 4)).numpy()
+    assert np.allclose(means, kept.embedding[shuffled["row"]], atol=1e-6)
+    for row in (0, len(kept.obs) - 1):
+        assert pairs.anchors["global_track_id"].iloc[row] == kept.obs["global_track_id"].iloc[row]
+    batch = pairs.__getitems__([0, len(pairs) - 1])
+    means = 2 * batch["anchor"].mean(dim=(2, 3, 4)).numpy()
+    assert np.allclose(means, kept.embedding[batch["rows"]], atol=1e-6)
 
 
-def test_a_replaced_cell_is_an_error(
-    dataset: AnchorDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+class Broken(Mean):
+    """Gives no number where the first channel's mean is above a limit."""
+
+    def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        embedding, projection = super().forward(patches)
+        embedding[embedding[:, 0] > 0] = torch.nan
+        return embedding, projection
+
+
+def test_embeddings_that_are_not_finite_are_refused_or_counted(anchors: Path, tmp_path: Path) -> None:
+    out = tmp_path / "e.zarr"
+    with pytest.raises(
+        InvalidInputError, match=r"of \d+ cells are not finite, the first of row=\d+, '.*' at t="
+    ):
+        embed(Broken(), AnchorDataset(anchors, positive="self"), out, progress=False)
+    assert not list(tmp_path.iterdir())
+    skipping = AnchorDataset(anchors, positive="self", reading=Reading(on_error="skip"))
+    lost = expected(skipping)[:, 0] > 0
+    assert 0 < lost.sum() < len(lost)
+    with pytest.warns(
+        UserWarning, match=rf"{lost.sum()} of {len(lost)} cells could not be read or have no fin"
+    ):
+        embed(Broken(), skipping, out, batch_size=7, progress=False)
+    kept = read_embeddings(out)
+    assert np.isnan(kept.embedding[lost]).all()
+    assert np.isnan(kept.projection[lost]).all()
+    assert np.isfinite(kept.embedding[~lost]).all()
+    assert kept.provenance["viscy_train"]["rows_not_finite"] == str(lost.sum())
+
+
+def test_cells_that_cannot_be_read_are_refused_or_counted(
+    anchors: Path, dataset: AnchorDataset, tmp_path: Path
 ) -> None:
-    read = AnchorDataset.__getitems__
+    moved = tmp_path / "moved"
+    shutil.copytree(anchors.parent, moved)
+    chunks = [one for one in (moved / "data").rglob("c/1/**/*") if one.is_file()]
+    assert chunks
+    for one in chunks:
+        one.write_bytes(b"broken")
+    out = tmp_path / "e.zarr"
+    with pytest.raises(StoreError, match="t=1"):
+        embed(Mean(), AnchorDataset(moved / anchors.name), out, progress=False)
+    assert not out.exists()
+    skipping = AnchorDataset(moved / anchors.name, reading=Reading(on_error="skip"))
+    lost = (skipping.anchors["t"] == 1).to_numpy()
+    with pytest.warns(UserWarning, match=f"{lost.sum()} of {len(lost)} cells could not be read"):
+        embed(Mean(), skipping, out, progress=False)
+    kept = read_embeddings(out).embedding
+    assert (np.isnan(kept).any(axis=1) == lost).all()
+    assert np.allclose(kept[~lost], expected(dataset)[~lost], atol=1e-6)
 
-    def replacing(self: AnchorDataset, rows: range) -> dict[str, object]:
-        batch = read(self, rows)
-        batch["rows"][0] += 1
-        return batch
 
-    monkeypatch.setattr(AnchorDataset, "__getitems__", replacing)
-    with pytest.raises(InvalidInputError, match="on_error='skip'"):
-        embed(Mean(), dataset, tmp_path / "e.zarr", progress=False)
+def test_weights_that_are_not_finite_are_refused(dataset: AnchorDataset, tmp_path: Path) -> None:
+    model = Mean()
+    with torch.no_grad():
+        model.scale.fill_(torch.nan)
+    with pytest.raises(InvalidInputError, match="the weights 'scale' hold numbers that are not finite"):
+        embed(model, dataset, tmp_path / "e.zarr", progress=False)
 
 
 def test_batch_size_below_one_is_refused(dataset: AnchorDataset, tmp_path: Path) -> None:

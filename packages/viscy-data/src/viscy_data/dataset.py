@@ -181,6 +181,11 @@ class AnchorDataset(Dataset[Batch]):
         return self._parts.value.images.shape[0]
 
     @property
+    def reading(self) -> Reading:
+        """How pixels are read."""
+        return self._reading
+
+    @property
     def skipped(self) -> int:
         """How many anchors were replaced because they could not be read, in all workers."""
         return int(self._counts[:, 0].sum())

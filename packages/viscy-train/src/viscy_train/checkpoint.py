@@ -1,16 +1,25 @@
 """From a checkpoint to embeddings: the encoder, and patches as it saw them in training."""
 
+import pickle
+import struct
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from viscy_data import check_output, read_metadata
-from viscy_data.dataset import AnchorDataset
+from viscy_data.dataset import AnchorDataset, Reading
 from viscy_data.errors import InvalidInputError
 from viscy_train.datamodule import PatchOptions
 from viscy_train.embed import embed
 from viscy_train.module import ContrastiveModule
+
+_UNREADABLE: Final = (
+    *(RuntimeError, EOFError, ArithmeticError, LookupError, AttributeError, TypeError, ValueError),
+    *(AssertionError, MemoryError, pickle.UnpicklingError, struct.error),
+)
+"""What files that are no checkpoints, or damaged ones, make PyTorch raise."""
 
 
 def embed_checkpoint(
@@ -21,6 +30,7 @@ def embed_checkpoint(
     device: str = "auto",
     batch_size: int = 256,
     overwrite: bool = False,
+    reading: Reading = Reading(),  # noqa: B008 frozen
 ) -> Path:
     """Embed all cells of an anchors table with the encoder of a checkpoint; return `out`.
 
@@ -38,17 +48,21 @@ def embed_checkpoint(
         Cells at a time.
     overwrite : bool
         Replace an existing file.
+    reading : Reading
+        How pixels are read. What it leaves open is as the encoder was trained, where that was stated, and
+        else as the table was indexed. With ``on_error="skip"`` rows of cells that cannot be read are NaN.
 
     Raises
     ------
     FileNotFoundError
         No such checkpoint or table.
     InvalidInputError
-        The checkpoint is of something else; `out` exists.
+        The checkpoint is of something else; `out` exists; weights or an embedding are not finite.
     """
     read = [checkpoint, anchors]
     check_output(out, kind="folder", overwrite=overwrite, inputs=read, make_parents=True)
-    module, patches = load_checkpoint(checkpoint)
+    content = _read(checkpoint)
+    module, patches = _module_of(checkpoint, content)
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     dataset = AnchorDataset(
         anchors,
@@ -56,6 +70,7 @@ def embed_checkpoint(
         z_window=patches.z_window,
         positive="self",
         normalize=patches.normalize,
+        reading=_filled_in(reading, content["datamodule_hyper_parameters"].get("reading")),
     )
     stores = read_metadata(anchors).experiments.experiments
     read += [path for one in stores for path in (one.data_path, one.tracks_path)]
@@ -83,12 +98,52 @@ def load_checkpoint(path: str | Path) -> tuple[ContrastiveModule, PatchOptions]:
     InvalidInputError
         The file is no checkpoint of a `ContrastiveModule` fitted on an `AnchorDataModule`.
     """
-    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    missing = {"hyper_parameters", "datamodule_hyper_parameters", "state_dict"} - set(content)
+    return _module_of(path, _read(path))
+
+
+def _filled_in(reading: Reading, trained: Any) -> Reading:
+    """Fill in what a reading leaves open with what the training stated."""
+    stated = trained if isinstance(trained, dict) else {}
+    return replace(
+        reading,
+        missing_chunks=reading.missing_chunks or stated.get("missing_chunks"),
+        non_finite=reading.non_finite or stated.get("non_finite"),
+    )
+
+
+def _read(path: str | Path) -> dict[str, Any]:
+    if Path(path).is_dir():
+        raise InvalidInputError(
+            f"checkpoint={str(path)!r} is a folder; give the file in it, such as last.ckpt"
+        )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"checkpoint={str(path)!r}: there is no such file") from None
+    except (*_UNREADABLE, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InvalidInputError(
+            f"checkpoint={str(path)!r} cannot be read as a checkpoint: {reason[:200]} Give a file that "
+            "viscy-train fit wrote; it holds tensors and plain values only."
+        ) from error
+    held = set(content) if isinstance(content, dict) else set()
+    missing = {"hyper_parameters", "datamodule_hyper_parameters", "state_dict"} - held
     if missing:
         raise InvalidInputError(
             f"checkpoint={str(path)!r} lacks {', '.join(sorted(missing))}: viscy-train fit writes them"
         )
-    module = ContrastiveModule(**content["hyper_parameters"])
-    module.load_state_dict(content["state_dict"])
-    return module.eval(), PatchOptions(**content["datamodule_hyper_parameters"]["patches"])
+    found: dict[str, Any] = content
+    return found
+
+
+def _module_of(path: str | Path, content: dict[str, Any]) -> tuple[ContrastiveModule, PatchOptions]:
+    try:
+        module = ContrastiveModule(**content["hyper_parameters"])
+        module.load_state_dict(content["state_dict"])
+        patches = PatchOptions(**content["datamodule_hyper_parameters"]["patches"])
+    except (*_UNREADABLE, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InvalidInputError(
+            f"checkpoint={str(path)!r} does not hold a ContrastiveModule of this version: {reason[:300]}"
+        ) from error
+    return module.eval(), patches

@@ -5,8 +5,9 @@ Only what a command needs is imported, inside the command: ``--help`` answers at
 
 import argparse
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,18 +88,38 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _embed(options: argparse.Namespace) -> None:
-    from viscy_data import shown
+    from viscy_data import Reading
     from viscy_train.checkpoint import embed_checkpoint
 
-    embed_checkpoint(
-        options.checkpoint,
-        options.anchors,
-        options.out,
-        device=options.device,
-        batch_size=options.batch_size,
-        overwrite=options.overwrite,
+    reading = Reading(
+        on_error=options.on_error,
+        missing_chunks=options.missing_chunks,
+        non_finite=options.non_finite,
+        memory_bytes=None if options.memory_mb is None else options.memory_mb << 20,
+        cache_bytes=None if options.cache_mb is None else options.cache_mb << 20,
     )
-    sys.stdout.write(f"wrote {shown(options.out, 4096)}\n")
+    with _warnings_as_sentences():
+        embed_checkpoint(
+            options.checkpoint,
+            options.anchors,
+            options.out,
+            device=options.device,
+            batch_size=options.batch_size,
+            overwrite=options.overwrite,
+            reading=reading,
+        )
+    sys.stdout.write(f"wrote {options.out}\n")
+
+
+@contextmanager
+def _warnings_as_sentences() -> Iterator[None]:
+    """Write warnings to stderr without the line of code that they come from."""
+    shown = warnings.showwarning
+    warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)  # noqa: T201
+    try:
+        yield
+    finally:
+        warnings.showwarning = shown
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -107,7 +128,8 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     if options.out is not None:
         check_output(options.out, inputs=[options.embeddings])
-    evaluation = evaluate(options.embeddings, max_cells=options.max_cells)
+    with _warnings_as_sentences():
+        evaluation = evaluate(options.embeddings, max_cells=options.max_cells)
     _show(evaluation)
     if options.out is not None:
         evaluation.write(options.out)
@@ -202,8 +224,23 @@ def _add_embed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("anchors", type=Path, help="what viscy-data index wrote; not only cells trained on")
     parser.add_argument("-o", "--out", type=Path, required=True, help="embeddings.zarr")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (auto)")
-    parser.add_argument("--batch-size", type=int, default=256, metavar="B", help="cells at a time (256)")
+    parser.add_argument("--batch-size", type=_whole, default=256, metavar="B", help="cells at a time (256)")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    parser.add_argument(
+        "--on-error",
+        choices=("raise", "skip"),
+        default="raise",
+        help="a cell that cannot be read, or has no finite embedding: an error, or a row of NaN (raise)",
+    )
+    for name, what in (
+        ("missing-chunks", "a chunk that a store lacks"),
+        ("non-finite", "NaN and inf in pixels"),
+    ):
+        parser.add_argument(
+            f"--{name}", choices=("error", "fill"), help=f"{what} (as trained, else as the table was indexed)"
+        )
+    parser.add_argument("--memory-mb", type=_whole, metavar="MB", help="what reading may take (no limit)")
+    parser.add_argument("--cache-mb", type=_whole, metavar="MB", help="decoded chunks to keep (0)")
     parser.set_defaults(run=_embed)
 
 
@@ -215,9 +252,19 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("embeddings", type=Path, help="what embed wrote")
     parser.add_argument("-o", "--out", type=Path, help="write all of it as JSON")
     parser.add_argument(
-        "--max-cells", type=int, default=20_000, metavar="N", help="thin by whole lineages above this (20000)"
+        "--max-cells",
+        type=_whole,
+        default=20_000,
+        metavar="N",
+        help="thin by whole lineages above this (20000)",
     )
     parser.set_defaults(run=_evaluate)
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < len(text) < 10 and int(text)):
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
+    return int(text)
 
 
 def _positive(text: str) -> float:

@@ -2,7 +2,12 @@
 
 The file is AnnData's layout in Zarr: X (N, D) float32, obsm/X_projection (N, P) float32, obs the anchors'
 columns under unique names ``global_track_id/t``, uns the provenance: config, version, digests of table and
-weights. Rows keep the order of the table.
+weights. Row i is row i of the table: ``AnchorDataset.read([i])`` gives the patch that it was computed from,
+in a dataset of pairs, too; the column ``row`` of obs keeps the number where rows are left out or sorted.
+
+A row is never without a word anything but finite numbers: a cell that cannot be read, or whose embedding is
+not finite, ends the work with an error that names it, or, where the dataset's ``Reading(on_error="skip")``
+asks for it, becomes a row of NaN. Those are counted, in uns and in a warning.
 
 *chunk*: the rows of one Zarr chunk. A rank predicts every world-size-th chunk and writes it at once, so
 memory does not grow with the number of cells, and ranks write disjoint files. Rank 0 makes the arrays
@@ -11,6 +16,7 @@ before and renames the finished file into place after: a file of that name is a 
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -35,6 +41,12 @@ from viscy_train.evaluation.reading import quiet_anndata
 
 PROVENANCE: Final = "viscy_train"
 """Key of the provenance in uns."""
+
+NOT_FINITE: Final = "rows_not_finite"
+"""Key, beside the provenance's, of how many rows are NaN."""
+
+ROW: Final = "row"
+"""Column of obs: the row of the anchors table."""
 
 _ROWS_PER_CHUNK: Final = 4096
 _EMPTY: Final = ("layers", "obsm", "obsp", "varm", "varp")
@@ -63,7 +75,8 @@ def embed(
         Patches (B, C, Z, Y, X) to (embedding (B, D), projection (B, P)); run as it stands on the device
         of its weights, in evaluation mode, without augmentation.
     dataset : AnchorDataset
-        One that pairs each anchor with itself (``positive="self"``), so that all rows can be read.
+        What reads the cells, those without a positive, too. Its reading says how: with
+        ``on_error="skip"`` what cannot be read, or gives no finite embedding, becomes a row of NaN.
     out : str or Path
         The file to write, a folder whose name ends in ``.zarr``.
     config : mapping, optional
@@ -85,26 +98,42 @@ def embed(
     Raises
     ------
     InvalidInputError
-        If `out` exists and is not to be overwritten, rows of the dataset have no positive, its reading
-        replaces cells that fail, or `batch_size` is below 1; or another process is writing `out`.
+        If `out` exists and is not to be overwritten, or another process is writing it; if `batch_size` is
+        below 1, or weights or an embedding are not finite.
     OutputError
         If it cannot be written, as on a full disk; what was there before still is.
     """
     target = Path(out)
-    _check(dataset, batch_size)
+    _check(model, batch_size)
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     with _output(target, overwrite=overwrite, inputs=inputs) as beside, evaluation_mode(model):
-        first = predict(model, dataset, range(min(batch_size, len(dataset))))
+        first = predict(model, dataset, range(min(batch_size, len(dataset.anchors))))
         widths = (first[0].shape[1], first[1].shape[1])
-        layout = _Layout(len(dataset), widths, min(_ROWS_PER_CHUNK, -(-len(dataset) // world)))
+        cells = len(dataset.anchors)
+        layout = _Layout(cells, widths, min(_ROWS_PER_CHUNK, -(-cells // world)))
         if rank == 0:
             _create(beside, layout, dataset.anchors, _provenance(model, dataset, config or {}))
         _wait()
         chunks = layout.chunks()[rank::world]
-        rows = sum(map(len, chunks))
-        with progress_bar("embed", rows, unit="cells", shown=progress and rank == 0) as advance:
-            for chunk in chunks:
-                _write_chunk(beside, chunk, _predict_chunk(model, dataset, chunk, batch_size, advance))
+        rows, left_out = sum(map(len, chunks)), 0
+        failed: Exception | None = None
+        try:
+            with progress_bar("embed", rows, unit="cells", shown=progress and rank == 0) as advance:
+                for chunk in chunks:
+                    *values, lost = _predict_chunk(model, dataset, chunk, batch_size, advance)
+                    _write_chunk(beside, chunk, (values[0], values[1]))
+                    left_out += lost
+        except Exception as error:  # noqa: BLE001  told to the other ranks, which would wait for this one
+            failed = error
+        _end_together(failed)
+        left_out = sum(_of_all_ranks(left_out))
+        if rank == 0:
+            _note(beside, left_out)
+    if left_out and rank == 0:
+        warnings.warn(
+            f"{left_out} of {cells} cells could not be read or have no finite embedding; their rows are NaN.",
+            stacklevel=2,
+        )
     return target
 
 
@@ -141,15 +170,10 @@ class _Layout:
         return [range(start, min(start + self.rows_per_chunk, self.rows)) for start in starts]
 
 
-def _check(dataset: AnchorDataset, batch_size: int) -> None:
+def _check(model: nn.Module, batch_size: int) -> None:
     if batch_size < 1:
         raise InvalidInputError(f"batch_size={batch_size} is below 1; 256 is usual")
-    without = len(dataset.anchors) - len(dataset)
-    if without:
-        raise InvalidInputError(
-            f"{without} of {len(dataset.anchors)} anchors have no positive and cannot be read as pairs; "
-            "open the dataset with positive='self' to embed all of them"
-        )
+    _check_weights(model)
 
 
 @contextmanager
@@ -164,36 +188,60 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
         model.train(training)
 
 
-def predict(model: nn.Module, dataset: AnchorDataset, rows: range) -> tuple[Tensor, Tensor]:
+def predict(model: nn.Module, dataset: AnchorDataset, rows: range) -> tuple[Tensor, Tensor, Tensor]:
     """Return embedding (B, D) and projection (B, P), float32 on the CPU, of some rows of a dataset.
+
+    The third value (B,) says which of them are finite; rows that are not hold NaN.
 
     Raises
     ------
+    StoreError
+        If a cell cannot be read, and the dataset's reading does not skip such cells.
     InvalidInputError
-        If the dataset replaced a cell that it could not read.
+        If an embedding is not finite, likewise.
     """
-    batch = dataset.__getitems__(rows)
-    if batch["rows"].tolist() != list(rows):
-        raise InvalidInputError(
-            "on_error='skip' put other cells in place of unreadable ones, whose embeddings would carry wrong "
-            "names; open the dataset with on_error='raise', or leave these cells out"
-        )
+    patches, failed = dataset.try_read(rows)
+    skip = dataset.reading.on_error == "skip"
+    if failed and not skip:
+        raise failed[min(failed)]
+    patches[list(failed)] = 0  # what others in the batch see of them, where a model looks at all of it
     weights = next(model.parameters(), None)
-    patches = batch["anchor"] if weights is None else batch["anchor"].to(weights.device)
-    embedding, projection = model(patches)
-    return embedding.float().cpu(), projection.float().cpu()
+    given = patches if weights is None else patches.to(weights.device)
+    embedding, projection = (part.float().cpu() for part in model(given))
+    finite = torch.isfinite(embedding).all(dim=1) & torch.isfinite(projection).all(dim=1)
+    finite[list(failed)] = False
+    bad = torch.nonzero(~finite).flatten().tolist()
+    if bad and not skip:
+        cell = dataset.anchors.iloc[rows[bad[0]]]
+        raise InvalidInputError(
+            f"the embeddings of {len(bad)} of {len(rows)} cells are not finite, the first of "
+            f"row={rows[bad[0]]}, {cell[columns.GLOBAL_TRACK_ID]!r} at t={cell[columns.T]}. Look at its "
+            "pixels and statistics, or write such rows as NaN: on_error='skip'."
+        )
+    embedding[bad], projection[bad] = torch.nan, torch.nan
+    return embedding, projection, finite
 
 
 def _predict_chunk(
     model: nn.Module, dataset: AnchorDataset, chunk: range, batch_size: int, advance: Any
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[FloatArray, FloatArray, int]:
+    """Return both arrays of a chunk, and how many of its rows are NaN."""
     parts = []
     for start in range(0, len(chunk), batch_size):
         rows = chunk[start : start + batch_size]
         parts.append(predict(model, dataset, rows))
         advance(len(rows))
-    embeddings, projections = zip(*parts, strict=True)
-    return torch.cat(embeddings).numpy(), torch.cat(projections).numpy()
+    embeddings, projections, finite = (torch.cat(part) for part in zip(*parts, strict=True))
+    return embeddings.numpy(), projections.numpy(), int((~finite).sum())
+
+
+def _check_weights(model: nn.Module) -> None:
+    for name, value in model.state_dict().items():
+        if isinstance(value, Tensor) and value.is_floating_point() and not torch.isfinite(value).all():
+            raise InvalidInputError(
+                f"the weights {name!r} hold numbers that are not finite; take a checkpoint from before "
+                "training went wrong."
+            )
 
 
 def _create(path: Path, layout: _Layout, anchors: pd.DataFrame, provenance: dict[str, str]) -> None:
@@ -220,6 +268,30 @@ def _write_chunk(path: Path, chunk: range, values: tuple[FloatArray, FloatArray]
         array[chunk.start : chunk.stop] = part  # type: ignore[index]  # an array, as created above
 
 
+def _note(path: Path, left_out: int) -> None:
+    """Keep how many rows are NaN."""
+    with quiet_anndata():
+        write_elem(zarr.open_group(path, mode="r+")[f"uns/{PROVENANCE}"], NOT_FINITE, str(left_out))
+
+
+def _of_all_ranks[V](own: V) -> list[V]:
+    """Return what every rank gives; all call this."""
+    if not dist.is_initialized():
+        return [own]
+    found: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(found, own)
+    return found
+
+
+def _end_together(failed: Exception | None) -> None:
+    """Raise on every rank where one has failed; all call this."""
+    reasons = [one for one in _of_all_ranks(None if failed is None else str(failed)) if one is not None]
+    if failed is not None:
+        raise failed
+    if reasons:
+        raise ViscyDataError(f"another rank could not go on: {reasons[0]}")
+
+
 def _wait() -> None:
     if dist.is_initialized():
         dist.barrier()
@@ -232,6 +304,7 @@ def _observations(anchors: pd.DataFrame) -> pd.DataFrame:
     """
     names = anchors[columns.GLOBAL_TRACK_ID].astype(str) + "/" + anchors[columns.T].astype(str)
     obs = pd.DataFrame({name: _plain(anchors[name]) for name in anchors})
+    obs[ROW] = np.arange(len(anchors))
     return obs.set_index(pd.Index(names.to_numpy(dtype=object), dtype=object))
 
 

@@ -6,6 +6,7 @@ over experiments, and the result says so.
 """
 
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,10 +91,21 @@ def evaluate(
     Raises
     ------
     InvalidInputError
-        If a column that every evaluation needs is missing.
+        If a column that every evaluation needs is missing, or the file is not one of embeddings.
     """
     file = read_embeddings(path)
-    return evaluate_arrays(file.embedding, file.obs, max_cells=max_cells, resampling=resampling)
+    finite = np.isfinite(file.embedding).all(axis=1)
+    if not finite.any():
+        raise InvalidInputError(f"path={str(path)!r}: none of {len(finite)} rows is finite; embed them anew.")
+    if not finite.all():
+        warnings.warn(
+            f"{(~finite).sum()} of {len(finite)} rows are not finite and are left out: cells that could not "
+            "be read when they were embedded.",
+            stacklevel=2,
+        )
+    return evaluate_arrays(
+        file.embedding[finite], file.obs[finite], max_cells=max_cells, resampling=resampling
+    )
 
 
 def evaluate_arrays(

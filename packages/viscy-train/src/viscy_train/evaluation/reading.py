@@ -1,18 +1,23 @@
 """Read an embeddings file: AnnData in Zarr, as `viscy_train.embed` writes it."""
 
+import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import anndata
 import numpy as np
 import pandas as pd
+import zarr
 from numpy.typing import NDArray
 
 from viscy_data.errors import InvalidInputError
+
+_OBJECTS: Final = frozenset({"pickle", "pickles", "dill", "cloudpickle"})
+"""Codecs whose data are Python objects."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +55,77 @@ def read_embeddings(path: str | Path) -> EmbeddingsFile:
     Raises
     ------
     InvalidInputError
-        If there is no such folder.
+        If there is no such folder, it holds no embeddings, is damaged or claims more than this machine's
+        memory, or an array is stored as Python objects, which run code when they are read.
     """
+    named = f"path={str(path)!r}"
     if not Path(path).is_dir():
-        raise InvalidInputError(f"path={str(path)!r} is no folder; give an embeddings file (AnnData in Zarr)")
-    with quiet_anndata():
-        data = anndata.read_zarr(path)
-    embedding = np.asarray(data.X, dtype=np.float32)
-    projection = data.obsm.get("X_projection", np.zeros((len(embedding), 0)))
+        there = "is not a folder" if Path(path).exists() else "does not exist"
+        raise InvalidInputError(f"{named} {there}; give an embeddings file (AnnData in Zarr)")
+    try:
+        with quiet_anndata():
+            _check_arrays(named, path)
+            data = anndata.read_zarr(path)
+            embedding = np.asarray(data.X, dtype=np.float32)
+            projection = np.asarray(
+                data.obsm.get("X_projection", np.zeros((len(embedding), 0))), dtype=np.float32
+            )
+    except InvalidInputError:
+        raise
+    except Exception as error:  # damaged files raise what their readers happen to do with the damage
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InvalidInputError(
+            f"{named} cannot be read as embeddings (AnnData in Zarr): {reason[:200]}. Is it whole, and did "
+            "viscy-train embed write it?"
+        ) from error
+    if embedding.ndim != 2:
+        raise InvalidInputError(f"{named} has no embedding: X has {embedding.ndim} axes instead of 2.")
     return EmbeddingsFile(
         embedding=embedding,
-        projection=np.asarray(projection, dtype=np.float32),
+        projection=projection,
         obs=cast("pd.DataFrame", data.obs),  # a backed table only where asked for
         provenance=dict(data.uns),
     )
+
+
+def _check_arrays(named: str, path: str | Path) -> None:
+    """Refuse arrays that would run code when they are read, or that are larger than memory."""
+    group = zarr.open_group(path, mode="r")
+    if "X" not in group:
+        raise InvalidInputError(f"{named} has no array X; give what viscy-train embed wrote.")
+    claimed = 0
+    for name, node in group.members(max_depth=None):
+        if not isinstance(node, zarr.Array):
+            continue
+        codecs = set(_codecs_of(node.metadata.to_dict()))
+        if codecs & _OBJECTS:
+            raise InvalidInputError(
+                f"{named}: the array {name!r} is stored by the codec {min(codecs & _OBJECTS)!r}, which "
+                "runs code that the file holds; it is not read. Write it anew with anndata."
+            )
+        claimed += int(np.prod([float(size) for size in node.shape])) * node.dtype.itemsize
+    if claimed > _memory_bytes():
+        raise InvalidInputError(
+            f"{named} claims arrays of {claimed / 1e9:.3g} GB, more than this machine's memory; is it "
+            "damaged?"
+        )
+
+
+def _codecs_of(value: Any) -> Iterator[str]:
+    """Yield the names of all codecs in the metadata of an array, of either version of Zarr."""
+    if isinstance(value, Mapping):
+        for key in ("id", "name"):
+            if isinstance(value.get(key), str):
+                yield str(value[key]).removeprefix("numcodecs.").lower()
+        for one in value.values():
+            yield from _codecs_of(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _codecs_of(one)
+
+
+def _memory_bytes() -> float:
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, OSError, ValueError):  # no such figure on this system
+        return float("inf")
