@@ -33,6 +33,7 @@ from viscy_data.errors import CompositionWarning, InvalidInputError
 from viscy_data.flat import FLAT_AXES, FLAT_NAMES, flat_plan
 from viscy_data.labels import layout_of
 from viscy_data.marks import check_rows, marks_of
+from viscy_data.ranks import RankCheck, check_of
 from viscy_data.sampler_state import Place, place_of
 
 MOST_EPOCHS: Final = 2**31 - 1
@@ -77,7 +78,8 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         Fraction of a batch that comes from outside the window.
     num_replicas, rank
         Ranks that share the batches, and this one's number; None: from ``torch.distributed`` where
-        it is initialised when iteration starts, else 1 and 0.
+        it is initialised when iteration starts, else 1 and 0. Ranks of a process group that were given
+        different tables, plans or seeds are an error with their first batches (``viscy_data.ranks``).
     seed
         Another seed gives another sequence.
     drop_last
@@ -184,6 +186,7 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         self._composer = BatchComposer(plan, layout, seed=self.seed, drop_last=self.drop_last, names=names)
         self._next = Place(0, 0)
         self._live: Place | None = None
+        self._ranks: RankCheck | None = None
 
     def _share(self, num_replicas: int | None, rank: int | None, even_batches: bool) -> None:
         self._replicas, self._rank = num_replicas, rank
@@ -238,10 +241,14 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         shard = self._shard(self._replicas, self._rank)
         if self._replicas is None:
             self._warn_of_split_steps(shard)
+        if self._ranks is None and shard.replicas > 1:
+            self._ranks = check_of(self._identity, shard.replicas)
         numbers = shard.numbers(place.number, self.batches_per_epoch)
         for block in range(0, len(numbers), BLOCK):
             for batch in self._batches(place.epoch, numbers[block : block + BLOCK]):
                 place.number += shard.replicas
+                if self._ranks is not None:
+                    self._ranks.look()
                 yield batch
         place.number = max(place.number, self.batches_per_epoch)
 
