@@ -72,7 +72,9 @@ class Reading:
         where nothing is normalised). None: as the anchors table was indexed.
     memory_bytes
         What reading may take on this node: batches, chunks in flight and kept chunks of all processes
-        that read (``viscy_data.reading``). None: no limit.
+        that read (``viscy_data.reading``). None: no limit. With glibc a number changes how the whole
+        process allocates, what is not ours included: threads to come share the arenas that there are, as
+        with ``MALLOC_ARENA_MAX=1``, and free memory goes back to the system (``viscy_data.allocator``).
     cache_bytes
         Of decoded chunks that are kept for later batches, in each process. None: what ``memory_bytes``
         leaves, and nothing without it.
