@@ -1,7 +1,5 @@
 """From a checkpoint to embeddings: the encoder, and patches as it saw them in training."""
 
-import pickle
-import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -11,15 +9,13 @@ import torch
 from viscy_data import check_output, read_metadata
 from viscy_data.dataset import AnchorDataset, Reading
 from viscy_data.errors import InvalidInputError
+from viscy_train.checkpoint_file import read_checkpoint
 from viscy_train.datamodule import PatchOptions
 from viscy_train.embed import embed
 from viscy_train.module import ContrastiveModule
 
-_UNREADABLE: Final = (
-    *(RuntimeError, EOFError, ArithmeticError, LookupError, AttributeError, TypeError, ValueError),
-    *(AssertionError, MemoryError, pickle.UnpicklingError, struct.error),
-)
-"""What files that are no checkpoints, or damaged ones, make PyTorch raise."""
+_OTHER: Final = (RuntimeError, ArithmeticError, LookupError, AttributeError, TypeError, ValueError)
+"""What values that are not a module's make it raise."""
 
 
 def embed_checkpoint(
@@ -61,7 +57,7 @@ def embed_checkpoint(
     """
     read = [checkpoint, anchors]
     check_output(out, kind="folder", overwrite=overwrite, inputs=read, make_parents=True)
-    content = _read(checkpoint)
+    content = read_checkpoint(checkpoint)
     module, patches = _module_of(checkpoint, content)
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     dataset = AnchorDataset(
@@ -98,7 +94,7 @@ def load_checkpoint(path: str | Path) -> tuple[ContrastiveModule, PatchOptions]:
     InvalidInputError
         The file is no checkpoint of a `ContrastiveModule` fitted on an `AnchorDataModule`.
     """
-    return _module_of(path, _read(path))
+    return _module_of(path, read_checkpoint(path))
 
 
 def _filled_in(reading: Reading, trained: Any) -> Reading:
@@ -111,37 +107,12 @@ def _filled_in(reading: Reading, trained: Any) -> Reading:
     )
 
 
-def _read(path: str | Path) -> dict[str, Any]:
-    if Path(path).is_dir():
-        raise InvalidInputError(
-            f"checkpoint={str(path)!r} is a folder; give the file in it, such as last.ckpt"
-        )
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"checkpoint={str(path)!r}: there is no such file") from None
-    except (*_UNREADABLE, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InvalidInputError(
-            f"checkpoint={str(path)!r} cannot be read as a checkpoint: {reason[:200]} Give a file that "
-            "viscy-train fit wrote; it holds tensors and plain values only."
-        ) from error
-    held = set(content) if isinstance(content, dict) else set()
-    missing = {"hyper_parameters", "datamodule_hyper_parameters", "state_dict"} - held
-    if missing:
-        raise InvalidInputError(
-            f"checkpoint={str(path)!r} lacks {', '.join(sorted(missing))}: viscy-train fit writes them"
-        )
-    found: dict[str, Any] = content
-    return found
-
-
 def _module_of(path: str | Path, content: dict[str, Any]) -> tuple[ContrastiveModule, PatchOptions]:
     try:
         module = ContrastiveModule(**content["hyper_parameters"])
         module.load_state_dict(content["state_dict"])
         patches = PatchOptions(**content["datamodule_hyper_parameters"]["patches"])
-    except (*_UNREADABLE, OSError) as error:
+    except _OTHER as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InvalidInputError(
             f"checkpoint={str(path)!r} does not hold a ContrastiveModule of this version: {reason[:300]}"

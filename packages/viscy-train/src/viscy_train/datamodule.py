@@ -110,8 +110,7 @@ class AnchorDataModule(LightningDataModule):
         # what a store's gaps mean is true wherever it is read; memory is the machine's own
         plain["reading"] = {"missing_chunks": reading.missing_chunks, "non_finite": reading.non_finite}
         # the module's own hyperparameters go to the logger, which refuses two that share a name
-        kept = {"anchors": str(anchors), **plain, "reading": asdict(reading), "seed": seed}
-        self.save_hyperparameters(kept, logger=False)
+        self.save_hyperparameters({"anchors": str(anchors), **plain, "seed": seed}, logger=False)
         self.anchors = Path(anchors)
         self.batches = batches
         self.split = split
