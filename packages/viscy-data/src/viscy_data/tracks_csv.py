@@ -22,7 +22,6 @@ from typing import IO, Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
-from numpy.typing import NDArray
 
 from viscy_data.columns import FOV, X, Y
 from viscy_data.errors import TracksError
@@ -212,7 +211,7 @@ class _Stream(io.RawIOBase):
         encoding = next((name for bom, name in _BOMS if start.startswith(bom)), None)
         self._decoder = codecs.getincrementaldecoder(encoding)() if encoding else None
         self._ahead = start.removeprefix(codecs.BOM_UTF8)
-        self._line = 1  # that the next block begins in
+        self._before = 0  # bytes handed on
         self._quotes = self._unfinished = 0  # quotes and bytes of that line, so far
 
     def readable(self) -> bool:
@@ -249,30 +248,40 @@ class _Stream(io.RawIOBase):
 
     def _look(self, block: bytes) -> None:
         """Refuse a line that is too long, or whose quotes are not closed."""
-        values = np.frombuffer(block, dtype=np.uint8)
         if self._quotes or b'"' in block:
-            self._look_at_quotes(values, last=not block)
+            self._look_at_quotes(block)
         end = max(block.rfind(b"\n"), block.rfind(b"\r")) + 1
         self._unfinished = len(block) - end + (0 if end else self._unfinished)
-        self._line += int(np.count_nonzero(values == _NEWLINE))
         if self._unfinished > LONGEST_LINE:
             raise TracksError(
-                f"{self._path}: line {self._line}: longer than {LONGEST_LINE >> 20} MiB; no table of tracks "
-                "needs that: is the file damaged, or has it a cell that you can leave out?"
+                f"{self._path}: line {self._line_at(block)}: longer than {LONGEST_LINE >> 20} MiB; no "
+                "table of tracks needs that: is the file damaged, or has it a cell that you can leave out?"
             )
+        self._before += len(block)
 
-    def _look_at_quotes(self, values: NDArray[np.uint8], *, last: bool) -> None:
+    def _look_at_quotes(self, block: bytes) -> None:
+        values = np.frombuffer(block, dtype=np.uint8)
         ends = np.flatnonzero(values == _NEWLINE)
         before = np.searchsorted(np.flatnonzero(values == _QUOTE), np.append(ends, len(values)))
         counts = np.diff(before, prepend=0)  # quotes of each line that ends here, and of what is left
         counts[0] += self._quotes
         self._quotes = int(counts[-1])
-        odd = np.flatnonzero(counts[: len(counts) if last else -1] % 2)
+        # At the end of the file, what is left ends too.
+        odd = np.flatnonzero(counts[: -1 if block else None] % 2)
         if len(odd):
+            place = int(ends[odd[0]]) if odd[0] < len(ends) else len(block)
             raise TracksError(
-                f'{self._path}: line {self._line + int(odd[0])}: a quote (") is opened and not closed on the '
-                "line, so that what follows would be read as one cell; close it, or leave it out"
+                f'{self._path}: line {self._line_at(block[:place])}: a quote (") is opened and not closed on '
+                "the line, so that what follows would be read as one cell; close it, or leave it out"
             )
+
+    def _line_at(self, block: bytes) -> int:
+        """Return the number of the line that a beginning of the next block ends in: for messages."""
+        count, left = 1 + block.count(b"\n"), self._before
+        with _open(self._path) as again:
+            while left and (one := again.read(min(left, _BLOCK))):
+                count, left = count + one.count(b"\n"), left - len(one)
+        return count
 
 
 def _header_line(lines: Sequence[str]) -> tuple[int, str]:
