@@ -46,6 +46,11 @@ class ArrayMetadata(NamedTuple):
     zarr_format: int
     content: Mapping[str, Any]
 
+    @property
+    def kind(self) -> str:
+        """All that the metadata say besides shape and attributes: arrays of one kind open alike."""
+        return repr({key: self.content[key] for key in self.content if key not in ("shape", "attributes")})
+
 
 def read_array_metadata(folder: Path) -> ArrayMetadata:
     """Return the metadata of a Zarr array of format 2 or 3.

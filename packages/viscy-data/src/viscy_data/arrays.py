@@ -7,16 +7,14 @@ of them is opened, all at once, which takes no longer for thousands of fields of
 chunk is read. What zarr-python can read, ``viscy-data optimize`` rewrites.
 """
 
-import json
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import tensorstore as ts
 
-from viscy_data.array_metadata import read_array_metadata
 from viscy_data.errors import StoreError
 from viscy_data.experiments import Experiment
 from viscy_data.fovs import Place
@@ -47,7 +45,7 @@ def check_arrays(experiment: Experiment, places: Sequence[Place]) -> None:
     alike: dict[str, list[Place]] = {}
     for place in places:
         if place.info.fov not in experiment.exclude_fovs:
-            alike.setdefault(_kind(place.array), []).append(place)
+            alike.setdefault(place.kind, []).append(place)
     opening = [
         (own, ts.open(array_spec(own[0].array, "error"), open=True, read=True)) for own in alike.values()
     ]
@@ -59,14 +57,6 @@ def check_arrays(experiment: Experiment, places: Sequence[Place]) -> None:
             problems.append(_problem(experiment, own, error))
     if problems:
         raise StoreError("\n".join(problems))
-
-
-def _kind(array: Path) -> str:
-    """Return what the metadata of an array say besides its shape and attributes."""
-    content: Mapping[str, Any] = read_array_metadata(array).content
-    return json.dumps(
-        {key: content[key] for key in content if key not in ("shape", "attributes")}, sort_keys=True
-    )
 
 
 def reason_of(error: Exception) -> str:

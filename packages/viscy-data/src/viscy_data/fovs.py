@@ -36,10 +36,11 @@ _PIXEL_UM: Final = (1e-4, 1e5)
 
 
 class Place(NamedTuple):
-    """A field of view and the folder of its full-resolution array."""
+    """A field of view, the folder of its full-resolution array, and the kind that its metadata are of."""
 
     info: FovInfo
     array: Path
+    kind: str = ""
 
 
 def describe(experiment: Experiment) -> list[FovInfo]:
@@ -196,7 +197,8 @@ def _place(experiment: Experiment, name: str, folder: Path) -> Place:
             "Write the store with all five axes (length 1 where there is nothing)."
         )
     array = folder / level_path(image.datasets[0])
-    shape = read_array_metadata(array).shape
+    metadata = read_array_metadata(array)
+    shape = metadata.shape
     size, notes = (None, ()) if experiment.pixel_size_um is not None else _pixel_size(image)
     info = FovInfo(
         fov=name,
@@ -207,7 +209,7 @@ def _place(experiment: Experiment, name: str, folder: Path) -> Place:
         notes=notes,
         slice_um=_slice_length(image),
     )
-    return Place(info, array)
+    return Place(info, array, metadata.kind)
 
 
 def _channels(position: Position, count: int) -> tuple[str, ...]:

@@ -147,6 +147,7 @@ def _of_fov(
     frames, _, depth, height, width = fov.shape
     statistics: list[WatchedStatistics] = []
     for t in range(frames):
+        reader.refuse_bombs(experiment.name, fov.fov, t)
         (pixels,) = reader.read([Crop(experiment.name, fov.fov, t, (0, depth), (0, height), (0, width))])
         if per == "time" or t == 0:
             statistics = [WatchedStatistics() for _ in pixels]

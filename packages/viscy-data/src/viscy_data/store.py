@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from viscy_data.allocator import hand_back, share_arenas
 from viscy_data.arrays import array_spec, reason_of
 from viscy_data.checks import is_whole
+from viscy_data.chunk_bombs import ChunkFiles
 from viscy_data.chunks import ChunkGrid, Portion, portions
 from viscy_data.errors import InvalidInputError, StoreError, suggest
 from viscy_data.experiments import Experiments, FovInfo
@@ -72,6 +73,7 @@ class StoreReader:
         self._missing_chunks = missing_chunks
         self._known: dict[str, dict[str, Place]] = {}
         self._pid = -1
+        self._files: tuple[Path, ChunkFiles] | None = None
         self._counts = ReadCounts()
         self._close()
 
@@ -128,6 +130,23 @@ class StoreReader:
             places = find_places(self._experiments[experiment])
             self._known[experiment] = {place.info.fov: place for place in places}
         return self._known[experiment]
+
+    def refuse_bombs(self, experiment: str, fov: str, t: int) -> None:
+        """Refuse a frame of which a chunk unpacks to more than a chunk holds (``viscy_data.chunk_bombs``).
+
+        Raises
+        ------
+        StoreError
+            Naming the file and its size.
+        """
+        place = self._described(experiment)[fov]
+        crop = Crop(experiment, fov, t, (0, 0), (0, 0), (0, 0))
+        if self._files is None or self._files[0] != place.array:
+            self._files = (place.array, ChunkFiles(place.array))
+        for file, size in self._files[1].oversized(t, self._channels(crop)):
+            raise self._error(
+                crop, ValueError(f"{str(file)!r} unpacks to {size:,} bytes, more than a chunk"), ()
+            )
 
     def read(self, crops: Sequence[Crop]) -> list[Array]:
         """Return the pixels of every crop.
