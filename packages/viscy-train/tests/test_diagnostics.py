@@ -53,3 +53,13 @@ def test_no_gradient_is_kept() -> None:
     for figure in (*pair_similarities(points, points), alignment(points, points), uniformity(points)):
         assert not figure.requires_grad
     assert not effective_rank(points).requires_grad
+
+
+def test_what_cannot_be_decomposed_is_not_a_number_and_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert effective_rank(torch.full((4, 3), torch.nan)).isnan()
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("did not converge")
+
+    monkeypatch.setattr(torch.linalg, "svdvals", fail)
+    assert effective_rank(torch.eye(3)).isnan()

@@ -3,6 +3,7 @@
 import signal
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from fit_runs import SMALL, losses, run
 
@@ -34,6 +35,14 @@ def whole(anchors_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
             read_checkpoint(folder / f"runs/{config}/version_0/checkpoints/last.ckpt")["global_step"] == STEPS
         )
     return found
+
+
+def test_a_run_needs_no_streams(
+    anchors_path: Path, whole: dict[str, dict[int, float]], tmp_path: Path
+) -> None:
+    code, said = run(arguments("small", anchors_path), tmp_path, closed=(0, 1, 2))
+    assert code == 0, said
+    assert losses(tmp_path) == whole["small"]
 
 
 # the signal, and when: epochs have 4 steps and end with a validation
@@ -70,4 +79,7 @@ def test_a_stopped_run_goes_on(
     (tmp_path / "losses").unlink()
     code, said = run([*arguments(config, anchors_path), "--ckpt_path", str(last)], tmp_path)
     assert code == 0, said
+    table = pd.read_csv(tmp_path / f"runs/{config}/version_1/composition.csv")
+    assert table["anchors"].sum() == 8 * STEPS  # those of before the stop, too
+    assert set(table["epoch"]) == {0, 1, 2}
     assert losses(tmp_path) == {number: loss for number, loss in whole[config].items() if number >= step}

@@ -39,7 +39,7 @@ def start(arguments: Sequence[str], folder: Path, **how: Any) -> BaseProcess:
 
     ``how`` may name a signal and the moment at which the process sends it to itself: after so many steps
     (``at_step``), or in the validation that follows so many (``at_validation``); and variables of the
-    environment (``env``).
+    environment (``env``) and streams that are closed (``closed``), as the shell's ``2>&-`` does.
     """
     _CONTEXT.set_forkserver_preload(["viscy_train.fit", "lightning.pytorch.loggers"])
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def losses(folder: Path) -> dict[int, float]:
 
 def _main(arguments: list[str], folder: Path, how: dict[str, Any]) -> None:
     os.chdir(folder)
-    said = (folder / "said").open("w")
+    said = (folder / "said").open("w", buffering=1)
     os.dup2(said.fileno(), 1)
     os.dup2(said.fileno(), 2)
     sys.stdout = sys.stderr = said
@@ -78,9 +78,7 @@ def _main(arguments: list[str], folder: Path, how: dict[str, Any]) -> None:
 
     with contextlib.suppress(SystemExit):
         code = main(["fit", *arguments])
-        said.flush()
         os._exit(code)
-    said.flush()
     os._exit(2)
 
 
@@ -90,9 +88,13 @@ def _note_and_signal(
     at_step: int | None = None,
     at_validation: int | None = None,
     env: Mapping[str, str] = MappingProxyType({}),
+    closed: Sequence[int] = (),
 ) -> None:
     """Let the module note its losses, and send the signal from inside a step or a validation."""
     os.environ.update(env)
+    for number in closed:
+        os.close(number)
+        setattr(sys, ("stdin", "stdout", "stderr")[number], None)
     import torch
 
     from viscy_train.module import ContrastiveModule

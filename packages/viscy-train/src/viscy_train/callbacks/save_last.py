@@ -6,7 +6,6 @@ to stop and at the end, always at the end of a step, where going on gives the ba
 that was not stopped. So a kill costs at most `steps` steps, and a polite signal none.
 """
 
-import sys
 from pathlib import Path
 from typing import Any, override
 
@@ -18,6 +17,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from viscy_data.errors import InvalidInputError
 from viscy_train.checkpoint_file import copy_checkpoint
 from viscy_train.finite import NotFiniteError, all_finite
+from viscy_train.saying import say
 from viscy_train.stopping import Stopped, StopRequest
 
 LAST = "last.ckpt"
@@ -61,7 +61,7 @@ class SaveLast(Checkpoint):
         self.claim(folder, trainer.ckpt_path)
         if trainer.is_global_zero:
             often = "1 step" if self.steps == 1 else f"{self.steps} steps"
-            sys.stderr.write(f"checkpoint: {self.path}, at most {often} old\n")
+            say(f"checkpoint: {self.path}, at most {often} old")
 
     def claim(self, folder: Path, begun: str | Path | None) -> None:
         """Take the place in the run's folder.

@@ -6,7 +6,6 @@ checkpoints that are whole (`viscy_train.checkpoint_file`) and recent (`SaveLast
 """
 
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, override
@@ -33,6 +32,7 @@ from viscy_train.fit.sentences import PlainParser, sentence
 from viscy_train.fit.stated import check_configurations, stated_options
 from viscy_train.module import ContrastiveModule
 from viscy_train.ranks import join_launcher
+from viscy_train.saying import say
 from viscy_train.stopping import Stopped, StopRequest
 
 
@@ -234,7 +234,7 @@ def run_fit(arguments: Sequence[str]) -> FitCLI:
 
 @rank_zero_only
 def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+    say(text)
 
 
 def _without_checkpoint(arguments: Sequence[str]) -> list[str]:

@@ -5,7 +5,6 @@ signal stopped it. Python's tracebacks are for faults of the program, and are le
 """
 
 import signal
-import sys
 import warnings
 from collections.abc import Callable
 
@@ -17,6 +16,7 @@ from torch import distributed
 from viscy_data.errors import ViscyDataError
 from viscy_train.checkpoint_file import first_line
 from viscy_train.ranks import is_launched
+from viscy_train.saying import say
 from viscy_train.stopping import Stopped
 
 
@@ -32,7 +32,7 @@ def exit_code(run: Callable[[], object]) -> int:
         _write(str(stopped), stopped)
         return stopped.code
     except KeyboardInterrupt:
-        sys.stderr.write("stopped by SIGINT before training began.\n")
+        say("stopped by SIGINT before training began.")
         return 128 + signal.SIGINT
     except (ViscyDataError, OSError, MisconfigurationException) as error:
         _write(f"error: {error}{_elsewhere(error)}", error)
@@ -75,7 +75,7 @@ def _is_of_a_rank(error: RuntimeError) -> bool:
 
 
 def _write(text: str, error: BaseException) -> None:
-    sys.stderr.write("\n".join([text, *getattr(error, "__notes__", [])]) + "\n")
+    say("\n".join([text, *getattr(error, "__notes__", [])]))
 
 
 def _is_first() -> bool:
