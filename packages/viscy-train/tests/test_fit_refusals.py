@@ -258,6 +258,16 @@ def test_a_checkpoint_of_other_anchors_is_refused(
     assert "is of other anchors than data.anchors='fewer.parquet'" in refused(arguments, capsys)
 
 
+def test_a_checkpoint_of_another_model_is_refused(
+    trained: Path, anchors_path: Path, tmp_path: Path, capsys: Said
+) -> None:
+    content = read_checkpoint(trained)
+    content["state_dict"] = {"weight": torch.zeros(3)}
+    torch.save(content, tmp_path / "other.ckpt")
+    common = ["--config", "small", f"--data.anchors={anchors_path}", "--ckpt_path", "other.ckpt"]
+    assert "is of another model" in refused(common, capsys)
+
+
 def test_without_a_logger_an_earlier_checkpoint_is_not_replaced(
     trained: Path, anchors_path: Path, capsys: Said
 ) -> None:

@@ -25,7 +25,7 @@ from viscy_train.callbacks import CompositionLog, DataWait, FitProgress, PlanChe
 from viscy_train.checkpoint_file import LocalCheckpoints, local_path, read_checkpoint
 from viscy_train.datamodule import AnchorDataModule
 from viscy_train.fit.from_table import SetUp, set_up_from_table
-from viscy_train.fit.going_on import note_end, take_options
+from viscy_train.fit.going_on import note_end, refuse_other_weights, take_options
 from viscy_train.fit.packaged import packaged, quiet_lightning
 from viscy_train.fit.rehearsal import rehearse
 from viscy_train.fit.sentences import PlainParser, sentence
@@ -127,6 +127,7 @@ class FitCLI(LightningCLI):
         self.datamodule.trainer = self.trainer
         self.datamodule.setup()
         if self._checkpoint is not None:
+            refuse_other_weights(self.model, self._checkpoint, self.config.fit.ckpt_path)
             self._check_place(self._checkpoint)
         rehearse(self.model, self.datamodule)
         if self.trainer.is_global_zero:

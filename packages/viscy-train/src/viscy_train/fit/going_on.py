@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jsonargparse import Namespace, dict_to_namespace
+from torch import nn
 
+from viscy_data.errors import InvalidInputError
 from viscy_train.fit.from_table import SetUp
 
 _SECTIONS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
@@ -47,6 +49,25 @@ def note_end(setup: SetUp, checkpoint: Mapping[str, Any]) -> None:
     if last is not None and 0 <= last <= step:
         setup.refuse(
             f"trainer.max_steps={last}: the checkpoint holds step {step}: nothing is left to train; raise it"
+        )
+
+
+def refuse_other_weights(module: nn.Module, checkpoint: Mapping[str, Any], path: str) -> None:
+    """Refuse a checkpoint whose weights are not those of the model.
+
+    Raises
+    ------
+    InvalidInputError
+        Names or shapes differ.
+    """
+    here = {name: tuple(weight.shape) for name, weight in module.state_dict().items()}
+    held = checkpoint["state_dict"]
+    there = {name: tuple(getattr(weight, "shape", ())) for name, weight in dict(held).items()}
+    differing = sorted(name for name in {*here, *there} if here.get(name) != there.get(name))
+    if differing:
+        raise InvalidInputError(
+            f"ckpt_path={path!r} is of another model: {len(differing)} weights differ, first {differing[0]} "
+            f"({there.get(differing[0], 'none')} there, {here.get(differing[0], 'none')} here)."
         )
 
 
