@@ -38,6 +38,7 @@ def run(callback: CompositionLog, epochs: list[list[list[int]]], folder: Path, r
         loggers=[object()],
     )
     given: Any = module
+    trainer.current_epoch = 0
     callback.on_fit_start(trainer, given)
     for epoch, batches in enumerate(epochs):
         trainer.current_epoch = epoch

@@ -63,9 +63,8 @@ class CompositionLog(Callback):
 
     @override
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start counting anew; what was taken up of an epoch that had no batches left is done."""
-        if self._counts.any():
-            self._epochs.append(self._frame(self._restored[0]["epoch"], self._counts))
+        """Start counting anew."""
+        self._end_restored(trainer.current_epoch)
         self._counts = self._none()
 
     @override
@@ -73,6 +72,7 @@ class CompositionLog(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Mapping[str, Any], batch_idx: int
     ) -> None:
         """Count a batch."""
+        self._end_restored(trainer.current_epoch)
         codes = self._codes[batch["rows"].cpu().numpy()]
         np.add.at(self._counts, tuple(codes.T), 1)
         for column, values in zip(self.by, codes.T, strict=True):
@@ -110,6 +110,14 @@ class CompositionLog(Callback):
             return
         self._epochs = [pd.DataFrame(state["epochs"])] if state["epochs"] else []
         self._restored = state["under_way"]
+
+    def _end_restored(self, epoch: int) -> None:
+        """End the epoch that was taken up, where it had no batches left: the trainer begins the next."""
+        if self._restored and self._restored[0]["epoch"] != epoch:
+            if self._counts.any():
+                self._epochs.append(self._frame(self._restored[0]["epoch"], self._counts))
+            self._counts = self._none()
+        self._restored = []
 
     def _take_up(self) -> None:
         places = [dict(zip(names, range(len(names)), strict=True)) for names in self._names]
