@@ -363,3 +363,19 @@ def test_a_table_that_index_did_not_write_is_checked_too(tmp_path: Path, write_s
     (problem,) = check_anchors(tmp_path / "own.parquet").problems
     assert "'b' is lost" in problem.text
     assert "none has a later detection of its cell" in problem.text
+
+
+def test_units_that_are_not_understood_are_remarked(tmp_path: Path, write_store: WriteStore) -> None:
+    entry = write_movie(tmp_path, "a", write_store, pixel_size_um=None, data_path="half.zarr")
+    pixels = np.ones(SHAPE, dtype=np.uint16)
+    write_store(tmp_path / "half.zarr", dict.fromkeys(FOVS, pixels), ("Phase",), pixel_size_um=(0.5, 0.5))
+    path = write_file(tmp_path, entry)
+    for metadata in (tmp_path / "half.zarr").glob("*/*/*/zarr.json"):
+        content = json.loads(metadata.read_text())
+        for axis in content["attributes"]["ome"]["multiscales"][0]["axes"]:
+            if axis["type"] == "space":
+                axis["unit"] = "furlong"
+        metadata.write_text(json.dumps(content))
+    said = " ".join(one.text for one in checked(path).remarks)
+    assert "furlong" in said
+    assert "pixel_size_um" in said

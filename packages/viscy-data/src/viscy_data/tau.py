@@ -78,7 +78,10 @@ class TauRange:
         minutes = experiment.interval_minutes
         where = f"experiment {experiment.name!r}: interval_minutes={minutes}, tau hours=({low}, {high})"
         if minutes is None:
-            raise InvalidInputError(f"{where}: the interval is not known; give the tau range in frames")
+            raise InvalidInputError(
+                f"{where}: the interval is not known; set interval_minutes in the experiments file, or "
+                "give the tau range in frames"
+            )
         first, last = self.ends(minutes)
         if last < first:
             frame = minutes / 60

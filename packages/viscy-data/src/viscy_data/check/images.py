@@ -8,6 +8,7 @@ from viscy_data.check.survey import Survey
 from viscy_data.check.words import listed, number, quoted
 from viscy_data.crops import common_pixel_size, pixel_size
 from viscy_data.experiments import Experiment, FovInfo
+from viscy_data.text import shown_lines
 
 _MANY_OUTSIDE: Final = 0.2
 _AXES: Final[Mapping[str, int]] = {"frames": 0, "slices": 2, "rows": 3, "columns": 4}
@@ -76,6 +77,15 @@ def shapes(survey: Survey) -> Iterator[Finding]:
                 f"Images differ in their number of {name}, {lengths[0]:,} to {lengths[-1]:,}{where}.",
                 {"axis": name, "least": lengths[0], "most": lengths[-1], "experiments": inside},
             )
+
+
+def notes(survey: Survey) -> Iterator[Finding]:
+    """Say what of the stores' metadata was not understood, and what of the tracks was left out."""
+    for experiment, fovs in _kept(survey):
+        said = dict.fromkeys(note for info in fovs for note in info.notes)
+        for note in [*said, *survey.notes.get(experiment.name, ())]:
+            text = f"Experiment {quoted(experiment.name)}: {shown_lines(note)}"
+            yield Finding("remark", "read", text, {"experiment": experiment.name})
 
 
 def borders(survey: Survey) -> Iterator[Finding]:

@@ -33,6 +33,7 @@ RULES: Final[tuple[Rule, ...]] = (
     images.borders,
     images.shapes,
     images.pixel_sizes,
+    images.notes,
     design.unknown,
 )
 """What is looked at; each rule says nothing where it has nothing to say."""

@@ -73,6 +73,8 @@ class Survey:
         was read.
     broken
         What keeps experiments from being read, one line each.
+    notes
+        What else reading the tracks of experiments showed.
     """
 
     experiments: tuple[Experiment, ...]
@@ -84,6 +86,7 @@ class Survey:
     without_tracks: Mapping[str, Sequence[str]] = field(default_factory=dict)
     frames: Mapping[str, Mapping[str, int]] | None = None
     broken: tuple[str, ...] = ()
+    notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def of(self, experiment: str) -> tuple[Place, ...]:
         """Return the places of one experiment."""
@@ -140,6 +143,7 @@ def survey_experiments(path: Path, *, tau: TauRange, patch_size: tuple[int, int]
     dropped: dict[str, Mapping[str | None, Mapping[str, int]]] = {}
     without: dict[str, Sequence[str]] = {}
     fits: dict[str, Fit] = {}
+    notes: dict[str, Sequence[str]] = {}
     with progress_bar("tracks", len(readable), unit="experiments", shown=progress) as advance:
         for experiment in readable:
             try:
@@ -158,6 +162,7 @@ def survey_experiments(path: Path, *, tau: TauRange, patch_size: tuple[int, int]
             found = places_of(built.frame, valid)
             places += found
             dropped[experiment.name] = built.dropped
+            notes[experiment.name] = built.notes
             if built.without_tracks:
                 without[experiment.name] = built.without_tracks
             if asked is not None and len(built.frame) and _lost_much(found, experiment.name):
@@ -172,6 +177,7 @@ def survey_experiments(path: Path, *, tau: TauRange, patch_size: tuple[int, int]
         fits=fits,
         without_tracks=without,
         broken=tuple(lines),
+        notes=notes,
     )
 
 
