@@ -88,6 +88,21 @@ def test_only_a_file_is_replaced_by_a_file(tmp_path: Path, kind: str) -> None:
     assert target.read_text() == '{"made_by": "viscy-data"}'
 
 
+@needs_posix
+def test_the_library_does_not_replace_links_and_pipes_either(project: Path, tmp_path: Path) -> None:
+    from viscy_data.anchors_file import read_anchors, read_metadata
+    from viscy_data.anchors_writing import write_anchors
+
+    anchors = index_project(project, project.parent / "a.parquet")
+    table, metadata = read_anchors(anchors), read_metadata(anchors)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(anchors)
+    for name in ("pipe", "link", "in"):
+        with pytest.raises(OutputError, match="does not replace"):
+            write_anchors(tmp_path / name, table, metadata)
+    assert (tmp_path / "link").is_symlink()
+
+
 def test_the_working_and_the_home_folder_are_never_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

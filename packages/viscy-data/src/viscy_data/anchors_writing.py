@@ -90,7 +90,10 @@ def write_part(path: Path, frame: pd.DataFrame, valid: BoolArray, note: bytes) -
     table = _to_table(frame).append_column(HAS_POSITIVE, pa.array(valid))
     table = table.replace_schema_metadata({METADATA_KEY: note})
     options = pa_ipc.IpcWriteOptions(compression="lz4")
-    with whole_file(path) as beside, pa_ipc.new_file(beside, table.schema, options=options) as file:
+    with (
+        whole_file(path, durable=False) as beside,
+        pa_ipc.new_file(beside, table.schema, options=options) as file,
+    ):
         file.write_table(table, _ROW_GROUP)
 
 

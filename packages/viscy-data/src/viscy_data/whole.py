@@ -10,6 +10,7 @@ import errno
 import os
 import re
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -27,8 +28,15 @@ _ONE_BY_ONE: Final = 1000
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a path beside ``path`` to write to; what is there at the end takes its place.
+
+    Parameters
+    ----------
+    path
+        The file.
+    durable
+        Wait until the disk has it; not needed for what can be made again.
 
     Raises
     ------
@@ -47,13 +55,24 @@ def whole_file(path: Path) -> Iterator[Path]:
     beside = beside_of(path, "partial")
     try:
         with plain_write_errors(path):
+            _check_kind(path)
             yield beside
-            _to_disk(beside)
+            if durable:
+                _to_disk(beside)
             beside.replace(path)
-            _to_disk(path.parent)
+            if durable:
+                _to_disk(path.parent)
     finally:
         with suppress(OSError):
             beside.unlink()
+
+
+def _check_kind(path: Path) -> None:
+    if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+        raise OutputError(
+            f"path={shown(path, 300)!r} is a link, a folder, a device or a pipe, which a file does not "
+            "replace; give the name of a file."
+        )
 
 
 @contextmanager
