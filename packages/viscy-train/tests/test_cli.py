@@ -59,7 +59,7 @@ def test_fit_alone_shows_how_to_start(capsys: pytest.CaptureFixture[str]) -> Non
 def test_demo_defaults(demo: Calls) -> None:
     assert main(["demo"]) == 0
     expected: dict[str, Any] = {"data": None, "movies": [], "out": Path("demo"), "minutes": 4.0}
-    expected |= {"seed": 0, "smallest": False}
+    expected |= {"seed": 0, "smallest": False, "missing_chunks": "error", "non_finite": "error"}
     assert demo == [((), expected)]
 
 
