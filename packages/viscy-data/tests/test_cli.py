@@ -100,10 +100,10 @@ def test_audit_compares_two_plans_and_writes_them(anchors: Path, tmp_path: Path)
     text = run("audit", anchors, "--temporal-enrichment", *options).output
     assert "base: asked" in text
     assert "leaky: asked" in text
-    plans = [audited["plan"] for audited in json.loads(counts.read_text())]
+    plans = [audited["plan"] for audited in json.loads(counts.read_text(encoding="utf-8"))]
     assert [plan["grouping"]["leak"] for plan in plans] == [0.0, 0.25]
     assert [(plan["batch_size"], plan["focus"]) for plan in plans] == [(16, None)] * 2
-    assert page.read_text().startswith("<!doctype html>")
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
 def test_audit_is_strict_where_asked(anchors: Path) -> None:
@@ -142,8 +142,8 @@ def test_bench_says_what_helps_and_writes_it(synthetic: Path, anchors: Path, tmp
     text = run("bench", file, "--index", anchors, *options, "--html", page, "--json", figures).output
     for word in ("8 frames a batch", "look ahead by 2", "batches of 12 pairs", "patches/s"):
         assert word in text
-    assert json.loads(figures.read_text())["subject"]["batch_size"] == 12
-    assert page.read_text().startswith("<!doctype html>")
+    assert json.loads(figures.read_text(encoding="utf-8"))["subject"]["batch_size"] == 12
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert json.loads(run("bench", file, *options, "--json", "-").stdout)["optimize"] is None
     absent = run("bench", file, "--index", tmp_path / "no.parquet", code=2).stderr
     assert "Build it with 'viscy-data index" in absent
