@@ -220,3 +220,11 @@ def test_several_images_are_refused_and_smaller_copies_are_not(tmp_path: Path) -
 def test_complex_pixels_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match=r"a\.tif: pixels are complex64"):
         write(tmp_path / "a.tif", STACK.astype(np.complex64))
+
+
+def test_pixels_that_are_white_at_0_are_kept_and_said(tmp_path: Path) -> None:
+    image = write(tmp_path / "a.tif", STACK[0], photometric="miniswhite")
+    assert image.stated.remarks == ("0 is white in the files; pixels are kept as they are",)
+    with open_tiff(image.path) as tiff:
+        np.testing.assert_array_equal(tiff.read(), STACK[0])
+    assert write(tmp_path / "b.tif", STACK[0]).stated.remarks == ()

@@ -14,7 +14,7 @@ planes that are not there. What it claims is compared with the bytes there are b
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any, Final, cast
@@ -145,6 +145,10 @@ def _described(path: Path, file: tifffile.TiffFile) -> OpenTiff:
         file.is_ome = letters is None  # its planes lie in several files, which tifffile would look for
     if file.is_imagej:
         stated = imagej_states(first.description, first.tags)
+    if first.photometric == tifffile.PHOTOMETRIC.MINISWHITE and not file.is_imagej:
+        stated = replace(
+            stated, remarks=(*stated.remarks, "0 is white in the files; pixels are kept as they are")
+        )
     series = _only_series(path, file)
     _check_text(path, file, series)
     _check_bytes(path, file, series)
