@@ -174,3 +174,10 @@ def test_an_unknown_unit_is_said(tmp_path: Path, write_store: WriteStore) -> Non
     summary = index(path, tmp_path / "anchors.parquet")
     said = "pixel size not known: 'furlong' is not a unit of length; set pixel_size_um"
     assert summary.notes == (f"a ({', '.join(FOVS[:2])}): {said}",)
+
+
+def test_links_that_lead_to_each_other_are_named(tmp_path: Path, write_store: WriteStore) -> None:
+    path = write_file(tmp_path, write_experiment(tmp_path, "a", write_store, data_path="loop.zarr"))
+    (tmp_path / "loop.zarr").symlink_to(tmp_path / "loop.zarr")
+    with pytest.raises(ExperimentsFileError, match=r"data_path='.*loop\.zarr' does not exist"):
+        index(path, tmp_path / "anchors.parquet")

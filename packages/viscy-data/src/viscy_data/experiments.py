@@ -12,6 +12,7 @@ else; what must be known of a store arrives as :class:`FovInfo`.
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -353,7 +354,10 @@ def _why_missing(path: Path) -> str:
 
 
 def _absolute(experiment: Experiment, folder: Path) -> Experiment:
-    paths = {key: (folder / getattr(experiment, key)).resolve() for key in ("data_path", "tracks_path")}
+    # as Path.resolve does, which raises where links lead to each other
+    paths = {
+        key: Path(os.path.realpath(folder / getattr(experiment, key))) for key in ("data_path", "tracks_path")
+    }
     return experiment.model_copy(update=paths)
 
 
