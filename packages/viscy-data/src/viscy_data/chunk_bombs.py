@@ -45,7 +45,7 @@ class ChunkFiles:
             pixel = np.dtype(content["data_type"]).itemsize
         self._bytes = prod(self._chunk) * pixel
 
-    def oversized(self, t: int, channels: Sequence[int]) -> Iterator[tuple[Path, int]]:
+    def oversized(self, t: int, channels: Sequence[int]) -> Iterator[tuple[str, int]]:
         """Yield file and size of the chunks of a frame that unpack to more than a chunk holds."""
         read = {"zstd": _zstd_bytes, "blosc": _blosc_bytes, "gzip": _gzip_bytes}.get(self._codec)
         if read is None:
@@ -54,7 +54,7 @@ class ChunkFiles:
         of_channels = sorted({place // self._chunk[1] for place in channels})
         prefix, separator = self._form
         for place in product([t // self._chunk[0]], of_channels, *map(range, counts)):
-            file = self._array / f"{prefix}{separator.join(map(str, place))}"
+            file = f"{self._array}/{prefix}{separator.join(map(str, place))}"
             try:
                 found = read(file)
             except (OSError, struct.error):
@@ -80,12 +80,15 @@ def _form(encoding: Mapping[str, Any]) -> tuple[str, str]:
     return f"c{separator}", separator
 
 
-def _head(file: Path, count: int) -> bytes:
-    with file.open("rb", buffering=0) as opened:
-        return opened.read(count)
+def _head(file: str, count: int) -> bytes:
+    handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        return os.read(handle, count)
+    finally:
+        os.close(handle)
 
 
-def _zstd_bytes(file: Path) -> int:
+def _zstd_bytes(file: str) -> int:
     """Return the content size of a frame (RFC 8878, 3.1.1.1); 0 where it is not said."""
     head = _head(file, 18)
     if not head.startswith(_ZSTD_MAGIC):
@@ -98,13 +101,16 @@ def _zstd_bytes(file: Path) -> int:
     return size + 256 if width == 2 else size
 
 
-def _blosc_bytes(file: Path) -> int:
+def _blosc_bytes(file: str) -> int:
     return int(struct.unpack_from("<I", _head(file, 16), 4)[0])
 
 
-def _gzip_bytes(file: Path) -> int:
+def _gzip_bytes(file: str) -> int:
     """Return the size at the end of a file (RFC 1952)."""
-    with file.open("rb", buffering=0) as opened:
-        size = opened.seek(0, os.SEEK_END)
-        opened.seek(max(0, size - 4))
-        return int(struct.unpack("<I", opened.read(4))[0])
+    handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        end = os.lseek(handle, 0, os.SEEK_END)
+        os.lseek(handle, max(0, end - 4), os.SEEK_SET)
+        return int(struct.unpack("<I", os.read(handle, 4))[0])
+    finally:
+        os.close(handle)

@@ -144,9 +144,7 @@ class StoreReader:
         if self._files is None or self._files[0] != place.array:
             self._files = (place.array, ChunkFiles(place.array))
         for file, size in self._files[1].oversized(t, self._channels(crop)):
-            raise self._error(
-                crop, ValueError(f"{str(file)!r} unpacks to {size:,} bytes, more than a chunk"), ()
-            )
+            raise self._error(crop, ValueError(f"{file!r} unpacks to {size:,} bytes, more than a chunk"), ())
 
     def read(self, crops: Sequence[Crop]) -> list[Array]:
         """Return the pixels of every crop.
