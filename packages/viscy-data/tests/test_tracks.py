@@ -183,6 +183,46 @@ def test_fovs_that_the_store_lacks_are_refused(tmp_path: Path, value: str, match
         read_tracks(experiment(path), [info("A/1/0"), info("A/1/1")])
 
 
+def own_fov(folder: Path, name: str, values: list[str]) -> Path:
+    """Write a table at the place of one field of view, with a column that says which each row is of."""
+    lines = ["fov,track_id,t,y,x", *(f"{value},1,{t},1,1" for t, value in enumerate(values))]
+    path = place(folder / name, "\n".join(lines))
+    if path.suffix == ".parquet":
+        frame = pd.DataFrame(
+            {"fov": pd.Categorical([*values, "A/1/7"])[:-1], "track_id": 1, "y": 1.0, "x": 1.0}
+        )
+        frame.assign(t=range(len(frame))).to_parquet(path)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["A/1/0.csv", "A/1/0/tracks.csv", "A/1/0/t.parquet"])
+@pytest.mark.parametrize("other", ["A/1/1", "B/3/0", "1", "0/1", "A/1", "A/1/00", "A"])
+def test_a_table_at_the_place_of_a_fov_names_no_other(tmp_path: Path, name: str, other: str) -> None:
+    """Every row, or one of them; a field of the store, or not."""
+    fovs = [info("A/1/0"), info("A/1/1")]
+    row = "row 1" if name.endswith("parquet") else "line 3"
+    for values in ([other, other], ["A/1/0", other, other]):
+        first = row if len(values) > 2 else {"row 1": "row 0", "line 3": "line 2"}[row]
+        said = rf"{name}: {first}, column 'fov': fov='{other}', but .* place of fov='A/1/0'\. Move"
+        with pytest.raises(TracksError, match=said):
+            read_tracks(experiment(own_fov(tmp_path / "tracks", name, values)), fovs)
+
+
+@pytest.mark.parametrize("name", ["A/1/0.csv", "A/1/0/tracks.csv", "A/1/0/t.parquet"])
+@pytest.mark.parametrize("same", ["A/1/0", "0", "1/0", "/A/1/0/", "plate/A/1/0", ""])
+def test_a_table_may_abbreviate_the_fov_at_whose_place_it_lies(tmp_path: Path, name: str, same: str) -> None:
+    """A cut of a larger table lists, in Parquet, fields that none of its rows is of."""
+    folder = own_fov(tmp_path / "tracks", name, [same, same])
+    tracks = read_tracks(experiment(folder), [info("A/1/0"), info("A/1/1")])
+    assert tracks["fov"].astype(str).tolist() == ["A/1/0"] * 2
+
+
+def test_what_abbreviates_one_fov_and_names_another_is_the_other(tmp_path: Path) -> None:
+    folder = own_fov(tmp_path / "tracks", "A/0.csv", ["0"])
+    with pytest.raises(TracksError, match=r"fov='0', but .* place of fov='A/0'"):
+        read_tracks(experiment(folder), [info("A/0"), info("0")])
+
+
 def test_a_table_over_several_fovs_needs_their_names(tmp_path: Path) -> None:
     with pytest.raises(TracksError, match="missing columns: fov"):
         read_tracks(experiment(place(tmp_path / "t.csv", GOOD)), [info("a"), info("b")])

@@ -1,8 +1,9 @@
 """Tracking tables: CSV and Parquet files with ``track_id, t, y, x`` and what else they hold.
 
 Optional columns are ``z``, ``parent_track_id`` (-1 or empty: none) and, in a table over several
-fields of view, ``fov``. Other columns are left unread. The experiments file may say that a table calls them
-otherwise (``track_names``), or gives places in a unit of length (``track_unit``).
+fields of view, ``fov``; in a file that lies at the place of one field, it may name no other. Other columns
+are left unread. The experiments file may say that a table calls them otherwise (``track_names``), or gives
+places in a unit of length (``track_unit``).
 """
 
 import zlib
@@ -86,6 +87,8 @@ def read_table(path: Path, experiment: Experiment, fovs: Sequence[FovInfo], *, f
     count = table.num_rows
     if fov is None and FOV not in table.column_names:
         fov = 0
+    if fov is not None and FOV in table.column_names:
+        reader.refuse_other_fovs(fovs[fov].fov, names)
     own = reader.fovs(names) if fov is None else np.full(count, fov, dtype=np.int64)
     takes_z = experiment.track_z in (None, "tracks")
     sizes = PixelSizes(path, experiment, fovs, own, experiment.track_unit or unit)
@@ -151,15 +154,7 @@ class _Reader:
 
     def fovs(self, names: Mapping[str, int]) -> IntArray:
         """Return the index of each row's field of view."""
-        column = self._table[FOV]
-        if not pa.types.is_dictionary(column.type):
-            column = column.cast(pa.string()).dictionary_encode()
-        column = column.unify_dictionaries().combine_chunks()
-        codes = pd.Series(column.indices.to_numpy(zero_copy_only=False)).fillna(-1).to_numpy(dtype=np.int64)
-        try:
-            found = column.dictionary.to_pylist()
-        except UnicodeDecodeError as error:
-            raise TracksError(f"{self._path}: column {FOV!r} is no text: {error}") from error
+        codes, found = self._fov_codes()
         index = np.array([names.get(name, -1) for name in found] + [-1], dtype=np.int64)[codes]
         wrong = np.flatnonzero(index < 0)
         if len(wrong):
@@ -168,8 +163,44 @@ class _Reader:
             self._refuse(row, FOV, f"fov={name!r} is not in the store.{suggest(name, names)}")
         return np.asarray(index, dtype=np.int64)
 
+    def refuse_other_fovs(self, own: str, names: Mapping[str, int]) -> None:
+        """Refuse a row that names another field of view than the one whose place the file lies at."""
+        codes, found = self._fov_codes()
+        others = [code for code, name in enumerate(found) if name and not _is_same_fov(name, own, names)]
+        # a table cut from a larger one may list names that no row has
+        wrong = np.flatnonzero(np.isin(codes, others)) if others else ()
+        if len(wrong):
+            row = int(wrong[0])
+            self._refuse(
+                row,
+                FOV,
+                f"fov={_shown(str(found[codes[row]]))}, but the file lies at the place of fov={own!r}. "
+                "Move it to its own field, leave the column out, or, where the file is of several fields, "
+                "give it as tracks_path",
+            )
+
+    def _fov_codes(self) -> tuple[IntArray, list[str | None]]:
+        """Return each row's number in the list of names (-1: empty), and the list."""
+        column = self._table[FOV]
+        if not pa.types.is_dictionary(column.type):
+            column = column.cast(pa.string()).dictionary_encode()
+        column = column.unify_dictionaries().combine_chunks()
+        codes = pd.Series(column.indices.to_numpy(zero_copy_only=False)).fillna(-1).to_numpy(dtype=np.int64)
+        try:
+            return codes, column.dictionary.to_pylist()
+        except UnicodeDecodeError as error:
+            raise TracksError(f"{self._path}: column {FOV!r} is no text: {error}") from error
+
     def _refuse(self, row: int, name: str, why: str) -> None:
         raise TracksError(f"{self._path}: {self.unit} {self._start + row}, column {name!r}: {why}")
+
+
+def _is_same_fov(name: str, own: str, names: Mapping[str, int]) -> bool:
+    """Say whether a table's word means the field ``own``, as ``0`` or ``plate/A/1/0`` mean ``A/1/0``."""
+    plain = name.strip().strip("/")
+    if plain == own or plain in names:
+        return plain == own
+    return own.endswith(f"/{plain}") or ("/" in own and plain.endswith(f"/{own}"))
 
 
 def _load(path: Path, file_names: Mapping[str, str], required: Iterable[str]) -> tuple[Any, str, int]:
