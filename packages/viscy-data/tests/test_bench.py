@@ -80,9 +80,9 @@ def test_every_way_of_reading_gives_the_plans_batches(case: Case, setting: Setti
     with stream(case, setting, 3) as one:
         sampler = FlexibleBatchSampler.from_plan(one.valid_anchors, PLAN)
         plain = case.dataset(Setting(PRESENT))
-        for rows, batch in islice(zip(plan_batches(sampler, 3), one.batches, strict=False), 4):
-            expected = plain.__getitems__(rows)
-            assert batch["rows"].tolist() == rows
+        for positions, batch in islice(zip(plan_batches(sampler, 3), one.batches, strict=False), 4):
+            expected = plain.__getitems__(positions)
+            assert batch["positions"].tolist() == positions
             assert batch["positive"].numpy().tobytes() == expected["positive"].numpy().tobytes()
 
 
@@ -94,7 +94,7 @@ def test_a_measurement_counts_what_came(case: Case) -> None:
     assert 2 <= measured.frames <= 24
     with stream(case, Setting("few", frames=5, tau_per="frame"), 0) as few:
         frames = frame_numbers(few.valid_anchors)
-        assert all(len(np.unique(frames[one["rows"].numpy()])) <= 5 for one in islice(few.batches, 6))
+        assert all(len(np.unique(frames[one["positions"].numpy()])) <= 5 for one in islice(few.batches, 6))
 
 
 def test_a_bench_measures_all_and_touches_nothing(

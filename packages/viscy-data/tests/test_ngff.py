@@ -102,6 +102,37 @@ def test_a_unit_that_is_no_length_leaves_the_pixel_size_unknown(plate: Path) -> 
     ]
 
 
+@pytest.mark.parametrize(
+    ("unit", "step", "pixel", "expected"),
+    [
+        (None, 1.0, 0.5, None),
+        (None, 2.5, 0.5, 2.5),
+        ("micrometer", 1.0, 0.5, 1.0),
+        ("micrometer", 1.0, 1.0, None),
+        ("nanometer", 250.0, 1.0, 0.25),
+        ("slice", 1.0, 0.5, None),
+        ("slice", 2.0, 0.5, None),
+        (None, 0.0, 0.5, None),
+    ],
+)
+def test_a_step_in_z_is_known_where_it_is_said_and_leaves_the_pixel_size_as_it_is(
+    plate: Path, unit: str | None, step: float, pixel: float, expected: float | None
+) -> None:
+    def change(ome: Any) -> None:
+        (image,) = ome["multiscales"]
+        for axis, name in zip(image["axes"][2:], (unit, "micrometer", "micrometer"), strict=True):
+            axis.pop("unit", None)
+            axis.update({} if name is None else {"unit": name})
+        image["datasets"][0]["coordinateTransformations"] = [
+            {"type": "scale", "scale": [1.0, 1.0, step, pixel, pixel]}
+        ]
+
+    edit(plate / FOVS[0], change)
+    (found,) = (one for one in described(plate) if one.fov == FOVS[0])
+    assert found.slice_um == expected
+    assert found.pixel_size_um == (None if pixel == 1 else (pixel, pixel))
+
+
 def test_nothing_is_a_position_that_the_metadata_do_not_list(plate: Path) -> None:
     shutil.copytree(plate / "A" / "2", plate / "C" / "7")
     shutil.copytree(plate / FOVS[0], plate / "B" / "2" / "tables")

@@ -80,6 +80,7 @@ def test_plate_says_what_is_known(tmp_path: Path, pixel_size: float | None, inte
         assert info.shape == shape
         assert info.channels == ("a", "b")
         assert info.pixel_size_um == (None if pixel_size is None else (pixel_size, pixel_size))
+        assert info.slice_um is None
     with open_ome_zarr(path, mode="r") as plate:
         position = plate["B/2/1"]
         assert position["0"].chunks == (1, 1, 1, 256, 256)

@@ -234,12 +234,16 @@ def _channels(position: Position, count: int) -> tuple[str, ...]:
 
 
 def _slice_length(image: Multiscale) -> float | None:
-    """Return micrometres from slice to slice; None: not known, as where no axis has another scale than 1."""
+    """Return micrometres from slice to slice; None: not known.
+
+    A scale of 1 says nothing where the axis has no unit, whatever y and x have, nor where all three are 1.
+    """
     *_, depth, height, width = image.scale()
-    unit = micrometres(image.axes[2].unit or "micrometer")
-    if unit is None or (depth, height, width) == (1, 1, 1) or not is_length(depth * unit, *_PIXEL_UM):
+    name = image.axes[2].unit
+    if depth == 1 and (not name or (height, width) == (1, 1)):
         return None
-    return depth * unit
+    unit = micrometres(name or "micrometer")
+    return depth * unit if unit is not None and is_length(depth * unit, *_PIXEL_UM) else None
 
 
 def _pixel_size(image: Multiscale) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
