@@ -10,6 +10,7 @@ import pytest
 import torch
 import zarr
 
+from viscy_data import read_metadata, statistics_path
 from viscy_data.dataset import Reading
 from viscy_data.errors import InvalidInputError
 from viscy_data.index import build_index
@@ -113,8 +114,8 @@ def test_an_array_larger_than_memory_is_not_made(tmp_path: Path) -> None:
         read_embeddings(tmp_path / "e.zarr")
 
 
-def checkpoint_of(folder: Path, reading: Reading) -> Path:
-    module = ContrastiveModule(EncoderOptions("small", in_channels=2))
+def checkpoint_of(folder: Path, reading: Reading, *, channels: int = 2) -> Path:
+    module = ContrastiveModule(EncoderOptions("small", in_channels=channels))
     datamodule = {"patches": {"size": (32, 32)}, "reading": {"missing_chunks": reading.missing_chunks}}
     content = {"hyper_parameters": dict(module.hparams), "datamodule_hyper_parameters": datamodule}
     torch.save(content | {"state_dict": module.state_dict()}, folder / "last.ckpt")
@@ -150,3 +151,37 @@ def test_missing_chunks_are_filled_where_asked_or_trained_so(
     assert f"\nwarning: {lost} of " in capsys.readouterr().err
     with pytest.warns(UserWarning, match=f"{lost} of .* rows are not finite and are left out"):
         evaluate(out)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_table_of_other_channels_than_the_encoder_takes_is_one_sentence(
+    channels: int, anchors: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = checkpoint_of(tmp_path, Reading(), channels=channels), tmp_path / "e.zarr"
+    assert main(["embed", str(path), str(anchors), "-o", str(out)]) == 1
+    said = capsys.readouterr().err
+    names = ", ".join(read_metadata(anchors).experiments.experiments[0].channels)
+    assert said.startswith(f"error: anchors={str(anchors)!r} has channels=2 ({names}), while the encoder of ")
+    assert f"checkpoint={str(path)!r} takes {channels}; index" in said
+    assert said.count("\n") == 1
+    assert [one.name for one in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_statistics_of_another_table_are_one_sentence(
+    anchors: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The table of one data set, and beside it the statistics of another."""
+    experiments = synthesize(
+        tmp_path / "data", experiments=1, wells=2, fovs=2, frames=3, cells=4, size=96, progress=False
+    )
+    table, out = tmp_path / "anchors.parquet", tmp_path / "e.zarr"
+    build_index(experiments, table, patch_size=(32, 32), tau=TauRange(hours=(0.5, 1.0)), progress=False)
+    path = checkpoint_of(tmp_path, Reading())
+    assert main(["embed", str(path), str(table), "-o", str(out)]) == 0
+    shutil.copy(statistics_path(anchors), statistics_path(table))
+    capsys.readouterr()
+    assert main(["embed", str(path), str(table), "-o", str(out), "--overwrite"]) == 1
+    said = capsys.readouterr().err
+    assert f"error: statistics path={str(statistics_path(table))!r} are not those of {str(table)!r}" in said
+    assert said.count("\n") == 1
+    assert read_embeddings(out).embedding.size

@@ -1,12 +1,13 @@
 """From a checkpoint to embeddings: the encoder, and patches as it saw them in training."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
-from viscy_data import check_output, read_metadata
+from viscy_data import check_output, read_metadata, shown
 from viscy_data.dataset import AnchorDataset, Reading
 from viscy_data.errors import InvalidInputError
 from viscy_train.checkpoint_file import read_checkpoint
@@ -53,7 +54,8 @@ def embed_checkpoint(
     FileNotFoundError
         No such checkpoint or table.
     InvalidInputError
-        The checkpoint is of something else; `out` exists; weights or an embedding are not finite.
+        The checkpoint is of something else, or takes another number of channels than the table has; `out`
+        exists; weights or an embedding are not finite.
     """
     read = [checkpoint, anchors]
     check_output(out, kind="folder", overwrite=overwrite, inputs=read, make_parents=True)
@@ -69,6 +71,7 @@ def embed_checkpoint(
         reading=_filled_in(reading, content["datamodule_hyper_parameters"].get("reading")),
     )
     stores = read_metadata(anchors).experiments.experiments
+    _refuse_other_channels(checkpoint, module, anchors, stores[0].channels)
     read += [path for one in stores for path in (one.data_path, one.tracks_path)]
     config = {"checkpoint": str(checkpoint), "model": dict(module.hparams)}
     return embed(
@@ -95,6 +98,18 @@ def load_checkpoint(path: str | Path) -> tuple[ContrastiveModule, PatchOptions]:
         The file is no checkpoint of a `ContrastiveModule` fitted on an `AnchorDataModule`.
     """
     return _module_of(path, read_checkpoint(path))
+
+
+def _refuse_other_channels(
+    checkpoint: str | Path, module: ContrastiveModule, anchors: str | Path, channels: Sequence[str]
+) -> None:
+    takes = module.encoder.options.in_channels
+    if len(channels) != takes:
+        named = shown(", ".join(map(str, channels)), 300)
+        raise InvalidInputError(
+            f"anchors={str(anchors)!r} has channels={len(channels)} ({named}), while the encoder of "
+            f"checkpoint={str(checkpoint)!r} takes {takes}; index the channels that it was trained on."
+        )
 
 
 def _filled_in(reading: Reading, trained: Any) -> Reading:
