@@ -4,6 +4,8 @@ import os
 import pickle
 import re
 import resource
+import subprocess
+import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +18,7 @@ import yaml
 from fit_runs import SMALL
 
 from viscy_data.errors import InvalidInputError, OutputError
-from viscy_train.checkpoint_file import read_checkpoint, write_checkpoint
+from viscy_train.checkpoint_file import copy_checkpoint, read_checkpoint, write_checkpoint
 from viscy_train.cli import main
 
 type Said = pytest.CaptureFixture[str]
@@ -303,6 +305,31 @@ def test_a_full_disk_keeps_the_checkpoint_before(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_next_save_clears_what_a_killed_one_left(tmp_path: Path) -> None:
+    """That of a process that lives, and files of other names, stay."""
+    code = "import os; print(os.getpid())"
+    dead = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    left = tmp_path / f".last.ckpt.{dead}.partial"
+    kept = {f".last.ckpt.{os.getppid()}.partial", f".best.ckpt.{dead}.partial", ".last.ckpt.mine.partial"}
+    for place in (left, *(tmp_path / name for name in kept)):
+        place.write_bytes(b"PK half")
+    write_checkpoint({"step": 1}, tmp_path / "last.ckpt")
+    assert {one.name for one in tmp_path.iterdir()} == {"last.ckpt", *kept}
+    left.write_bytes(b"PK half")
+    copy_checkpoint(tmp_path / "last.ckpt", tmp_path / "last.ckpt")
+    assert {one.name for one in tmp_path.iterdir()} == {"last.ckpt", *kept}
+
+
+def test_a_checkpoint_replaces_no_link(tmp_path: Path) -> None:
+    (tmp_path / "thesis").write_text("1")
+    (tmp_path / "last.ckpt").symlink_to(tmp_path / "thesis")
+    with pytest.raises(OutputError, match=r"checkpoint=.*is a link"):
+        write_checkpoint({}, tmp_path / "last.ckpt")
+    assert (tmp_path / "last.ckpt").is_symlink()
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

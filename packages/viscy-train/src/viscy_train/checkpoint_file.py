@@ -7,20 +7,21 @@ whatever stops the writing, the one before is still there. Reading takes local f
 them but tensors and plain values. A checkpoint costs one ``fsync`` more than a copy would.
 """
 
-import os
 import pickle
 import shutil
 import struct
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, override
 
 import torch
 from lightning.pytorch.plugins import CheckpointIO
 
+from viscy_data import whole_file
 from viscy_data.errors import InvalidInputError, OutputError
+from viscy_data.whole import clear_leftovers
 
 # All that a file of other or damaged content has been seen to raise, inside torch.load
 _DAMAGED = (
@@ -66,15 +67,15 @@ class LocalCheckpoints(CheckpointIO):
 def write_checkpoint(content: dict[str, Any], path: str | Path) -> None:
     """Write a checkpoint beside its place, force it to the disk, and rename it.
 
+    What killed runs left of it beside its place is removed.
+
     Raises
     ------
     OutputError
         The file cannot be written. What was at `path` before is still there, and nothing beside it.
     """
-    with _replaced(Path(local_path(path))) as beside, beside.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
+    with _replaced(Path(local_path(path))) as beside:
+        torch.save(content, beside)
 
 
 def copy_checkpoint(origin: str | Path, path: str | Path) -> None:
@@ -87,29 +88,28 @@ def copy_checkpoint(origin: str | Path, path: str | Path) -> None:
     """
     with _replaced(Path(local_path(path))) as beside:
         shutil.copyfile(origin, beside)
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
 
 
 @contextmanager
 def _replaced(place: Path) -> Iterator[Path]:
     """Yield a path beside `place` to write to, which is renamed to it at the end."""
-    beside = place.with_name(f".{place.name}.{os.getpid()}.partial")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        yield beside
-        beside.replace(place)
-    except (OSError, RuntimeError) as error:  # torch's writer turns a full disk into a RuntimeError
-        reason = error.__context__ if isinstance(error.__context__, OSError) else error
+        clear_leftovers(place)
+        with whole_file(place) as beside:
+            yield beside
+    except (
+        OSError,
+        RuntimeError,
+        OutputError,
+    ) as error:  # torch's writer makes a RuntimeError of a full disk
+        causes = (error.__cause__, error.__context__)
+        reason = next((one for one in causes if isinstance(one, OSError)), error)
         before = " The one before it is kept." if place.exists() else ""
         raise OutputError(
             f"checkpoint={str(place)!r} cannot be written: {first_line(reason)}. Make room, or choose "
             f"another folder.{before}"
         ) from error
-    finally:
-        with suppress(OSError):
-            beside.unlink()
-    _sync_folder(place.parent)
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -187,16 +187,6 @@ def _check_place(place: Path) -> None:
         raise InvalidInputError(
             f"{named} is not a checkpoint, or only a part of one; give a file that viscy-train fit wrote."
         )
-
-
-def _sync_folder(folder: Path) -> None:
-    """Force the rename to the disk, where the system lets one open folders."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def first_line(error: BaseException | None) -> str:
