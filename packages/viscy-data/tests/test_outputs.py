@@ -178,17 +178,22 @@ def test_commands_do_not_replace_what_they_read(project: Path) -> None:
         assert tree(folder) == before
 
 
-def test_convert_does_not_delete_the_frames_that_it_reads(tmp_path: Path) -> None:
+def write_movie(movie: Path) -> None:
+    """Write three frames, of noise, which does not compress, and the track of one cell."""
     import numpy as np
     import tifffile
 
+    (movie / "frames").mkdir(parents=True)
+    for t, frame in enumerate(np.random.default_rng(0).integers(0, 256, (3, 1, 70, 80), np.uint8)):
+        tifffile.imwrite(movie / "frames" / f"t{t}.tif", frame)
+    (movie / "tracks.csv").write_text("track_id,t,y,x\n" + "".join(f"1,{t},30,40\n" for t in range(3)))
+
+
+def test_convert_does_not_delete_the_frames_that_it_reads(tmp_path: Path) -> None:
     from viscy_data.convert import convert_movies
 
     movie = tmp_path / "movies" / "a"
-    (movie / "frames").mkdir(parents=True)
-    for t in range(3):
-        tifffile.imwrite(movie / "frames" / f"t{t}.tif", np.full((1, 70, 80), t + 1, np.uint8))
-    (movie / "tracks.csv").write_text("track_id,t,y,x\n" + "".join(f"1,{t},30,40\n" for t in range(3)))
+    write_movie(movie)
     before = tree(tmp_path)
     with pytest.raises(InvalidInputError, match="is what the command reads"):
         convert_movies([movie], tmp_path / "movies", overwrite=True, progress=False)
@@ -355,7 +360,7 @@ from typer.main import get_command
 from viscy_data.cli import app
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 import viscy_data.index, viscy_data.convert, viscy_data.audit.page, viscy_data.optimize.run
-import viscy_data.synthetic.writing, iohub.ngff
+import viscy_data.synthetic.writing, viscy_data.bench.run, viscy_data.bench.page, tifffile, iohub.ngff
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
 get_command(app)(sys.argv[2:])
 """
@@ -365,7 +370,10 @@ COMMANDS = {
     "index again": "index {given}/experiments.yaml -o {given}/a.parquet --tau-frames 1 2 --overwrite",
     "audit html": "audit {given}/a.parquet --batch-size 8 --html {out}/a.html",
     "audit json": "audit {given}/a.parquet --batch-size 8 --json {out}/a.json",
+    "bench": "bench {given}/experiments.yaml --index {given}/a.parquet --batch-size 8 --seconds 0 "
+    "--workers 0 --no-optimize --json {out}/b.json",
     "check": "check {given}/a.parquet --json {out}/c.json",
+    "convert": "convert {given}/movie -o {out}/plates",
     "optimize": "optimize {given}/plate.zarr -o {out}/fast.zarr --patch=1,8,8 --seconds 0 --yes",
     "synthesize": "synthesize -o {out}/play --experiments=1 --wells=2 --frames=2",
 }
@@ -379,6 +387,7 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_lost(project: Path, tmp_path
     index_project(project, given / "a.parquet")
     project.rename(given / "experiments.yaml")
     (given / "plate.zarr").symlink_to(given / "Daten ü" / "Platte 1.zarr")
+    write_movie(given / "movie")
     before = tree(given)
     arguments = COMMANDS[command].format(given=given, out=out).split()
     size = 300 if command == "check" else 2000

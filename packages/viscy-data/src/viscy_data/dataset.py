@@ -155,7 +155,10 @@ class AnchorDataset(Dataset[Batch]):
         self.share_memory(workers=1, batches=1)
         # Counts of each worker, in memory that all of them share: anchors skipped, chunks wanted, loaded.
         self._counts = torch.zeros((_WORKER_SLOTS, 3), dtype=torch.int64)
-        self._counts.share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        try:
+            self._counts.share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        except RuntimeError as error:  # as where /dev/shm is full, or files may not be so large
+            raise MemoryError(f"shared memory cannot be had: {error}") from error
 
     @property
     def anchors(self) -> pd.DataFrame:

@@ -25,6 +25,8 @@ _NAME: Final = 150
 """Bytes of an output's name that are repeated in others; systems take 255."""
 _ONE_BY_ONE: Final = 1000
 """Files of a folder that are brought to the disk one by one; beyond, all that the system holds is."""
+_OF_SYSTEM: Final = re.compile(r"\(os error \d+\)")
+"""How Rust words what the system refused; our writer of chunks raises it as a RuntimeError."""
 
 
 @contextmanager
@@ -102,13 +104,16 @@ def plain_write_errors(path: Path) -> Iterator[None]:
     Raises
     ------
     OutputError
-        In place of any other ``OSError`` or ``MemoryError`` of the block.
+        In place of any other ``OSError`` or ``MemoryError`` of the block, or of what a library written in
+        Rust makes of them.
     """
     try:
         yield
     except ViscyDataError:
         raise
-    except (OSError, MemoryError) as error:
+    except (OSError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not _OF_SYSTEM.search(str(error)):
+            raise
         why = getattr(error, "strerror", None) or str(error) or "the memory does not suffice"
         raise OutputError(
             f"path={shown(path, 300)!r} cannot be written: {shown(why, 500)}. Make room or choose another "
