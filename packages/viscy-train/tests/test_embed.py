@@ -74,6 +74,16 @@ def test_anndata_reads_back_every_row_in_the_order_of_the_table(
         assert data.obs[name].tolist() == dataset.anchors[name].tolist(), name
 
 
+def test_obs_says_which_patches_reach_beyond_their_image(dataset: AnchorDataset, tmp_path: Path) -> None:
+    kept = read_embeddings(embed(Mean(), dataset, tmp_path / "e.zarr", progress=False)).obs
+    outside = kept["outside"].to_numpy()
+    np.testing.assert_array_equal(outside, dataset.anchors["outside"])
+    assert 0 < (outside > 0).sum() < len(outside)
+    places = kept[["y", "x"]].to_numpy()
+    to_border = np.minimum(places, 95 - places).min(axis=1)
+    assert to_border[outside > 0].max() <= to_border[outside == 0].min() + 1
+
+
 def test_chunks_change_nothing(
     dataset: AnchorDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
