@@ -4,7 +4,8 @@
 
 writes stores (full frames, tiles and shards, zstd and raw), reads the same batches with every contender and
 prints one table; figures go to ``--out``, their plot beside it. It takes a quarter of an hour, 10 GB of
-disk and as much free memory, since files are to be read from memory; ``--smallest`` takes a few seconds.
+disk and as much free memory, since files are to be read from memory; ``--smallest`` takes minutes, most of
+them to start four workers for each of six stores. Figures are written store by store.
 """
 
 import argparse

@@ -214,7 +214,7 @@ def test_a_patch_that_cannot_be_moved_inside_names_the_fov(tmp_path: Path) -> No
 
 
 def test_a_patch_larger_than_the_image_is_told_of(tmp_path: Path) -> None:
-    path = simple(tmp_path)
+    path = simple(tmp_path, y=[20.0, 20.0, 21.0])
     half = build_experiment(experiment(path), FOVS, patch_size=(80, 50))
     assert (half.frame["outside"].tolist(), half.notes) == ([pytest.approx(0.55)] * 3, ())
     more = build_experiment(experiment(path), [*FOVS, info("A/1/2")], patch_size=(81, 50))

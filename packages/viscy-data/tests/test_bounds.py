@@ -68,7 +68,13 @@ def test_a_tau_of_years_is_refused_with_the_allowed_range(give: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("minutes", [1e-300, 5e-324, 1e-9])
-def test_an_interval_of_nothing_makes_no_frames_without_end(minutes: float) -> None:
+def test_an_interval_of_nothing_is_refused(minutes: float) -> None:
+    with pytest.raises(ValueError, match=r"interval_minutes\n.*greater than or equal to 0\.000001"):
+        Experiment(name="a", data_path="a", tracks_path="a", channels=["c"], interval_minutes=minutes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("minutes", [1e-6, 1e-5])
+def test_an_interval_of_next_to_nothing_makes_no_frames_without_end(minutes: float) -> None:
     one = Experiment(name="a", data_path="a", tracks_path="a", channels=["c"], interval_minutes=minutes)  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match=r"interval_minutes=.*at most 1,000,000 frames"):
         TauRange(hours=(0.5, 1.5)).in_frames(one)

@@ -195,11 +195,16 @@ def test_pixels_that_are_not_finite_are_named_or_filled(
 def test_statistics_of_another_index_are_refused(tmp_path: Path, write_store: WriteStore) -> None:
     path = write_project(tmp_path / "one", write_store, noise())
     table = index(path)
+    kept = statistics_path(table).read_bytes()
     index(path, statistics=False, overwrite=True)
+    with pytest.raises(InvalidInputError, match=r"anchors\.statistics\.parquet' does not exist"):
+        AnchorDataset(table)
+    statistics_path(table).write_bytes(kept)
     assert len(AnchorDataset(table)) == 5  # those of the same images are still true
     other = write_project(tmp_path / "two", write_store, 2 * noise()[:4])
     options: dict[str, Any] = {"patch_size": (8, 8), "tau": TauRange(frames=(1, 1)), "progress": False}
     build_index(other, table, overwrite=True, statistics=False, **options)
+    statistics_path(table).write_bytes(kept)
     with pytest.raises(InvalidInputError, match=r"anchors\.statistics\.parquet.*earlier index.*again"):
         AnchorDataset(table)
     write_statistics(
