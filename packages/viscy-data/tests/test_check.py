@@ -379,3 +379,18 @@ def test_units_that_are_not_understood_are_remarked(tmp_path: Path, write_store:
     said = " ".join(one.text for one in checked(path).remarks)
     assert "furlong" in said
     assert "pixel_size_um" in said
+
+
+@pytest.mark.parametrize(("size", "outside"), [(48, 128), (26, 32), (8, 0)])
+def test_the_share_of_patches_at_borders_is_said(
+    tmp_path: Path, write_store: WriteStore, size: int, outside: int
+) -> None:
+    """Cells at y = 12, 18, 24 and 30 and x = 20 of 48 by 48: half of 26 reaches beyond the border at 12."""
+    path = write_file(tmp_path, write_movie(tmp_path, "a", write_store))
+    table = indexed(path, patch_size=(size, size))
+    for report in (check_experiments(path, patch_size=(size, size)), check_anchors(table)):
+        (found,) = [one for one in report.findings if one.topic == "border"]
+        assert found.numbers == {"outside": outside, "rows": 128, "experiments": {"a": outside}}
+        assert f"{outside} of 128 patches ({outside / 128:.0%}) lie partly outside" in found.text
+        assert found.severity == ("remark" if outside else "fine")
+        assert ("border='drop'" in found.text) == bool(outside)
