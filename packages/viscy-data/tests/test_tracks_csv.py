@@ -94,6 +94,23 @@ def test_damage_is_named_by_its_line(content: str, match: str, tmp_path: Path) -
     assert len(str(caught.value)) < 1000
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("cells", [('5","a"', '5","a"'), ('"a', 'b"'), ('"a"",5', 'b""c"')])
+def test_a_quote_may_not_swallow_rows_whatever_the_count_of_quotes(
+    end: str, cells: tuple[str, str], tmp_path: Path
+) -> None:
+    lines = ["track_id,t,y,x,note,more", "", *(f"{i},0,1,1,5,a" for i in range(48))]
+    lines[20], lines[30] = (f"{i},0,1,1,{cell}" for i, cell in zip((18, 28), cells, strict=True))
+    with pytest.raises(TracksError, match=r"line 21: a quote \(\"\) is opened and not closed"):
+        read(write(tmp_path, end.join(lines)))
+
+
+def test_quotes_that_are_closed_and_empty_lines_swallow_nothing(tmp_path: Path) -> None:
+    rows = [f'{i},0,1,1,"a, ""b""",5" and 6"{"\r\n" * (i % 3)}\r\n' for i in range(60_000)]
+    found = read(write(tmp_path, "\r\ntrack_id,t,y,x,note,more\r\n\r\n" + "".join(rows)))
+    assert len(found) == 60_000
+
+
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"\xef\xbb\xbf", b"# nothing\n"])
 def test_a_file_without_header_says_so(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(TracksError, match="it has no header; is it empty"):

@@ -6,7 +6,10 @@ the rest of a file as one cell, a gzipped file of 20 MB may unpack to 20 GB of n
 larger than memory. So the beginning of the file says how to read it (:class:`Dialect`), and all of it
 goes through :class:`_Stream`, which looks at each block before Arrow parses it, and refuses it by line.
 
-Looking costs two searches for a byte in each block, a hundredth of what parsing does.
+A cell over several lines is never meant, so in the end there must be as many rows as lines: where a quote
+took some of them into a cell, the line that opens it is named.
+
+Looking costs a few passes over the bytes of each block, a hundredth of what parsing does.
 """
 
 import codecs
@@ -14,7 +17,7 @@ import csv
 import gzip
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -25,6 +28,7 @@ import pyarrow.csv as pa_csv
 
 from viscy_data.columns import FOV, X, Y
 from viscy_data.errors import TracksError
+from viscy_data.lineage import BoolArray
 
 LONGEST_LINE: Final = 1 << 20
 """Bytes of a line."""
@@ -40,7 +44,7 @@ _BLOCK: Final = 1 << 20
 _SEPARATORS: Final = (",", ";", "\t", "|")
 _DECIMAL_COMMA: Final = re.compile(r"\s*[+-]?\d+,\d+\s*$")
 _TITLES: Final = 3
-_NEWLINE, _QUOTE = b'\n"'
+_NEWLINE, _RETURN, _QUOTE = b'\n\r"'
 _BOMS: Final = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _FOV_TYPE: Final = pa.dictionary(pa.int32(), pa.string())
 
@@ -55,6 +59,8 @@ class Dialect:
         The columns' names, as they stand there.
     skipped
         Lines up to the first row: comments, the header, and titles below it.
+    filled
+        Those of them that are not empty.
     separator, decimal
         Between columns, and in numbers.
     unit
@@ -63,6 +69,7 @@ class Dialect:
 
     names: tuple[str, ...]
     skipped: int
+    filled: int
     separator: str
     decimal: str
     unit: str = ""
@@ -103,7 +110,7 @@ def read_dialect(path: Path, file_names: Mapping[str, str]) -> Dialect:
     with _open(path) as stream:
         start = stream.read(_BLOCK)
     text = start.decode("utf-8", errors="replace")
-    lines = text.splitlines()
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")  # no other ends, as Arrow
     if len(start) == _BLOCK:
         lines = lines[:-1]  # it may be cut
     header, stated = _header_line(lines)
@@ -123,7 +130,9 @@ def read_dialect(path: Path, file_names: Mapping[str, str]) -> Dialect:
     titles, unit = _titles(sample, places)
     numbers = [row[i] for row in sample[titles:] for i in places if i < len(row)]
     comma = separator != "," and any(map(_DECIMAL_COMMA.match, numbers))
-    return Dialect(tuple(names), header + 1 + titles, separator, "," if comma else ".", unit)
+    skipped = header + 1 + titles
+    filled = sum(map(bool, lines[:skipped]))
+    return Dialect(tuple(names), skipped, filled, separator, "," if comma else ".", unit)
 
 
 def read_csv(path: Path, dialect: Dialect, columns: Mapping[str, str]) -> Any:
@@ -152,7 +161,7 @@ def read_csv(path: Path, dialect: Dialect, columns: Mapping[str, str]) -> Any:
     names = [ours.get(name, f"column {i}") for i, name in enumerate(dialect.names)]
     try:
         with _open(path) as stream:
-            return pa_csv.read_csv(
+            table = pa_csv.read_csv(
                 pa.PythonFile(stream, mode="r"),
                 read_options=pa_csv.ReadOptions(
                     column_names=names, skip_rows=dialect.skipped, block_size=LONGEST_LINE
@@ -166,6 +175,9 @@ def read_csv(path: Path, dialect: Dialect, columns: Mapping[str, str]) -> Any:
                     decimal_point=dialect.decimal,
                 ),
             )
+            if table.num_rows != stream.lines - dialect.filled:
+                _refuse_swallowed(path, dialect, table.num_rows, stream.lines - dialect.filled)
+            return table
     except pa.ArrowInvalid as error:
         if not ragged:
             raise
@@ -178,17 +190,38 @@ def read_csv(path: Path, dialect: Dialect, columns: Mapping[str, str]) -> Any:
         ) from error
 
 
+def _refuse_swallowed(path: Path, dialect: Dialect, rows: int, lines: int) -> None:
+    """Refuse a table of fewer rows than lines, by the first line that opens a quote and does not close it."""
+    other = f"[^{re.escape(dialect.separator)}]*+"
+    cell = f'(?:"(?:[^"]|"")*+"{other}|(?!"){other})'
+    closed = re.compile(f"{cell}(?:{re.escape(dialect.separator)}{cell})*+".encode())
+    opened = (
+        n for n, line in enumerate(_lines(path), start=1) if b'"' in line and not closed.fullmatch(line)
+    )
+    first = next(opened, None)
+    where = f'line {first}: a quote (") is opened and not closed on the line' if first else 'quotes (")'
+    raise TracksError(
+        f"{path}: {where}: its {lines} lines would be read as {rows} rows; close each quote on its line, or "
+        "leave it out"
+    )
+
+
 def _line_of(path: Path, text: str) -> str:
     """Return the first line that is ``text``, by its number."""
-    count, rest = 0, b""
+    found = (n for n, line in enumerate(_lines(path), start=1) if line == text.encode())
+    number = next(found, None)
+    return f"line {number}" if number else "a line"
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """Yield a file's lines without their ends."""
+    rest = b""
     with _open(path) as stream:
         while block := stream.read():
-            *lines, rest = (rest + block).split(b"\n")
-            for number, line in enumerate((*lines, rest), start=count + 1):
-                if line.rstrip(b"\r") == text.encode():
-                    return f"line {number}"
-            count += len(lines)
-    return "a line"
+            *lines, rest = (rest + block).splitlines(keepends=True)
+            yield from (line.rstrip(b"\r\n") for line in lines)
+    if rest:
+        yield rest.rstrip(b"\r\n")
 
 
 def _open(path: Path) -> "_Stream":
@@ -213,6 +246,8 @@ class _Stream(io.RawIOBase):
         self._ahead = start.removeprefix(codecs.BOM_UTF8)
         self._before = 0  # bytes handed on
         self._quotes = self._unfinished = 0  # quotes and bytes of that line, so far
+        self.lines = 0  # begun and not empty, so far
+        self._in_line = False  # whether the last byte was of one
 
     def readable(self) -> bool:
         """Say that it can be read."""
@@ -248,8 +283,16 @@ class _Stream(io.RawIOBase):
 
     def _look(self, block: bytes) -> None:
         """Refuse a line that is too long, or whose quotes are not closed."""
+        values = np.frombuffer(block, dtype=np.uint8)
+        ended = values == _NEWLINE
+        if b"\r" in block:
+            ended |= values == _RETURN
+        if len(block):
+            begins = ended[:-1] > ended[1:]
+            self.lines += int(np.count_nonzero(begins)) + int(not self._in_line and not ended[0])
+            self._in_line = not ended[-1]
         if self._quotes or b'"' in block:
-            self._look_at_quotes(block)
+            self._look_at_quotes(block, ended)
         end = max(block.rfind(b"\n"), block.rfind(b"\r")) + 1
         self._unfinished = len(block) - end + (0 if end else self._unfinished)
         if self._unfinished > LONGEST_LINE:
@@ -259,9 +302,9 @@ class _Stream(io.RawIOBase):
             )
         self._before += len(block)
 
-    def _look_at_quotes(self, block: bytes) -> None:
+    def _look_at_quotes(self, block: bytes, ended: BoolArray) -> None:
         values = np.frombuffer(block, dtype=np.uint8)
-        ends = np.flatnonzero(values == _NEWLINE)
+        ends = np.flatnonzero(ended)
         before = np.searchsorted(np.flatnonzero(values == _QUOTE), np.append(ends, len(values)))
         counts = np.diff(before, prepend=0)  # quotes of each line that ends here, and of what is left
         counts[0] += self._quotes
@@ -277,11 +320,16 @@ class _Stream(io.RawIOBase):
 
     def _line_at(self, block: bytes) -> int:
         """Return the number of the line that a beginning of the next block ends in: for messages."""
-        count, left = 1 + block.count(b"\n"), self._before
+        count, left, last = 1, self._before, b""
         with _open(self._path) as again:
             while left and (one := again.read(min(left, _BLOCK))):
-                count, left = count + one.count(b"\n"), left - len(one)
-        return count
+                count, left, last = count + _ends(last + one) - _ends(last), left - len(one), one[-1:]
+        return count + _ends(last + block) - _ends(last)
+
+
+def _ends(text: bytes) -> int:
+    """Return how many ends of lines a text has."""
+    return text.count(b"\n") + text.count(b"\r") - text.count(b"\r\n")
 
 
 def _header_line(lines: Sequence[str]) -> tuple[int, str]:
