@@ -91,6 +91,8 @@ def test_lengths_need_the_size_of_a_pixel(tmp_path: Path) -> None:
         ("track_z: -1", "track_z=-1: 'tracks', 'middle' or the number"),
         ("track_z: true", "track_z=True: 'tracks', 'middle' or the number"),
         ("track_names: {time: FRAME}", "track_names.time"),
+        ("track_names: {y: x}", "track_names: y and x would be read from one column, 'x'"),
+        ("track_names: {y: p, x: p}", "track_names: y and x would be read from one column, 'p'"),
         ("missing_parents: keep", "missing_parents='keep'"),
     ],
 )

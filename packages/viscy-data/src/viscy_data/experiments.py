@@ -16,7 +16,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,6 +153,18 @@ class Experiment(_Frozen):
         twice = sorted({well for well in wells if wells.count(well) > 1})
         if twice:
             raise ValueError(f"condition_wells: a well under more than one condition: {', '.join(twice)}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_column_of_the_tracks_each(self) -> Self:
+        names = {ours: ours for ours in get_args(TrackColumn.__value__)} | dict(self.track_names)
+        for name in self.track_names.values():
+            both = [one for one in names if names[one] == name]
+            if len(both) > 1:
+                raise ValueError(
+                    f"track_names: {' and '.join(both)} would be read from one column, {shown(name)!r} "
+                    "(those that are not named there have the names that they have here); give each its own"
+                )
         return self
 
     def condition_of(self, well: str) -> str | None:
