@@ -1,6 +1,7 @@
 """Text tables as programs write them, and as nobody should: dialects, damage, and files made to hurt."""
 
 import gzip
+import os
 from pathlib import Path
 
 import numpy as np
@@ -237,3 +238,12 @@ def test_parents_that_are_no_track_are_cut_and_counted_where_that_is_asked_for(t
     cut = load_tracks(Experiment.model_validate(values | {"missing_parents": "cut"}), [INFO])
     assert cut.frame["parent_track_id"].tolist() == [-1, -1, 1, -1]
     assert cut.notes == ("left out of the tracks: 1 parents that are no track",)
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.parquet", "tracks/a.csv"])
+def test_a_pipe_is_refused_and_not_waited_for(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    os.mkfifo(path)
+    with pytest.raises(TracksError, match="no regular file"):
+        read(path if path.parent == tmp_path else path.parent)

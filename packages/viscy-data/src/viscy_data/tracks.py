@@ -155,6 +155,10 @@ def _kind(path: Path) -> str:
 
 def _read(path: Path, experiment: Experiment, fovs: Sequence[FovInfo], i: int | None) -> Detections:
     """Read the tracks of one field of view, number i; None: a table says itself of which."""
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for without end
+        raise TracksError(
+            f"{path}: no regular file; tracks are read from files and folders: write them to one"
+        )
     track_list = find_track_list(path)
     info = fovs[i or 0]
     if is_table(path) and not track_list:
