@@ -425,3 +425,32 @@ def test_a_folder_that_cannot_be_is_refused_before_work_starts(tmp_path: Path, o
     with pytest.raises((InvalidInputError, OutputError), match="out="):
         synthesize(tmp_path / out, experiments=1, wells=2, frames=2, progress=False)
     assert tree(tmp_path) == {"file": PRECIOUS.encode()}
+
+
+def test_the_working_folder_may_be_named_and_no_name_may_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from viscy_data.cli import app
+
+    write_movie(tmp_path / "in" / "m")
+    for number, out in enumerate((".", "..", "deep/..", "../")):
+        here = tmp_path / str(number) / "deep"
+        here.mkdir(parents=True)
+        monkeypatch.chdir(here)
+        (here / "deep").mkdir()
+        done = CliRunner().invoke(app, ["convert", str(tmp_path / "in" / "m"), "-o", out])
+        assert done.exit_code == 0, done.output
+        assert (here / out / EXPERIMENTS_FILE).is_file()
+        assert (here / out / "m" / "plate.zarr").is_dir()
+    before = tree(tmp_path)
+    for arguments in (["convert", str(tmp_path / "in" / "m")], ["synthesize"]):
+        done = CliRunner().invoke(app, [*arguments, "-o", ""])
+        assert done.exit_code == 2
+        assert "no name to write to" in done.output
+    with pytest.raises(InvalidInputError, match="no name to write to"):
+        synthesize("", progress=False)
+    with pytest.raises(InvalidInputError, match="no name to write to"):
+        synthesize("/", experiments=1, wells=2, frames=2, progress=False)
+    assert tree(tmp_path) == before

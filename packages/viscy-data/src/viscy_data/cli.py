@@ -37,8 +37,26 @@ app = typer.Typer(
 )
 
 _Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier call wrote.")]
+
+
+def _folder(given: str | Path) -> Path:
+    from viscy_data.outputs import folder_named
+
+    try:
+        return folder_named(given)
+    except InvalidInputError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 _Folder = Annotated[
-    Path, typer.Option("-o", "--out", help="Folder to write in; made when it does not exist.")
+    Path,
+    typer.Option(
+        "-o",
+        "--out",
+        parser=_folder,
+        metavar="PATH",
+        help="Folder to write in; made when it does not exist.",
+    ),
 ]
 
 

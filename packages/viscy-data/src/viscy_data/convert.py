@@ -22,6 +22,7 @@ from viscy_data.errors import InvalidInputError
 from viscy_data.experiments import Experiment, FovInfo
 from viscy_data.frames import colours
 from viscy_data.movies import Movie, find_movies
+from viscy_data.outputs import folder_named
 from viscy_data.plates import (
     EXPERIMENTS_FILE,
     PLATE_FOLDER,
@@ -115,8 +116,8 @@ def convert_movies(
     TracksError
         Tracks that cannot be used; names file, row and column.
     """
+    out = folder_named(out)
     found = find_movies(movies, axes)
-    out = Path(out)
     sources = [_inspect(movie) for movie in found]
     listed = _listed_channels(sources, channels)
     check_room(out, sum(prod(source.shape) * source.dtype.itemsize for source in sources) // _PACKED)

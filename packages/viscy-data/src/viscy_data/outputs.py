@@ -260,6 +260,19 @@ def check_reports(
         check_output(json_path, argument="json", inputs=read)
 
 
+def folder_named(out: str | Path) -> Path:
+    """Return a folder to write in; no name at all is refused, which `Path` takes for the working folder.
+
+    Examples
+    --------
+    >>> folder_named("plates").name
+    'plates'
+    """
+    if not str(out):
+        raise InvalidInputError("out='' is no name to write to; give the name of a folder, such as '.'.")
+    return Path(out)
+
+
 def check_entries(
     out: Path, entries: Sequence[str], *, overwrite: bool, inputs: Iterable[str | Path] = ()
 ) -> None:
@@ -275,7 +288,7 @@ def check_entries(
     """
     name = f"out={shown(out, 300)!r}"
     _check_name(out / "entry", name)
-    if out.name == "-":
+    if out.name == "-" or out.absolute() == Path(out.anchor or "-"):
         raise InvalidInputError(f"{name} is no name to write to; give the name of a folder.")
     status = _status(out, name)
     if status is not None and not out.is_dir():

@@ -66,12 +66,14 @@ def staged(
     OutputError
         Something cannot be written; what was there before still is.
     """
+    inputs = list(inputs)
     check_entries(out, entries, overwrite=overwrite, inputs=inputs)
+    out = out.resolve()  # "." and ".." have a name then
     place = out if out.is_dir() else out.parent  # on one disk with the output, whatever is mounted where
     with plain_write_errors(out):
         place.mkdir(parents=True, exist_ok=True)
     folder = beside_of(place / out.name, "partial")
-    with only_writer(place / (out.name or "folder")):
+    with only_writer(place / out.name):
         check_entries(out, entries, overwrite=overwrite, inputs=inputs)
         clear_leftovers(place / out.name)
         try:

@@ -27,6 +27,7 @@ from viscy_data.columns import (
     X,
     Y,
 )
+from viscy_data.outputs import folder_named
 from viscy_data.plates import (
     EXPERIMENTS_FILE,
     PLATE_FOLDER,
@@ -109,7 +110,7 @@ def synthesize(
         A count is out of range, or ``out`` holds experiments already or has no room for these.
     """
     recipe = Recipe(experiments, wells, fovs, frames, cells, size, seed)
-    out = Path(out)
+    out = folder_named(out)
     check_room(out, recipe.bytes)
     setups = [make_setup(index, seed) for index in range(experiments)]
     entries = [*(setup.name for setup in setups), TRUTH_FILE, EXPERIMENTS_FILE]
