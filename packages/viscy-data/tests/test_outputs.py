@@ -56,7 +56,13 @@ def test_what_bears_no_mark_is_not_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", '{"made_by": "viscy-data", "a": 1}', '<meta name="made_by" content="viscy-train">']
+    "content",
+    [
+        "",
+        '{"made_by": "viscy-data", "a": 1}',
+        '[{"made_by": "viscy-data"}]',
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta name="made_by" content="viscy-train">',
+    ],
 )
 def test_what_bears_a_mark_or_holds_nothing_is_replaced(tmp_path: Path, content: str) -> None:
     path = tmp_path / "out"
@@ -454,3 +460,29 @@ def test_the_working_folder_may_be_named_and_no_name_may_not(
     with pytest.raises(InvalidInputError, match="no name to write to"):
         synthesize("/", experiments=1, wells=2, frames=2, progress=False)
     assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "notes: file made_by: viscy-data was nice",
+        '{"notes": {"made_by": "viscy-data"}}',
+        '["made_by", "viscy-data"]',
+        'see {"made_by": "viscy-data"}',
+        '<!doctype html><html><head></head><body><meta name="made_by" content="viscy-data">',
+    ],
+)
+def test_a_text_that_mentions_the_mark_is_not_replaced(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "n.txt"
+    path.write_text(content)
+    with pytest.raises(InvalidInputError, match="bears no mark"):
+        write_text(path, "new")
+    assert path.read_text() == content
+
+
+def test_a_table_that_mentions_the_mark_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pd.DataFrame({"viscy_data": ["viscy_data"]}).to_parquet(path)
+    assert not is_ours(path)
+    path.write_bytes(b"PAR1 viscy_data")
+    assert not is_ours(path)

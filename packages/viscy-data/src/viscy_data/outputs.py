@@ -35,7 +35,13 @@ MARK_FILE: Final = ".made_by_viscy"
 
 _HEAD: Final = 4096
 _MOST: Final = 64 << 20
-_TEXT_MARK: Final = re.compile(rb"made_by\W{1,20}(?:content=\W)?viscy-")
+# where `marked` and the templates of our pages put it: what merely mentions it is somebody's text
+_TEXT_MARK: Final = re.compile(
+    rb"""\s*(?:\[\s*)?\{\s*"made_by"\s*:\s*"viscy-
+    |\s*<!doctype\ html>\s*<html[^>]{0,50}>\s*<head>\s*(?:<meta\ charset[^>]{0,50}>\s*)?
+     <meta\ name="made_by"\ content="viscy-""",
+    re.VERBOSE,
+)
 
 
 @contextmanager
@@ -159,20 +165,19 @@ def marked(content: dict[str, Any], program: str = "viscy-data") -> dict[str, An
 def _is_marked_file(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(_HEAD)
-        if head[:4] == b"PAR1":
-            return PARQUET_MARK in _parquet_footer(path)
-    return not head or _TEXT_MARK.search(head) is not None
+    if head[:4] == b"PAR1":
+        return _is_marked_parquet(path)
+    return not head or _TEXT_MARK.match(head) is not None
 
 
-def _parquet_footer(path: Path) -> bytes:
-    with path.open("rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        file.seek(max(0, end - 8))
-        length = int.from_bytes(file.read(4), "little")
-        if file.read(4) != b"PAR1" or length > min(_MOST, end):
-            return b""
-        file.seek(max(0, end - 8 - length))
-        return file.read(length)
+def _is_marked_parquet(path: Path) -> bool:
+    import pyarrow.parquet as pa_parquet  # noqa: PLC0415 - slow to import
+
+    try:
+        keys = pa_parquet.read_metadata(path).metadata or {}
+    except (ValueError, MemoryError, RuntimeError):
+        return False
+    return any(key.startswith(PARQUET_MARK) for key in keys)
 
 
 def _is_marked_group(folder: Path) -> bool:
