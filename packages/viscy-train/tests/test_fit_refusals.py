@@ -211,6 +211,8 @@ def test_wrong_checkpoints_are_one_sentence_and_run_nothing(
         said = refused([*common, "--ckpt_path", name], capsys)
         assert sentence in said, said
         assert len(said.splitlines()) == 1
+        assert "weights_only" not in said, "the reader's advice to run the file"
+        assert "likely succeed" not in said
     assert not Path("was_run").exists()
 
 

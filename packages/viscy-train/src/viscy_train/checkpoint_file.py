@@ -8,6 +8,7 @@ them but tensors and plain values. A checkpoint costs one ``fsync`` more than a 
 """
 
 import pickle
+import re
 import shutil
 import struct
 import zipfile
@@ -132,7 +133,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except _DAMAGED as error:
         raise InvalidInputError(
             f"checkpoint={str(place)!r} is damaged, or holds more than tensors and plain values "
-            f"({first_line(error)}); give a file that viscy-train fit wrote."
+            f"({_what_is_wrong(error)}); give a file that viscy-train fit wrote."
         ) from error
     missing = {"hyper_parameters", "datamodule_hyper_parameters", "state_dict"}
     missing -= set(content) if isinstance(content, dict) else set()
@@ -187,6 +188,14 @@ def _check_place(place: Path) -> None:
         raise InvalidInputError(
             f"{named} is not a checkpoint, or only a part of one; give a file that viscy-train fit wrote."
         )
+
+
+def _what_is_wrong(error: BaseException) -> str:
+    """Return what PyTorch found in a file, without its advice to run the code that the file holds."""
+    named = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if named is not None:
+        return f"it names {named[1]}"
+    return type(error).__name__ if "weights_only" in str(error) else first_line(error)
 
 
 def first_line(error: BaseException | None) -> str:
