@@ -67,6 +67,12 @@ def plate(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return write_plate(tmp_path / "p.zarr", request.param, dict.fromkeys(FOVS, (0.5, 0.25)))
 
 
+def test_what_is_listed_twice_with_a_slash_counts_once(plate: Path) -> None:
+    edit(plate, lambda ome: ome["plate"]["wells"].append(ome["plate"]["wells"][0] | {"path": "B/2/"}))
+    edit(plate / "B/2", lambda ome: ome["well"]["images"].append({"path": "0/"}))
+    assert [one.fov for one in described(plate)] == sorted(FOVS)
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_what_is_described_is_what_iohub_sees(tmp_path: Path, version: Version) -> None:
     scales = {fov: (0.5 + i, 0.25) for i, fov in enumerate(FOVS)}

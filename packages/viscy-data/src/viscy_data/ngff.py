@@ -170,7 +170,7 @@ def well_names(plate: dict[str, Any]) -> list[str]:
         Where they list none, or a path that is not of this form.
     """
     paths = [one.path for one in _Plate.model_validate(plate["plate"]).wells]
-    return [_inside(path, "plate.wells", parts=2) for path in dict.fromkeys(paths)]
+    return list(dict.fromkeys(_inside(path, "plate.wells", parts=2) for path in paths))
 
 
 def image_names(well: dict[str, Any]) -> list[str]:
@@ -184,7 +184,7 @@ def image_names(well: dict[str, Any]) -> list[str]:
     if "well" not in well:
         raise ValueError("its metadata have no 'well', which lists the images")
     paths = [one.path for one in _Well.model_validate(well["well"]).images]
-    return [_inside(path, "well.images", parts=1) for path in dict.fromkeys(paths)]
+    return list(dict.fromkeys(_inside(path, "well.images", parts=1) for path in paths))
 
 
 def level_path(level: Level) -> str:
@@ -199,7 +199,7 @@ def level_path(level: Level) -> str:
 
 
 def _inside(path: str, key: str, parts: int | None = None) -> str:
-    """Return a path that lies inside its group, as it stands."""
+    """Return a path that lies inside its group, without a slash at its end."""
     words = path.strip("/").split("/") if not path.startswith("/") else []
     odd = any(word in ("", ".", "..") or "\\" in word or not word.isprintable() for word in words)
     if not words or odd or parts not in (None, len(words)) or max(map(len, words)) > 255:
