@@ -134,6 +134,15 @@ def test_frames_must_be_numbered_without_gaps(tmp_path: Path) -> None:
         find_movies([path])
 
 
+@pytest.mark.parametrize("end", [".ome.tif", ".OME.TIFF"])
+def test_frames_may_be_ome_tiffs(tmp_path: Path, end: str) -> None:
+    path = write_movie(tmp_path / "one", frames=0)
+    for t in range(11):
+        tifffile.imwrite(path / "frames" / f"{t}{end}", np.full((8, 9), t, np.uint8), ome=True)
+    (movie,) = find_movies([path])
+    assert [file.name for file in movie.frames] == [f"{t}{end}" for t in range(11)]
+
+
 def test_what_is_no_movie_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="is not a folder"):
         find_movies([tmp_path / "absent"])

@@ -211,7 +211,7 @@ def _frames(folder: Path) -> tuple[Path, ...]:
     if len(files) == 1:
         return tuple(files)
     for path in files:
-        number = _NUMBER.search(path.stem)
+        number = _NUMBER.search(path.stem.lower().removesuffix(".ome"))  # 0.ome.tif
         if number is None:
             raise InvalidInputError(f"{path}: the name does not end with a frame number, such as t000.tif.")
         if int(number[1]) in numbered:
