@@ -196,6 +196,9 @@ def test_what_a_header_claims_is_compared_with_the_bytes(tmp_path: Path, name: s
             b"ImageJ=1.54\nimages=1000000000\nslices=1000000000\n",
             "states 1000000000 images, the file holds 3",
         ),
+        (b"ImageJ=1.54\nimages=3\nchannels=2\nslices=5\nhyperstack=true\n", "channels=2, slices=5, the file"),
+        (b"ImageJ=1.54\nimages=3\nframes=2\n", "states frames=2, the file holds 3"),
+        (b"ImageJ=1.54\nimages=3\nslices=0\nframes=3\n", "states slices=0, frames=3, the file holds 3"),
         (b'{"shape": [1000000000, 16, 20], "axes": "ZYX"}', "claims an image of"),
     ],
 )

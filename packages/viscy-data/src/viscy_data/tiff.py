@@ -176,11 +176,19 @@ def _only_series(path: Path, file: tifffile.TiffFile) -> Any:
 
 def _check_text(path: Path, file: tifffile.TiffFile, series: Any) -> None:
     """Refuse a file whose text does not fit its pages: tifffile then passes over the text."""
-    written = (file.imagej_metadata or {}).get("images", 1) if file.is_imagej else 1
+    text = (file.imagej_metadata or {}) if file.is_imagej else {}
+    written = text.get("images", 1)
     planes = prod(series.shape) // max(1, prod(series.keyframe.shape))
     if series.kind != "imagej" and written not in (1, planes):
         raise InvalidInputError(
             f"{path}: its ImageJ text states {written} images, the file holds {planes}; save it anew."
+        )
+    held = len(file.pages) if len(file.pages) > 1 else written  # ImageJ writes one page of all beyond 4 GB
+    lengths = {key: text[key] for key in ("channels", "slices", "frames") if key in text}
+    if lengths and prod(lengths.values()) != held:
+        stated = ", ".join(f"{key}={n}" for key, n in lengths.items())[:99]
+        raise InvalidInputError(
+            f"{path}: its ImageJ text states {stated}, the file holds {held} images; save it anew."
         )
     if file.is_ome and series.kind != "ome":
         raise InvalidInputError(f"{path}: its OME-XML does not fit its pages; save it anew.")
