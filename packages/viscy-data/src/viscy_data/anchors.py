@@ -57,6 +57,14 @@ OVER_BORDER: Final = "patch reaches over the border"
 BLANK_FRAME: Final = "blank frame"
 REASONS: Final = (NO_CONDITION, OUTSIDE_IMAGE, OUTSIDE_STACK, OVER_BORDER, BLANK_FRAME)
 """Why a detection is not in the table; the first that holds counts."""
+REMEDIES: Final = {
+    NO_CONDITION: "check condition_wells, which must name the wells of the tracks",
+    OUTSIDE_IMAGE: "check the size and the unit of y and x, which must lie on the image",
+    OUTSIDE_STACK: "check the unit of z, which must lie in the stack",
+    OVER_BORDER: "take border='reflect', or a smaller patch",
+    BLANK_FRAME: "where one channel is blank throughout, leave it out of channels; else blank_frames='keep'",
+}
+"""What to do where most detections are lost for a reason."""
 
 __all__ = [
     "REASONS",

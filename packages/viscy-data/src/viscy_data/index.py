@@ -7,9 +7,11 @@ is one experiment for each process, and one row group at the end.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -367,6 +369,19 @@ def _try_describe(experiment: Experiment) -> list[FovInfo] | StoreError:
 
 
 def _check_any(counts: Sequence[ConditionCounts]) -> None:
-    if not sum(one.valid_anchors for one in counts):
-        lost = "; ".join(f"{c.experiment}: {c.anchors} anchors, dropped {dict(c.dropped)}" for c in counts)
-        raise InvalidInputError(f"no anchor has a positive: {lost}; check the tau range and the tracks")
+    from viscy_data.anchors import REMEDIES  # noqa: PLC0415
+
+    if sum(one.valid_anchors for one in counts):
+        return
+    lost: Counter[str] = Counter()
+    for one in counts:
+        lost.update(one.dropped)
+    anchors = sum(one.anchors for one in counts)
+    named = "; ".join(f"{c.experiment}: {c.anchors} anchors{_dropped(c.dropped)}" for c in counts)
+    most, count = max(lost.items(), key=itemgetter(1), default=("", 0))
+    remedy = REMEDIES[most] if count > anchors else "check the tau range and the tracks"
+    raise InvalidInputError(f"no anchor has a positive: {named}; {remedy}.")
+
+
+def _dropped(by_reason: Mapping[str, int]) -> str:
+    return "".join(f", {count} dropped ({reason})" for reason, count in by_reason.items())
