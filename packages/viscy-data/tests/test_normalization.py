@@ -85,7 +85,9 @@ def test_excluded_fovs_are_not_read(experiment: Experiment) -> None:
 def test_an_image_without_a_finite_pixel_is_an_error(tmp_path: Path, write_store: WriteStore) -> None:
     store = write_store(tmp_path / "n.zarr", np.full((1, 1, 1, 8, 8), np.nan, dtype=np.float32), ["Phase"])
     broken = Experiment(name="a", data_path=store, tracks_path=store, channels=("Phase",))
-    with pytest.raises(StoreError, match="experiment='a' fov='n' t=-1 channel='Phase': no pixel is finite"):
+    with pytest.raises(
+        StoreError, match="experiment='a' fov='n' channel='Phase': no pixel is finite; leave this channel"
+    ):
         compute_statistics(Experiments(experiments=(broken,)), progress=False, non_finite="fill")
     with pytest.raises(StoreError, match=r"64 pixels .*not finite.*fov='n' t=0 channel='Phase': 64"):
         compute_statistics(Experiments(experiments=(broken,)), progress=False)

@@ -171,8 +171,11 @@ def check_finite(row: StatisticsRow) -> None:
         Naming it.
     """
     if np.isnan(cast("float", row[MEAN])):
-        where = " ".join(f"{name}={row[name]!r}" for name in (EXPERIMENT, FOV, T, CHANNEL))
-        raise StoreError(f"{where}: no pixel is finite; name the fov in exclude_fovs.")
+        names = (EXPERIMENT, FOV, CHANNEL) if row[T] == ALL_FRAMES else (EXPERIMENT, FOV, T, CHANNEL)
+        where = " ".join(f"{name}={row[name]!r}" for name in names)
+        raise StoreError(
+            f"{where}: no pixel is finite; leave this channel out of channels, or the fov out (exclude_fovs)."
+        )
 
 
 def statistics_path(anchors_path: str | Path) -> Path:
