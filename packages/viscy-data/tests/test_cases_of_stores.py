@@ -60,7 +60,7 @@ def test_an_image_of_bioformats2raw_and_few_names(tmp_path: Path, name: str) -> 
     [
         ("v4_root", r"point data_path to .*v4\.zarr/0"),
         ("v5_root", r"point data_path to .*v5\.zarr/0"),
-        ("few_named", r"'GFP' is not in the store, which holds 1, 2, DIA"),
+        ("few_named", r"'GFP' is not in the store, which holds '1', '2', 'DIA'"),
         ("many", "names 4 channels .*Cy5.*has 3"),
         ("twice", "'GFP' is the name of channels 0, 1"),
     ],

@@ -149,7 +149,7 @@ def test_stores_are_compared_all_at_once(tmp_path: Path) -> None:
         check_experiments(Experiments.load(path), {"a": fovs, "b": fovs, "c": fovs[:1]})
     message = str(caught.value)
     for part in (
-        "experiment 'a': channels: channel 'Phase3' is not in the store, which holds Phase3D, RFP.",
+        "experiment 'a': channels: channel 'Phase3' is not in the store, which holds 'Phase3D', 'RFP'.",
         "Did you mean 'Phase3D'?",
         "experiment 'a': exclude_fovs: fov 'A/3/9'",
         "experiment 'b': condition_wells: well 'B/33'",
@@ -157,6 +157,16 @@ def test_stores_are_compared_all_at_once(tmp_path: Path) -> None:
         "experiment 'd': the store holds no field of view",
     ):
         assert part in message
+
+
+def test_a_whole_well_is_excluded_by_its_fields_of_view(tmp_path: Path) -> None:
+    experiments = Experiments.load(write(tmp_path, entry(exclude_fovs=["B/3"])))
+    fovs = [info(name) for name in ("A/3/0", "B/3/0", "B/3/1", "B/4/0")]
+    with pytest.raises(
+        ExperimentsFileError, match=r"'B/3' is a well .* of view: 'B/3/0', 'B/3/1'$"
+    ) as caught:
+        check_experiments(experiments, {"a": fovs})
+    assert "not in the store" not in str(caught.value)
 
 
 def test_stores_that_agree_pass(tmp_path: Path) -> None:

@@ -311,7 +311,11 @@ def _store_problems(experiment: Experiment, fovs: Sequence[FovInfo]) -> list[str
     wells = {info.well for info in fovs}
     asked = [well for group in (experiment.condition_wells or {}).values() for well in group]
     problems = _absent("condition_wells", "well", asked, wells)
-    problems += _absent("exclude_fovs", "fov", experiment.exclude_fovs, names)
+    whole = [name for name in experiment.exclude_fovs if name in wells - names]
+    for well in whole:
+        inside = _some(sorted(info.fov for info in fovs if info.well == well))
+        problems.append(f"exclude_fovs: {well!r} is a well that is there; name its fields of view: {inside}")
+    problems += _absent("exclude_fovs", "fov", [o for o in experiment.exclude_fovs if o not in whole], names)
     kept = [info for info in fovs if info.fov not in experiment.exclude_fovs]
     if not kept:
         problems.append("exclude_fovs leaves no field of view")
@@ -332,7 +336,7 @@ def _absent(key: str, noun: str, asked: Iterable[str], held: Iterable[str]) -> l
 
 def _some(names: Sequence[str], most: int = 12) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return ", ".join(map(repr, names[:most])) + more
 
 
 def _disagreements(experiments: Sequence[Experiment]) -> list[str]:
