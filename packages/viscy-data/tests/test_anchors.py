@@ -322,6 +322,9 @@ def test_what_is_no_anchors_table_is_refused(
     tmp_path: Path, anchors: pd.DataFrame, metadata: AnchorsMetadata
 ) -> None:
     path = tmp_path / "anchors.parquet"
+    with pytest.raises(InvalidInputError, match=r"anchors\.parquet.*does not exist"):
+        read_anchors(path)
+    path.write_text("experiments: []")
     with pytest.raises(InvalidInputError, match=r"anchors\.parquet.*not a Parquet file"):
         read_anchors(path)
     anchors.to_parquet(path)

@@ -125,7 +125,7 @@ def test_an_existing_table_is_kept_unless_asked(tmp_path: Path, write_store: Wri
     out = tmp_path / "anchors.parquet"
     index(path, out)
     before = out.read_bytes()
-    with pytest.raises(InvalidInputError, match=r"anchors\.parquet.* exists; remove it or ask to overwrite"):
+    with pytest.raises(InvalidInputError, match=r"anchors\.parquet.* exists; say --overwrite"):
         index(path, out, patch_size=(10, 10))
     assert out.read_bytes() == before
     index(path, out, patch_size=(10, 10), overwrite=True)

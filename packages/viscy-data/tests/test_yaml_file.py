@@ -68,8 +68,8 @@ def test_what_is_out_of_bounds_is_refused_by_every_reader(tmp_path: Path, case: 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("\ufeffa: ü".encode("utf-16"), "save it as UTF-8"),
-        ("a: ü".encode("latin-1"), "save it as UTF-8"),
+        ("\ufeffa: ü".encode("utf-16"), "must be text in UTF-8"),
+        ("a: ü".encode("latin-1"), "must be text in UTF-8"),
         (b"#" * (MOST_BYTES + 1), "more than 16 MB"),
     ],
 )

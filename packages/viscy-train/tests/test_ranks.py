@@ -1,6 +1,7 @@
 """Ranks that were told different things, and ranks that die: real processes, as a scheduler starts them."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -8,9 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from fit_runs import SMALL, start
 
+from viscy_data import statistics_path
 from viscy_train.ranks import refuse_different_ranks
 
 
@@ -38,10 +41,24 @@ def two(anchors: Path, folder: Path, *, second: list[str], dies: bool = False) -
     return ended
 
 
-def test_another_seed_is_named_on_every_rank(anchors_path: Path, tmp_path: Path) -> None:
-    for code, said in two(anchors_path, tmp_path, second=["--data.seed=1"]):
+@pytest.mark.parametrize("what", ["seed", "table"])
+def test_what_another_rank_was_told_is_named_on_every_rank(
+    what: str, anchors_path: Path, tmp_path: Path
+) -> None:
+    """The other table lies beside the first, of the same images, and lacks its last cells."""
+    second, expected = ["--data.seed=1"], "data.seed=1 on rank 1, 0 on rank 0"
+    if what == "table":
+        other = tmp_path / "data" / "other.parquet"
+        other.parent.mkdir()
+        table = pq.read_table(anchors_path)
+        pq.write_table(table.slice(0, table.num_rows - 5), other)
+        shutil.copy(statistics_path(anchors_path), statistics_path(other))
+        second, expected = [f"--data.anchors={other}"], "of data.anchors="
+    for code, said in two(anchors_path, tmp_path, second=second):
         assert code == 1, said
-        assert "data.seed=1 on rank 1, 0 on rank 0" in said
+        assert "Ranks were told different things" in said
+        assert expected in said
+        assert "on rank 1" in said
         assert "Traceback" not in said
 
 

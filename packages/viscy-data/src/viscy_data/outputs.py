@@ -125,7 +125,7 @@ def check_output(
         return
     _check_kind(path, status, kind, name)
     if not overwrite:
-        raise InvalidInputError(f"{name} exists; remove it or ask to overwrite it, or choose another name.")
+        raise InvalidInputError(f"{name} exists; say --overwrite (overwrite=True), or choose another name.")
     if not is_ours(path):
         raise InvalidInputError(
             f"{name} exists and bears no mark of this program, so it is not replaced; choose another name, "
@@ -309,7 +309,8 @@ def check_entries(
                 )
     if present and not overwrite:
         raise InvalidInputError(
-            f"{name} already holds {', '.join(map(shown, present))}; choose another folder or say overwrite."
+            f"{name} already holds {', '.join(map(shown, present))}; say --overwrite (overwrite=True), or "
+            "choose another folder."
         )
     listed = _listed(out)
     others = [entry for entry in present if not _is_our_entry(out / entry, listed)]

@@ -140,7 +140,7 @@ def _read(path: Path, what: str) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ExperimentsFileError(
-            f"{name}: the {what} cannot be read: {error}; save it as UTF-8."
+            f"{name}: the {what} cannot be read: {error}; it must be text in UTF-8. Is it the right file?"
         ) from error
 
 

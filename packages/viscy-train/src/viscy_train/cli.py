@@ -210,7 +210,9 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--non-finite", choices=kinds, default="error", help="pixels that are NaN or infinite (error)"
     )
-    parser.add_argument("--smallest", "--quick", action="store_true", help="seconds, to see that it runs")
+    parser.add_argument(
+        "--smallest", "--quick", action="store_true", help="to see that it runs: too little to judge by"
+    )
     parser.set_defaults(run=_demo)
 
 

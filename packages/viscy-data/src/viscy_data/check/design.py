@@ -8,8 +8,8 @@ from viscy_data.check.survey import Survey
 from viscy_data.check.words import listed, quoted
 
 _KEYS: Final[Mapping[str, str]] = {
-    "interval_minutes": "hours are null, tau is in frames and a focus on hours is refused",
-    "start_hpi": "hours are null and a focus on hours is refused",
+    "interval_minutes": "hours post infection are null, tau is to be given in frames, and a focus is refused",
+    "start_hpi": "hours post infection are null, and a focus is refused",
     "condition_wells": "conditions are null and balancing them is refused",
 }
 

@@ -32,6 +32,8 @@ def quiet_lightning() -> None:
     """Silence advice of Lightning's that does not apply here, and nothing else."""
     # reading is threaded in the process that asks
     warnings.filterwarnings("ignore", message=".*does not have many workers")
+    # a small table's epochs are short, and what is logged goes by steps
+    warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than the logging")
     # Lightning's own use of what newer PyTorch renames
     warnings.filterwarnings("ignore", message=".isinstance.treespec, LeafSpec.. is deprecated")
     # Lightning's own use of what newer jsonargparse renames
