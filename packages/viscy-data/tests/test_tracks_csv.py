@@ -247,3 +247,24 @@ def test_a_pipe_is_refused_and_not_waited_for(name: str, tmp_path: Path) -> None
     os.mkfifo(path)
     with pytest.raises(TracksError, match="no regular file"):
         read(path if path.parent == tmp_path else path.parent)
+
+
+@pytest.mark.parametrize("parent", ["parent", "parentTrackId", "ParentTrackID", "parent_id", "PARENT"])
+def test_the_mapping_to_write_names_parents_and_z_too(parent: str, tmp_path: Path) -> None:
+    path = write(tmp_path, f"ID,t,x,y,POSITION_Z,{parent}\n1,0,1,1,0,\n2,1,1,1,0,1\n")
+    mapping = rf"track_names: \{{track_id: ID, z: POSITION_Z, parent_track_id: {parent}\}}"
+    with pytest.raises(TracksError, match=mapping):
+        read(path)
+    names = {"track_id": "ID", "z": "POSITION_Z", "parent_track_id": parent}
+    assert read(path, track_names=names)["parent_track_id"].tolist() == [-1, 1]
+
+
+def test_spots_of_no_track_and_frames_counted_from_1_are_told_from_slips(tmp_path: Path) -> None:
+    with pytest.raises(
+        TracksError, match="line 3, column 'track_id': the value is missing: a spot of no track"
+    ):
+        read(write(tmp_path, f"{HEAD}1,0,1,1\nNone,0,1,1\n"))
+    with pytest.raises(TracksError, match=r"t=6 lies outside .*, 0 \.\. 5\. No row has t=0: .* subtract 1"):
+        read(write(tmp_path, HEAD + "".join(f"1,{t},1,1\n" for t in range(1, 7))))
+    with pytest.raises(TracksError, match=r"t=6 lies outside .*, 0 \.\. 5$"):
+        read(write(tmp_path, HEAD + "".join(f"1,{t},1,1\n" for t in range(7))))

@@ -120,9 +120,14 @@ def check_detections(
     outside = (found.t < 0) | (found.t >= frames[found.fov])
     first = int(np.argmax(outside)) if len(outside) else 0
     length = int(frames[found.fov[first]]) if len(outside) else 0
-    found.refuse(
-        outside, T, f"t={_at(found.t, first)} lies outside the movie of {length} frames, 0 .. {length - 1}"
+    from_one = bool(len(outside) and found.t.min() >= 1 and (found.t <= frames[found.fov]).all())
+    remedy = (
+        ". No row has t=0: are frames counted from 1? They count from 0: subtract 1 from all"
+        if from_one
+        else ""
     )
+    movie = f"the movie of {length} frames, 0 .. {length - 1}"
+    found.refuse(outside, T, f"t={_at(found.t, first)} lies outside {movie}{remedy}")
     _check_duplicates(found)
     return _check_parents(_without_parent(found), cut_missing=cut_missing_parents)
 

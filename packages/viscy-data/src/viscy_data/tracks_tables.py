@@ -40,6 +40,8 @@ _OTHER_NAMES: Final = {
     Y: ("position_y", "y_pixel", "y_px", "centroid-0", "centroid_y", "pos_y", "y_um"),
     X: ("position_x", "x_pixel", "x_px", "centroid-1", "centroid_x", "pos_x", "x_um"),
     FOV: ("position", "field", "fov_name", "site"),
+    Z: ("position_z", "z_slice", "z_px", "pos_z", "z_um"),
+    PARENT_TRACK_ID: ("parenttrackid", "parent", "parent_id", "parent track id", "parent_track", "parentid"),
 }
 _LONGEST_TEXT: Final = 100
 _PLAIN: Final = (
@@ -149,7 +151,9 @@ class _Reader:
         wrong = np.flatnonzero(~(np.abs(values) < 2**63) | (values != np.floor(values)))
         if len(wrong):
             row = int(wrong[0])
-            self._refuse(row, name, f"{values[row]} is not a whole number")
+            self._refuse(
+                row, name, _missing(name) if np.isnan(values[row]) else f"{values[row]} is not a whole number"
+            )
         return values.astype(np.int64)
 
     def fovs(self, names: Mapping[str, int]) -> IntArray:
@@ -193,6 +197,15 @@ class _Reader:
 
     def _refuse(self, row: int, name: str, why: str) -> None:
         raise TracksError(f"{self._path}: {self.unit} {self._start + row}, column {name!r}: {why}")
+
+
+def _missing(name: str) -> str:
+    why = "the value is missing"
+    if name != TRACK_ID:
+        return why
+    return (
+        f"{why}: a spot of no track? Leave such rows out, or export the spots of tracks alone, not all spots"
+    )
 
 
 def _is_same_fov(name: str, own: str, names: Mapping[str, int]) -> bool:
@@ -246,10 +259,14 @@ def _mapping(missing: Sequence[str], file_names: Mapping[str, str], held: Sequen
     """Return the ``track_names`` to write, as far as the file's columns can be guessed."""
     lower = {name.lower(): name for name in reversed(held)}
     written = {ours: name for ours, name in file_names.items() if ours != name and ours not in missing}
-    for ours in missing:
+    for ours in missing:  # a name that looks alike may do
         known = [ours, *_OTHER_NAMES.get(ours, ())]
         near = get_close_matches(ours, held, n=1)
         written[ours] = next((lower[one] for one in known if one in lower), near[0] if near else "?")
+    for ours in (Z, PARENT_TRACK_ID):  # without its parents a table would be read, and have no lineages
+        other = next((lower[one] for one in (ours, *_OTHER_NAMES[ours]) if one in lower), ours)
+        if file_names[ours] not in held and other not in written.values() and other != ours:
+            written.setdefault(ours, other)
     return "track_names: {" + ", ".join(f"{ours}: {shown(name)}" for ours, name in written.items()) + "}"
 
 
