@@ -145,6 +145,16 @@ def test_blank_frames_stay_where_asked_and_are_said(tmp_path: Path, write_store:
     )
 
 
+def test_blank_slices_of_frames_that_are_kept_are_said(tmp_path: Path, write_store: WriteStore) -> None:
+    pixels = np.concatenate([noise(), noise(), noise()], axis=2)
+    pixels[2, 0, 0] = pixels[4, 0, 1:] = 7
+    path = write_project(tmp_path, write_store, pixels)
+    out = tmp_path / "anchors.parquet"
+    summary = build_index(path, out, patch_size=(8, 8), tau=TauRange(frames=(1, 1)), progress=False)
+    assert (len(read_anchors(out)), dropped(out)) == (6, {})
+    assert summary.notes == ("a: 3 blank slices in frames that are kept (first A/1/0 t=2 Phase)",)
+
+
 def test_a_frame_is_blank_where_any_channel_of_the_model_is(tmp_path: Path, write_store: WriteStore) -> None:
     pixels = np.concatenate([noise(), noise(), noise()], axis=1)
     pixels[1, 0] = pixels[2, 1] = pixels[3, 2] = 9

@@ -270,6 +270,11 @@ def _image_notes(
         if filled:
             pixels = sum(one.non_finite for one in filled)
             yield f"{experiment.name}: {pixels:,} pixels of {len(filled)} frames are not finite and filled"
+        sliced = [one for one in odd[experiment.name] if one.blank_slices]
+        if sliced:
+            slices, first = sum(one.blank_slices for one in sliced), sliced[0]
+            where = f"first {first.fov} t={first.t} {first.channel}"
+            yield f"{experiment.name}: {slices:,} blank slices in frames that are kept ({where})"
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from viscy_data.columns import EXPERIMENT, FOV, T
 from viscy_data.errors import InvalidInputError, StoreError
 from viscy_data.experiments import Experiment, Experiments, FovInfo
-from viscy_data.odd_frames import OddFrame, WatchedStatistics, refuse_non_finite
+from viscy_data.odd_frames import OddFrame, WatchedStatistics, count_blank_slices, refuse_non_finite
 from viscy_data.patches import Crop
 from viscy_data.progress import progress_bar
 from viscy_data.reading import NonFinite
@@ -153,8 +153,9 @@ def _of_fov(
             statistics = [WatchedStatistics() for _ in pixels]
         for name, one, channel in zip(experiment.channels, statistics, pixels, strict=True):
             blank, non_finite = one.add(channel)
-            if blank or non_finite:
-                odd.append(OddFrame(experiment.name, fov.fov, t, name, blank, non_finite))
+            slices = 0 if blank or depth == 1 else count_blank_slices(channel)
+            if blank or non_finite or slices:
+                odd.append(OddFrame(experiment.name, fov.fov, t, name, blank, non_finite, slices))
         advance(1)
         if per == "time":
             yield t, statistics

@@ -33,6 +33,8 @@ class OddFrame(NamedTuple):
         Whether it has one value throughout.
     non_finite
         How many pixels are NaN, infinite, or too large for 32 bits.
+    blank_slices
+        How many slices of a frame that is not blank have one value throughout each; they count as they are.
     """
 
     experiment: str
@@ -41,6 +43,7 @@ class OddFrame(NamedTuple):
     channel: str
     blank: bool
     non_finite: int
+    blank_slices: int = 0
 
 
 class WatchedStatistics:
@@ -61,6 +64,11 @@ class WatchedStatistics:
     def result(self) -> dict[str, float]:
         """Return what ``ChannelStatistics.result`` would of the frames that count."""
         return (self._blank if self._seen.empty else self._seen).result()
+
+
+def count_blank_slices(pixels: NDArray[Any]) -> int:
+    """Return how many slices of the frame (Z, Y, X) of one channel have one value throughout."""
+    return sum(map(_is_blank, pixels))
 
 
 def _is_blank(pixels: NDArray[Any]) -> bool:
