@@ -30,7 +30,7 @@ from viscy_data.optimize.writing import copy_shards, write_skeleton
 from viscy_data.patches import Crop
 from viscy_data.progress import progress_bar
 from viscy_data.store import StoreReader
-from viscy_data.whole import beside_of
+from viscy_data.whole import beside_of, plain_write_errors
 
 FRAMES: Final = 8
 _BATCH: Final = 128
@@ -158,10 +158,12 @@ def sample_copy(job: Job, frames: list[tuple[Image, int]]) -> Iterator[tuple[Pat
         written.bytes += one.bytes
 
     try:
-        folder.mkdir()
-        write_skeleton(job, store)
-        began = perf_counter()
-        copy_shards(job, store, ((image, box) for image, t in frames for box in image.layout.boxes(t)), done)
+        boxes = ((image, box) for image, t in frames for box in image.layout.boxes(t))
+        with plain_write_errors(job.out):
+            folder.mkdir()
+            write_skeleton(job, store)
+            began = perf_counter()
+            copy_shards(job, store, boxes, done)
         written.seconds = perf_counter() - began
         yield store, written
     finally:
