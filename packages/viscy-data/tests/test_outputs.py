@@ -404,6 +404,7 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_lost(project: Path, tmp_path
     assert "Traceback" not in done.stderr
     assert "Error: " in done.stderr
     assert "File too large" in done.stderr
+    assert "the output:" not in done.stderr, "which one is not said"
     after = {name: content for name, content in tree(given).items() if ".parts/" not in name}
     assert after == before
     assert not [name for name in tree(out) if not name.startswith(".")]
@@ -486,3 +487,35 @@ def test_a_table_that_mentions_the_mark_is_not_replaced(tmp_path: Path) -> None:
     assert not is_ours(path)
     path.write_bytes(b"PAR1 viscy_data")
     assert not is_ours(path)
+
+
+@pytest.mark.parametrize("edited", ["experiments.yaml", "m/mine.txt", "m/plate.zarr/mine.txt"])
+def test_what_was_edited_since_is_not_replaced(tmp_path: Path, edited: str) -> None:
+    from viscy_data.convert import convert_movies
+
+    write_movie(tmp_path / "in" / "m")
+    out = tmp_path / "out"
+    for _ in range(3):
+        convert_movies([tmp_path / "in" / "m"], out, overwrite=True, progress=False)
+    with (out / edited).open("a") as file:
+        file.write("# mine\n")
+    before = tree(tmp_path)
+    with pytest.raises(InvalidInputError, match=r"edited since it was written.*move it away"):
+        convert_movies([tmp_path / "in" / "m"], out, overwrite=True, progress=False)
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("out", ["m", "m/frames", "m/new", "s.zarr", "s.zarr/0/deep"])
+def test_nothing_is_written_inside_a_movie_or_a_store(tmp_path: Path, out: str) -> None:
+    from viscy_data.convert import convert_movies
+
+    write_movie(tmp_path / "m")
+    (tmp_path / "s.zarr" / "0").mkdir(parents=True)
+    (tmp_path / "s.zarr" / "zarr.json").write_text("{}")
+    before = tree(tmp_path)
+    with pytest.raises(InvalidInputError, match="lies inside"):
+        convert_movies([tmp_path / "m"], tmp_path / out, overwrite=True, progress=False)
+    with pytest.raises(InvalidInputError, match="lies inside"):
+        write_text(tmp_path / "s.zarr" / "0" / "a.json", "{}")
+    assert tree(tmp_path) == before
+    convert_movies([tmp_path / "m"], tmp_path / "beside", progress=False)

@@ -22,7 +22,7 @@ from viscy_data.errors import InvalidInputError
 from viscy_data.experiments import Experiment, FovInfo
 from viscy_data.frames import colours
 from viscy_data.movies import Movie, find_movies
-from viscy_data.outputs import folder_named
+from viscy_data.outputs import check_entries, check_outside, folder_named
 from viscy_data.plates import (
     EXPERIMENTS_FILE,
     PLATE_FOLDER,
@@ -118,6 +118,8 @@ def convert_movies(
     """
     out = folder_named(out)
     found = find_movies(movies, axes)
+    check_entries(out, [], overwrite=overwrite)
+    check_outside(out, [*movies, *(movie.frames[0].parent for movie in found)])
     sources = [_inspect(movie) for movie in found]
     listed = _listed_channels(sources, channels)
     check_room(out, sum(prod(source.shape) * source.dtype.itemsize for source in sources) // _PACKED)

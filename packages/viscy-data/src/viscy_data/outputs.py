@@ -14,8 +14,9 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -35,6 +36,7 @@ MARK_FILE: Final = ".made_by_viscy"
 
 _HEAD: Final = 4096
 _MOST: Final = 64 << 20
+_ZARR: Final = ("zarr.json", ".zgroup", ".zarray")
 # where `marked` and the templates of our pages put it: what merely mentions it is somebody's text
 _TEXT_MARK: Final = re.compile(
     rb"""\s*(?:\[\s*)?\{\s*"made_by"\s*:\s*"viscy-
@@ -120,6 +122,7 @@ def check_output(
                 f"{name} is what the command reads, or holds it: {shown(one, 300)!r}; choose another name."
             )
     status = _status(path, name)
+    check_outside_stores(path, name)
     if status is None:
         _check_folder(_first_folder(path, name) if make_parents else path.parent, name)
         return
@@ -145,10 +148,9 @@ def is_ours(path: Path) -> bool:
 
 
 def mark_folder(folder: Path) -> None:
-    """Mark a folder that is no Zarr group as one of our making."""
-    (folder / MARK_FILE).write_text(
-        f"{MADE_BY}: viscy-data\nIt may be replaced by the command that made it.\n"
-    )
+    """Mark a folder that is no Zarr group as one of our making, with what it holds."""
+    content = json.dumps(marked({"holds": [_digest(folder)]}), indent=1)
+    (folder / MARK_FILE).write_text(content, encoding="utf-8")
 
 
 def marked(content: dict[str, Any], program: str = "viscy-data") -> dict[str, Any]:
@@ -252,6 +254,28 @@ def _is_or_holds(path: Path, given: Path) -> bool:
         return False
 
 
+def check_outside_stores(path: Path, name: str) -> None:
+    """Refuse an output inside a Zarr store: what is in there belongs to the store."""
+    for folder in path.resolve().parents:
+        if any(os.path.isfile(folder / one) for one in _ZARR):  # noqa: PTH113 - says no where none may enter
+            raise InvalidInputError(
+                f"{name} lies inside the Zarr store {shown(folder, 300)!r}, which stays as it is; choose "
+                "another place."
+            )
+
+
+def check_outside(out: Path, inputs: Iterable[str | Path]) -> None:
+    """Refuse an output folder that is one of the input folders, or lies inside one."""
+    own = out.resolve()
+    for one in inputs:
+        given = Path(one).resolve()
+        if own == given or given in own.parents:
+            raise InvalidInputError(
+                f"out={shown(out, 300)!r} lies inside {shown(one, 300)!r}, which the command reads; choose "
+                "another folder."
+            )
+
+
 def check_reports(
     html: Path | None, json_path: Path | None, *, inputs: Iterable[str | Path | None] = ()
 ) -> None:
@@ -296,6 +320,7 @@ def check_entries(
     if out.name == "-" or out.absolute() == Path(out.anchor or "-"):
         raise InvalidInputError(f"{name} is no name to write to; give the name of a folder.")
     status = _status(out, name)
+    check_outside_stores(out / "entry", name)
     if status is not None and not out.is_dir():
         raise InvalidInputError(f"{name} is a file; name a folder.")
     _check_folder(out if status is not None else _first_folder(out, name), name)
@@ -319,29 +344,62 @@ def check_entries(
             f"{name} holds {', '.join(map(shown, others))}, which bears no mark of this program, so it is "
             "not replaced; choose another folder, or remove it yourself if it is not needed."
         )
+    edited = [entry for entry in present if _is_edited(out / entry, listed)]
+    if edited:
+        raise InvalidInputError(
+            f"{name} holds {', '.join(map(shown, edited))}, which was edited since it was written, or has "
+            "files added; move it away to keep it, or remove it, or choose another folder."
+        )
 
 
-def list_entries(out: Path, entries: Sequence[str]) -> None:
-    """Note in a folder which of its files are of our making, beside those noted before."""
-    names = sorted({*_listed(out), *entries})
-    content = json.dumps(marked({"entries": names}), indent=1)
+def list_entries(out: Path, entries: Mapping[str, Path]) -> None:
+    """Note in a folder which of its files are of our making, beside those noted before.
+
+    ``entries`` says where each is now. Whatever was ever written under a name stays noted, so that a kill
+    before the last one is in its place makes strangers of none.
+    """
+    noted = _listed(out)
+    for name, path in entries.items():
+        if path.is_file():
+            noted[name] = sorted({*noted.get(name, []), _digest(path)})
+    content = json.dumps(marked({"entries": noted}), indent=1)
     with whole_file(out / MARK_FILE) as beside:
         beside.write_text(content, encoding="utf-8")
 
 
-def _listed(out: Path) -> set[str]:
+def _listed(out: Path) -> dict[str, list[str]]:
+    found = _read_mark(out, "entries")
+    return {str(name): list(map(str, one)) for name, one in found.items()} if isinstance(found, dict) else {}
+
+
+def _read_mark(folder: Path, key: str) -> Any:
     try:
-        with (out / MARK_FILE).open("rb") as file:
-            names = json.loads(file.read(_MOST))["entries"]
-        return {str(name) for name in names}
+        with (folder / MARK_FILE).open("rb") as file:
+            return json.loads(file.read(_MOST))[key]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return set()
+        return None
 
 
-def _is_our_entry(path: Path, listed: set[str]) -> bool:
+def _is_our_entry(path: Path, listed: Mapping[str, Sequence[str]]) -> bool:
     if path.is_symlink() or not (path.is_file() or path.is_dir()):
         return False
     return is_ours(path) or (path.is_file() and path.name in listed)
+
+
+def _is_edited(path: Path, listed: Mapping[str, Sequence[str]]) -> bool:
+    """Return whether an entry of ours holds something else than what was written."""
+    if path.is_dir():
+        return (path / MARK_FILE).is_file() and _digest(path) not in (_read_mark(path, "holds") or [])
+    return path.name in listed and path.stat().st_size > 0 and _digest(path) not in listed[path.name]
+
+
+def _digest(path: Path) -> str:
+    """Return a digest of a file, or of the names and sizes of all files of a folder but its mark."""
+    if path.is_file():
+        return sha256(path.read_bytes()).hexdigest()
+    files = (one for one in path.rglob("*") if not one.is_dir() and one != path / MARK_FILE)
+    told = sorted(f"{one.relative_to(path).as_posix()}\0{one.lstat().st_size}" for one in files)
+    return sha256(os.fsencode("\n".join(told))).hexdigest()
 
 
 def _first_folder(path: Path, name: str) -> Path:

@@ -10,6 +10,7 @@ unknown interval a scale of 1 on a time axis without a unit.
 """
 
 import logging
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,9 +30,9 @@ from viscy_data.outputs import check_entries, list_entries, mark_folder
 from viscy_data.whole import (
     beside_of,
     clear_leftovers,
-    discard,
     folder_to_disk,
     plain_write_errors,
+    short_name,
 )
 
 CHUNK = 256
@@ -92,9 +93,10 @@ def _put_entries(folder: Path, out: Path, entries: Sequence[str]) -> None:
             mark_folder(folder / name)
     folder_to_disk(folder)
     out.mkdir(exist_ok=True)
-    list_entries(out, entries)
-    for name in reversed(entries):
-        discard(out / name)
+    list_entries(out, {name: folder / name for name in entries})
+    for name in reversed(entries):  # aside in one step, so that a kill leaves no half of one
+        if os.path.lexists(out / name):
+            (out / name).replace(folder / f".old.{short_name(out / name)}")
     for name in entries:
         (folder / name).replace(out / name)
 
