@@ -55,6 +55,20 @@ def test_pixels_are_pixels(change: object, tmp_path: Path) -> None:
     assert len(read(table, tmp_path)) == len(table)
 
 
+def test_micrometres_of_pixels_larger_than_one_are_refused_too(tmp_path: Path) -> None:
+    table = spread(40, scale=1.3)
+    with pytest.raises(
+        TracksError, match=r"places lie outside the image, .* track_unit .* 'micrometer', or to"
+    ):
+        read(table, tmp_path, info(1.3))
+    np.testing.assert_allclose(
+        read(table, tmp_path, info(1.3), track_unit="um")["y"], spread(40)["y"], rtol=1e-5
+    )
+    assert len(read(table, tmp_path, info(1.3), track_unit="pixel")) == 40
+    few = spread(40).assign(y=lambda table: table["y"].where(table["track_id"] > 3, SIZE + 5))
+    assert len(read(few, tmp_path, info(1.3))) == 40
+
+
 @pytest.mark.parametrize("um", [None, 1.0, 1.5, 0.95])
 def test_a_size_that_tells_nothing_refuses_nothing(um: float | None, tmp_path: Path) -> None:
     assert len(read(spread(scale=0.9), tmp_path, info(um))) == 12

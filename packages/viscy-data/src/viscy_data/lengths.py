@@ -4,7 +4,8 @@ A file of tracks states places in pixels, or in micrometres and their like. Whic
 the numbers: read the wrong way, every patch shows another place and nothing fails. So a unit is what the
 experiments file says, else what the file says, and places without either are looked at by
 :func:`refuse_lengths`: where all of them lie in the corner of the image that has the size of the whole in
-micrometres, they are taken for micrometres, and refused.
+micrometres, they are taken for micrometres, and refused. So are places of pixels larger than a micrometre
+where many lie outside the image, and none outside its size in micrometres.
 """
 
 from collections.abc import Sequence
@@ -25,6 +26,9 @@ from viscy_data.units import counts_pixels, micrometres
 
 UNLIKELY: Final = 0.01
 """How likely it may be that tracks spread over the image lie in that corner, for places to be refused."""
+
+_MANY: Final = 3
+"""Places outside the image from which on, and from half of those expected on, they are refused."""
 
 
 class PixelSizes:
@@ -110,7 +114,7 @@ def refuse_lengths(found: Sequence[Detections], experiment: Experiment, fovs: Se
     um = np.array([size or (np.inf, np.inf) for size in sizes])  # (fovs, 2); not known: nothing is beyond
     extents = um * np.array([info.shape[-2:] for info in fovs])
     unstated = [one for one in found if not one.unit_stated and len(one.t)]
-    chance = 1.0
+    chance, outside, expected = 1.0, 0, 0.0
     for one in unstated:
         used = np.flatnonzero(np.bincount(one.fov, minlength=len(fovs)))
         if any(sizes[i] is None for i in used) or _any_beyond(one, extents, used):
@@ -118,6 +122,17 @@ def refuse_lengths(found: Sequence[Detections], experiment: Experiment, fovs: Se
         tracks = pd.unique(pack([one.fov, one.track_id]))
         shares = np.minimum(um[used], 1).prod(axis=1)  # of the image that the corner is, in each fov
         chance *= float(shares.max() ** len(tracks))
+        if (um[used] > 1).any():
+            images = np.array([info.shape[-2:] for info in fovs])[one.fov]
+            outside += int(((one.y > images[:, 0]) | (one.x > images[:, 1])).sum())
+            expected += float((1 - 1 / np.maximum(um, 1).prod(axis=1))[one.fov].sum())
+    if outside >= _MANY and outside > expected / 2:
+        first = next(one for one in unstated if (um[one.fov] > 1).any())
+        raise TracksError(
+            f"{first.file}: {outside} places lie outside the image, and all within its size in micrometres: "
+            "they look like micrometres, not like pixels. Set track_unit in the experiments file to "
+            "'micrometer', or to 'pixel' if cells were tracked outside the image."
+        )
     if chance < UNLIKELY:
         first = unstated[0]
         height, width = extents[first.fov[0]]
