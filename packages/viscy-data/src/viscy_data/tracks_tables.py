@@ -159,7 +159,9 @@ class _Reader:
     def fovs(self, names: Mapping[str, int]) -> IntArray:
         """Return the index of each row's field of view."""
         codes, found = self._fov_codes()
-        index = np.array([names.get(name, -1) for name in found] + [-1], dtype=np.int64)[codes]
+        index = np.array(
+            [-1 if name is None else names.get(name, -1) for name in found] + [-1], dtype=np.int64
+        )[codes]
         wrong = np.flatnonzero(index < 0)
         if len(wrong):
             row = int(wrong[0])
@@ -172,7 +174,7 @@ class _Reader:
         codes, found = self._fov_codes()
         others = [code for code, name in enumerate(found) if name and not _is_same_fov(name, own, names)]
         # a table cut from a larger one may list names that no row has
-        wrong = np.flatnonzero(np.isin(codes, others)) if others else ()
+        wrong = np.flatnonzero(np.isin(codes, others)) if others else np.array([], dtype=np.int64)
         if len(wrong):
             row = int(wrong[0])
             self._refuse(
