@@ -102,3 +102,10 @@ def test_real_movies_end_in_a_report_that_says_what_is_not_known(
     text = result.report.read_text(encoding="utf-8")
     assert "No condition is stated for" in text
     assert "focus is off" in text
+
+
+def test_a_demo_writes_nothing_inside_a_movie(tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    with pytest.raises(InvalidInputError, match="lies inside"):
+        run_demo(movies=[tmp_path / "m"], out=tmp_path / "m" / "new")
+    assert not list((tmp_path / "m").iterdir())

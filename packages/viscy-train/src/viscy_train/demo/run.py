@@ -14,6 +14,7 @@ from typing import Literal
 
 from viscy_data import check_entries, claimed, marked, shown, shown_lines, whole_file
 from viscy_data.errors import InvalidInputError
+from viscy_data.outputs import check_outside
 from viscy_train.demo.comparison import COMPOSED, RANDOM, Comparison, compare
 from viscy_train.demo.settings import FULL_MINUTES, DemoSettings
 from viscy_train.demo.source import prepare
@@ -96,7 +97,7 @@ def run_demo(
     )
     folder = Path(out)
     read = [Path(one) for one in ([] if data is None else [data]) + list(movies)]
-    with _claimed(folder, read):
+    with _claimed(folder, read, movies):
         return _run(data, movies, folder, chosen, progress=progress)
 
 
@@ -132,10 +133,11 @@ def _run(
 
 
 @contextmanager
-def _claimed(folder: Path, inputs: Sequence[Path]) -> Iterator[None]:
+def _claimed(folder: Path, inputs: Sequence[Path], movies: Sequence[str | Path]) -> Iterator[None]:
     """Make the folder, or take one that an earlier demo has written, for this process alone."""
     mark = folder / RESULT
     check_entries(folder, [RESULT], overwrite=True, inputs=inputs)
+    check_outside(folder, movies)
     if folder.exists() and any(folder.iterdir()) and not mark.exists():
         raise InvalidInputError(
             f"out={shown(folder, 300)!r} is not empty and no demo wrote it; choose another folder"
