@@ -48,7 +48,7 @@ def read(anchors: Path, workers: int = 0, **options: Any) -> str:
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    return done.stdout
+    return str(done.stdout)
 
 
 def few_files() -> None:
