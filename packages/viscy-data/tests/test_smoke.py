@@ -60,7 +60,9 @@ PUBLIC = [
     "check_entries",
     "check_experiments",
     "check_output",
+    "check_outside",
     "claimed",
+    "clear_leftovers",
     "compute_statistics",
     "convert_movies",
     "describe",
@@ -111,7 +113,7 @@ def _third_parties_after(statement: str) -> set[str]:
 def test_public_names_are_pinned_and_sorted() -> None:
     assert viscy_data.__all__ == sorted(set(viscy_data.__all__))
     assert viscy_data.__all__ == PUBLIC
-    assert len(viscy_data.__all__) == 79
+    assert len(viscy_data.__all__) == 81
 
 
 @pytest.mark.parametrize("name", viscy_data.__all__)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         statistics_path,
         write_statistics,
     )
-    from viscy_data.outputs import check_entries, check_output, claimed, marked, write_text
+    from viscy_data.outputs import check_entries, check_output, check_outside, claimed, marked, write_text
     from viscy_data.plain_errors import run_plainly
     from viscy_data.positives import Positives
     from viscy_data.progress import progress_bar
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from viscy_data.text import html_text, shown, shown_lines
     from viscy_data.tracks import read_tracks
     from viscy_data.transforms import Augment, Geometry, Intensity, center_crop
-    from viscy_data.whole import whole_file, whole_folder
+    from viscy_data.whole import clear_leftovers, whole_file, whole_folder
     from viscy_data.yaml_file import read_yaml
 
 __all__ = [
@@ -114,7 +114,9 @@ __all__ = [
     "check_entries",
     "check_experiments",
     "check_output",
+    "check_outside",
     "claimed",
+    "clear_leftovers",
     "compute_statistics",
     "convert_movies",
     "describe",
@@ -218,8 +220,8 @@ _HOMES = {
     ),
     "text": ("html_text", "shown", "shown_lines"),
     "rich_text": ("verbatim",),
-    "outputs": ("check_entries", "check_output", "claimed", "marked", "write_text"),
-    "whole": ("whole_file", "whole_folder"),
+    "outputs": ("check_entries", "check_output", "check_outside", "claimed", "marked", "write_text"),
+    "whole": ("clear_leftovers", "whole_file", "whole_folder"),
     "plain_errors": ("run_plainly",),
     "positives": ("Positives",),
     "progress": ("progress_bar",),
