@@ -21,7 +21,10 @@ def build(folder: Path, rows: list[tuple[Any, ...]], **options: Any) -> Any:
     table = pd.DataFrame(rows, columns=["fov", "t", "z", "y", "x"])
     table["track_id"] = range(len(table))
     table.to_csv(folder / "tracks.csv", index=False)
-    one = Experiment(name="a", data_path=folder, tracks_path=folder / "tracks.csv", channels=("c",))
+    # cells may all lie in slice 0 here, which is meant
+    one = Experiment(
+        name="a", data_path=folder, tracks_path=folder / "tracks.csv", channels=("c",), track_z="tracks"
+    )
     return build_experiment(one, FOVS, patch_size=(4, 4), **options)
 
 

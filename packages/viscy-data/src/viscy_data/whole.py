@@ -138,7 +138,7 @@ def short_name(path: Path) -> str:
     Examples
     --------
     >>> short_name(Path("a.txt")), len(short_name(Path("a" * 250)))
-    ('a.txt', 113)
+    ('a.txt', 48)
     """
     name = path.name
     encoded = os.fsencode(name)
