@@ -18,7 +18,6 @@ SEVERITIES: Final[tuple[Severity, ...]] = ("problem", "remark", "fine")
 COLOURS: Final[Mapping[str, str]] = {"problem": "bold red", "remark": "yellow", "fine": "green"}
 
 _TEXTS_IN_A_LINE: Final = 2
-_LONGEST: Final = 160
 
 
 @dataclass(frozen=True)
@@ -105,21 +104,24 @@ class CheckReport:
         return tuple(one for one in self.findings if one.severity == severity)
 
     def line(self) -> str:
-        """Return the check in one line, as other commands print it.
+        """Return the check in one line, as other commands print it: what problems say, what remarks are of.
 
         Examples
         --------
         >>> CheckReport(Path("a.parquet"), (Finding("remark", "z", "z is flat."),)).line()
-        'check: 0 problems, 1 remark: z is flat. All of it: viscy-data check a.parquet'
+        'check: 0 problems, 1 remark (z); viscy-data check a.parquet says all'
+        >>> CheckReport(Path("a.parquet"), (Finding("problem", "tau", "A movie is lost."),)).line()
+        'check: 1 problem, 0 remarks; viscy-data check a.parquet says all. A movie is lost.'
         >>> CheckReport(Path("a.parquet"), ()).line()
         'check: no problem, nothing to remark'
         """
-        said = [*self.problems, *self.remarks]
-        if not said:
+        if not self.problems and not self.remarks:
             return "check: no problem, nothing to remark"
+        topics = ", ".join(dict.fromkeys(one.topic for one in self.remarks))
         counts = f"{_count(len(self.problems), 'problem')}, {_count(len(self.remarks), 'remark')}"
-        texts = " ".join(_short(one.text) for one in said[:_TEXTS_IN_A_LINE])
-        return f"check: {counts}: {texts} All of it: viscy-data check {self.path}"
+        start = f"check: {counts}{topics and f' ({topics})'}; viscy-data check {self.path} says all"
+        texts = [one.text for one in self.problems[:_TEXTS_IN_A_LINE]]
+        return ". ".join([start, " ".join(texts)]) if texts else start
 
     def __rich__(self) -> "Text":
         """Return the one line as rich prints it: red with problems, yellow with remarks."""
@@ -146,7 +148,3 @@ def sorted_findings(findings: list[Finding]) -> tuple[Finding, ...]:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
