@@ -118,7 +118,7 @@ def _run(
         for name, batches in kinds.items()
     }
     comparison = compare(trained, source, chosen, folder, progress=progress)
-    verdict = judge(comparison.evaluations)
+    verdict = judge(comparison.evaluations, steps=chosen.steps)
     write_page(tell(source, trained, comparison, verdict, chosen), folder / REPORT)
     found: dict[str, object] = {
         "verdict": asdict(verdict),
