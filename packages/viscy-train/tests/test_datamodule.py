@@ -72,7 +72,7 @@ def test_parts_share_no_lineage(anchors_path: Path) -> None:
     data = build(anchors_path)
     assert data.validation_sampler is not None
     lineages = data.dataset.valid_anchors["lineage_id"].astype(str).to_numpy()
-    training, validation = data.train_sampler.rows, data.validation_sampler.rows
+    training, validation = data.train_sampler.positions, data.validation_sampler.positions
     assert not set(lineages[training]) & set(lineages[validation])
     assert len(training) + len(validation) == len(data.dataset)
 
@@ -117,7 +117,7 @@ def test_no_validation(anchors_path: Path) -> None:
     data = build(anchors_path, split=SplitOptions(fraction=0))
     assert data.val_dataloader() == []
     assert data.validation_batches == 0
-    assert len(data.train_sampler.rows) == len(data.dataset)
+    assert len(data.train_sampler.positions) == len(data.dataset)
 
 
 def test_patches_and_positives_as_asked(anchors_path: Path) -> None:

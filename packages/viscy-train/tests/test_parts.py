@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from viscy_data.errors import InvalidInputError
+from viscy_data.errors import CompositionWarning, InvalidInputError
 from viscy_data.sampler import FlexibleBatchSampler
 from viscy_train.parts import BatchOptions, FixedEpoch, SplitOptions, choose_training, sample_part
 
@@ -39,6 +39,13 @@ def test_no_lineage_is_in_both_parts(fraction: float, seed: int) -> None:
 
 def test_no_fraction_is_no_validation() -> None:
     assert choose_training(table(), SplitOptions(fraction=0)).all()
+
+
+def test_a_warning_says_which_part_it_is_of() -> None:
+    valid = table(experiments=1, lineages=2)
+    selected = (valid["condition"] == "even") | (valid.index == len(valid) - 1)
+    with pytest.warns(CompositionWarning, match=r"^validation: These cells hold fewer anchors"):
+        sample_part("validation", valid, selected.to_numpy(), BatchOptions(batch_size=4), 0)
 
 
 def test_held_out_experiments_validate_whole() -> None:

@@ -93,7 +93,7 @@ def test_the_plans_own_batches_are_logged_and_do_not_warn(anchors_path: Path, tm
 
 def test_another_sampler_is_noticed(anchors_path: Path, tmp_path: Path) -> None:
     data = build(Slipped, anchors_path)
-    data.rows = data.train_sampler.rows
+    data.rows = data.train_sampler.positions
     callback = PlanCheck()
     with pytest.warns(CompositionWarning) as caught:
         fit(data, callback, tmp_path)
@@ -105,7 +105,7 @@ def test_another_sampler_is_noticed(anchors_path: Path, tmp_path: Path) -> None:
 
 def test_anchors_that_validate_are_noticed_in_training(anchors_path: Path, tmp_path: Path) -> None:
     data = build(Slipped, anchors_path)
-    data.rows = data.validation_sampler.rows
+    data.rows = data.validation_sampler.positions
     callback = PlanCheck(every=2)
     with pytest.warns(CompositionWarning, match="8 of 8 anchors are not of the training part"):
         fit(data, callback, tmp_path)

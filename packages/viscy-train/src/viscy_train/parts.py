@@ -1,10 +1,12 @@
 """Parts of the anchors - training, validation - and the batches of each.
 
-*Rows* here number the dataset's valid anchors. A *part* is a selection of them; its sampler composes
-positions in the part, which become rows before the dataset sees them. No lineage is in both parts.
+*Positions* number the dataset's valid anchors. A *part* is a selection of them; its sampler composes places
+in the part, which become positions before the dataset sees them. No lineage is in both parts.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
@@ -16,7 +18,7 @@ from torch.utils.data import Sampler
 from viscy_data.audit.plan_file import change_plan
 from viscy_data.columns import EXPERIMENT
 from viscy_data.composition import IndexBatch
-from viscy_data.errors import InvalidInputError, suggest
+from viscy_data.errors import CompositionWarning, InvalidInputError, suggest
 from viscy_data.flat import flat_plan
 from viscy_data.sampler import FlexibleBatchSampler
 from viscy_data.splits import split_lineages
@@ -72,14 +74,14 @@ class SplitOptions:
 
 
 class PartSampler(Sampler[list[int]]):
-    """Compose batches of a part of the anchors, as rows of the whole.
+    """Compose batches of a part of the anchors, as positions of the whole.
 
     Parameters
     ----------
     sampler : FlexibleBatchSampler
         Of the part.
-    rows : IntArray
-        (K,) row of each position in the part.
+    positions : IntArray
+        (K,) position, among all valid anchors, of each place in the part.
 
     Attributes
     ----------
@@ -87,9 +89,9 @@ class PartSampler(Sampler[list[int]]):
         Where trainers look for `set_epoch`.
     """
 
-    def __init__(self, sampler: FlexibleBatchSampler, rows: IntArray) -> None:
+    def __init__(self, sampler: FlexibleBatchSampler, positions: IntArray) -> None:
         self.sampler = sampler
-        self.rows = rows
+        self.positions = positions
 
     def __iter__(self) -> Iterator[list[int]]:
         for batch in self.sampler:
@@ -115,8 +117,8 @@ class PartSampler(Sampler[list[int]]):
         self.sampler.load_state_dict(self.sampler.state_dict() | {"epoch": epoch, "position": position})
 
     def _mapped(self, batch: IndexBatch) -> IndexBatch:
-        rows: list[int] = self.rows[np.asarray(batch)].tolist()
-        return IndexBatch(rows, epoch=batch.epoch, number=batch.number)
+        positions: list[int] = self.positions[np.asarray(batch)].tolist()
+        return IndexBatch(positions, epoch=batch.epoch, number=batch.number)
 
 
 class FixedEpoch(Sampler[list[int]]):
@@ -151,27 +153,41 @@ def choose_training(valid: pd.DataFrame, split: SplitOptions) -> BoolArray:
 def sample_part(
     name: str, valid: pd.DataFrame, selected: BoolArray, options: BatchOptions, seed: int
 ) -> PartSampler:
-    """Return the sampler of the selected (K,) valid anchors; `name` is for errors.
+    """Return the sampler of the selected (K,) valid anchors; errors and warnings say the part's `name`.
 
     Raises
     ------
     InvalidInputError
         The part is smaller than a batch, or the options do not fit it.
     """
-    rows = np.flatnonzero(selected)
-    if len(rows) < options.batch_size:
+    positions = np.flatnonzero(selected)
+    if len(positions) < options.batch_size:
         raise InvalidInputError(
-            f"batch_size={options.batch_size}: {name} holds {len(rows)} of {len(valid)} anchors, less than "
-            "a batch; lower batch_size, or change the split's fraction or held_out"
+            f"batch_size={options.batch_size}: {name} holds {len(positions)} of {len(valid)} anchors, less "
+            "than a batch; lower batch_size, or change the split's fraction or held_out"
         )
-    part = valid.iloc[rows]
+    part = valid.iloc[positions]
     options = _fitted(options, valid, part)
     flat = asdict(options)
     changes = flat.pop("plan")
-    if not changes:
-        return PartSampler(FlexibleBatchSampler(part, **flat, seed=seed, drop_last=True), rows)
-    plan = change_plan(flat_plan(**flat), changes)
-    return PartSampler(FlexibleBatchSampler.from_plan(part, plan, seed=seed, drop_last=True), rows)
+    with _warnings_of(name):
+        if not changes:
+            sampler = FlexibleBatchSampler(part, **flat, seed=seed, drop_last=True)
+        else:
+            plan = change_plan(flat_plan(**flat), changes)
+            sampler = FlexibleBatchSampler.from_plan(part, plan, seed=seed, drop_last=True)
+    return PartSampler(sampler, positions)
+
+
+@contextmanager
+def _warnings_of(name: str) -> Iterator[None]:
+    """Let warnings begin with the part that they are of: its cells are smaller than the table's."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for one in caught:
+        said = f"{name}: {one.message}" if issubclass(one.category, CompositionWarning) else str(one.message)
+        warnings.warn(said, one.category, stacklevel=4)
 
 
 def _fitted(options: BatchOptions, whole: pd.DataFrame, part: pd.DataFrame) -> BatchOptions:

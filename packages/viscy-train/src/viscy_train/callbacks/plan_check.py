@@ -63,16 +63,16 @@ class PlanCheck(Callback):
 
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the plan, and which rows it composes of."""
+        """Take the plan, and which positions it composes of."""
         if self._given is not None:
             sampler, anchors = self._given
             self._position = np.arange(len(anchors))
         else:
             data: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning leaves it undeclared
-            rows, sampler = data.train_sampler.rows, data.train_sampler.sampler
-            anchors = data.dataset.valid_anchors.iloc[rows]
+            positions, sampler = data.train_sampler.positions, data.train_sampler.sampler
+            anchors = data.dataset.valid_anchors.iloc[positions]
             self._position = np.full(len(data.dataset.valid_anchors), -1)
-            self._position[rows] = np.arange(len(rows))
+            self._position[positions] = np.arange(len(positions))
         self._gauge = sampler.gauge(anchors)
 
     @override
