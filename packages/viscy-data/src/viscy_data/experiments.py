@@ -20,69 +20,22 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import (
-    AfterValidator,
-    AllowInfNan,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    Strict,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from viscy_data.checks import is_whole
 from viscy_data.errors import ExperimentsFileError, suggest
-from viscy_data.text import shown, unreadable
-from viscy_data.units import counts_pixels, micrometres
+from viscy_data.experiment_fields import (
+    Hours,
+    LengthUnit,
+    Micrometres,
+    Minutes,
+    PossiblePath,
+    Slice,
+    Text,
+    Texts,
+    TrackColumn,
+)
+from viscy_data.text import shown
 from viscy_data.yaml_file import read_yaml
-
-
-def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
-    twice = sorted({value for value in values if values.count(value) > 1})
-    if twice:
-        raise ValueError(f"named twice: {', '.join(twice)}")
-    return values
-
-
-def _printable(value: str) -> str:
-    odd = unreadable(value)
-    if odd:
-        raise ValueError(
-            f"a name holds {odd}, a control character or a mark that turns the direction of writing; write "
-            "it without"
-        )
-    return value
-
-
-def _possible(path: Path) -> Path:
-    if "\0" in str(path):
-        raise ValueError("no path holds the character \\x00; write it without")
-    return path
-
-
-def _length_or_pixel(unit: str) -> str:
-    if not counts_pixels(unit) and micrometres(unit) is None:
-        raise ValueError("'pixel' or a unit of length such as 'micrometer' is needed")
-    return unit
-
-
-def _slice(value: object) -> object:
-    if value is not None and value not in ("tracks", "middle") and not is_whole(value, least=0):
-        raise ValueError("'tracks', 'middle' or the number of a slice, counted from 0, is needed")
-    return value
-
-
-type TrackColumn = Literal["track_id", "t", "y", "x", "z", "parent_track_id", "fov"]
-
-_Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)]
-_Path = Annotated[Path, AfterValidator(_possible)]
-_Texts = Annotated[tuple[_Text, ...], AfterValidator(_unique)]
-# Ranges that hold whatever a microscope does; a value outside of them is another unit, or a slip.
-_Hours = Annotated[float, Strict(), AllowInfNan(False), Field(ge=-1e6, le=1e6)]
-_Minutes = Annotated[float, Strict(), AllowInfNan(False), Field(gt=0), Field(ge=1e-6, le=1e6)]
-_Micrometres = Annotated[float, Strict(), AllowInfNan(False), Field(gt=0), Field(ge=1e-5, le=1e5)]
 
 
 class _Frozen(BaseModel):
@@ -132,19 +85,19 @@ class Experiment(_Frozen):
     [3.0, 3.5]
     """
 
-    name: Annotated[_Text, Field(pattern="^[^/]+$")]
-    data_path: _Path
-    tracks_path: _Path
-    channels: Annotated[_Texts, Field(min_length=1)]
-    condition_wells: dict[_Text, _Texts] | None = None
-    interval_minutes: _Minutes | None = None
-    start_hpi: _Hours | None = None
-    pixel_size_um: _Micrometres | None = None
-    exclude_fovs: _Texts = ()
-    track_names: dict[TrackColumn, _Text] = Field(default_factory=dict)
-    track_unit: Annotated[str, AfterValidator(_length_or_pixel)] | None = None
-    track_z: Annotated[int | str, BeforeValidator(_slice)] | None = None
-    track_filter: _Texts | None = None
+    name: Annotated[Text, Field(pattern="^[^/]+$")]
+    data_path: PossiblePath
+    tracks_path: PossiblePath
+    channels: Annotated[Texts, Field(min_length=1)]
+    condition_wells: dict[Text, Texts] | None = None
+    interval_minutes: Minutes | None = None
+    start_hpi: Hours | None = None
+    pixel_size_um: Micrometres | None = None
+    exclude_fovs: Texts = ()
+    track_names: dict[TrackColumn, Text] = Field(default_factory=dict)
+    track_unit: LengthUnit | None = None
+    track_z: Slice | None = None
+    track_filter: Texts | None = None
     missing_parents: Literal["error", "cut"] = "error"
 
     @model_validator(mode="after")

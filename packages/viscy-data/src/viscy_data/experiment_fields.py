@@ -1,0 +1,63 @@
+"""What the fields of the experiments file may hold: names, paths, numbers in ranges, units and slices.
+
+pydantic takes whatever can be made into a type, and a file that people write by hand then goes wrong late:
+a number of 1e400 is infinite, a name with a control character moves a terminal's cursor. So each field has a
+type from here, which says what is allowed where it is refused.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AllowInfNan, BeforeValidator, Field, Strict
+
+from viscy_data.checks import is_whole
+from viscy_data.text import unreadable
+from viscy_data.units import counts_pixels, micrometres
+
+
+def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
+    twice = sorted({value for value in values if values.count(value) > 1})
+    if twice:
+        raise ValueError(f"named twice: {', '.join(twice)}")
+    return values
+
+
+def _printable(value: str) -> str:
+    odd = unreadable(value)
+    if odd:
+        raise ValueError(
+            f"a name holds {odd}, a control character or a mark that turns the direction of writing; write "
+            "it without"
+        )
+    return value
+
+
+def _possible(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("no path holds the character \\x00; write it without")
+    return path
+
+
+def _length_or_pixel(unit: str) -> str:
+    if not counts_pixels(unit) and micrometres(unit) is None:
+        raise ValueError("'pixel' or a unit of length such as 'micrometer' is needed")
+    return unit
+
+
+def _slice(value: object) -> object:
+    if value is not None and value not in ("tracks", "middle") and not is_whole(value, least=0):
+        raise ValueError("'tracks', 'middle' or the number of a slice, counted from 0, is needed")
+    return value
+
+
+type TrackColumn = Literal["track_id", "t", "y", "x", "z", "parent_track_id", "fov"]
+
+Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)]
+PossiblePath = Annotated[Path, AfterValidator(_possible)]
+Texts = Annotated[tuple[Text, ...], AfterValidator(_unique)]
+# Ranges that hold whatever a microscope does; a value outside of them is another unit, or a slip.
+Hours = Annotated[float, Strict(), AllowInfNan(False), Field(ge=-1e6, le=1e6)]
+Minutes = Annotated[float, Strict(), AllowInfNan(False), Field(gt=0), Field(ge=1e-6, le=1e6)]
+Micrometres = Annotated[float, Strict(), AllowInfNan(False), Field(gt=0), Field(ge=1e-5, le=1e5)]
+LengthUnit = Annotated[str, AfterValidator(_length_or_pixel)]
+Slice = Annotated[int | str, BeforeValidator(_slice)]
