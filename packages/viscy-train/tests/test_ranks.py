@@ -83,11 +83,27 @@ def test_a_rank_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
         "print(join_launcher(), flush=True)\ntime.sleep(300)"
     )
     parent = (
-        "import subprocess, sys, time; from viscy_train.ranks import join_launcher\n"
-        f"join_launcher(); subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(300)"
+        "import os, subprocess, sys, time; from viscy_train.ranks import join_launcher\n"
+        "join_launcher(); os.environ['LOCAL_RANK'] = '1'\n"
+        f"subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(300)"
     )
     with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "True\n"
         process.kill()
         assert process.stdout.read() == ""
+
+
+def test_what_a_process_starts_after_its_training_is_no_rank_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notebook that trained starts another program, which inherits the variable."""
+    monkeypatch.setenv("VISCY_TRAIN_LAUNCHER", str(os.getpid()))
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    asks = "from viscy_train.ranks import is_launched; print(is_launched())"
+
+    def told(**env: str) -> str:
+        own = {**os.environ, **env}
+        return subprocess.check_output([sys.executable, "-c", asks], env=own, text=True).strip()
+
+    assert told() == "False"
+    assert told(LOCAL_RANK="0") == "False"
+    assert told(LOCAL_RANK="1") == "True"

@@ -51,8 +51,13 @@ _LAUNCHER = "VISCY_TRAIN_LAUNCHER"
 
 
 def is_launched() -> bool:
-    """Return whether the first rank started this one, and kills all where one exits with a code."""
-    return os.environ.get(_LAUNCHER) == str(os.getppid())
+    """Return whether the first rank started this one, and kills all where one exits with a code.
+
+    The first rank keeps the variable after its training ends, and whatever it starts then inherits it: a
+    notebook that trained may start another training. Lightning numbers the ranks that it starts from 1.
+    """
+    started_by_first = os.environ.get(_LAUNCHER) == str(os.getppid())
+    return started_by_first and os.environ.get("LOCAL_RANK", "0") != "0"
 
 
 def join_launcher() -> bool:
