@@ -300,8 +300,8 @@ class Reader:
                     rows = self.part_of(step.rows, group, part, stratum)
                     came = len(near.intersection(rows))
                     found.append(f"{came} of {len(rows)} {part} anchors of {stratum} in the window")
-                low, high = low + least, high + max(least, most)
-            if not low <= wanted <= high:
+                low, high = low + least, high + most
+            if not (found or low <= wanted <= high):
                 found.append(f"{low} to {high} {part} anchors asked from inside the window, not {wanted}")
         return found
 

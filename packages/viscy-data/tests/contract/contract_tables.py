@@ -1,5 +1,6 @@
 """Tables of anchors and plans for the contract: small, uneven, and the same for everyone who asks."""
 
+import copy
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -97,8 +98,10 @@ def least_frames(table: pd.DataFrame, plan: BatchPlan, **arguments: Any) -> int:
 
 
 def epoch_of(sampler: FlexibleBatchSampler, epoch: int) -> list[list[int]]:
-    """Return the global batches of an epoch."""
-    return [list(sampler.batch(number, epoch=epoch)) for number in range(sampler.batches_per_epoch)]
+    """Return the batches of an epoch, and leave the sampler as it is."""
+    other = copy.copy(sampler)
+    other.load_state_dict(other.state_dict() | {"epoch": epoch, "position": 0})
+    return list(other)
 
 
 def batches_of(
@@ -106,15 +109,16 @@ def batches_of(
 ) -> Iterator[tuple[int, int, list[int]]]:
     """Yield epoch, number and rows of the batches of epochs, and of some that round each of them up."""
     for epoch in epochs:
-        for number in range(sampler.batches_per_epoch + beyond):
-            yield epoch, number, list(sampler.batch(number, epoch=epoch))
+        batches = epoch_of(sampler, epoch)
+        last = range(len(batches), len(batches) + beyond)
+        batches += [sampler.batch(number, epoch=epoch) for number in last]
+        yield from ((epoch, number, rows) for number, rows in enumerate(batches))
 
 
 def steps_of(sampler: FlexibleBatchSampler, epochs: int, *, span: int = 1) -> Iterator[list[int]]:
     """Yield the rows of each step, from the first epoch on."""
-    sampler.set_epoch(0)
-    for _ in range(epochs):
-        batches = list(sampler)
+    for epoch in range(epochs):
+        batches = epoch_of(sampler, epoch)
         for first in range(0, len(batches), span):
             yield [row for batch in batches[first : first + span] for row in batch]
 
