@@ -36,7 +36,6 @@ LOOSE = {
     "two caps": replace(BOTH, at_most=[AtMost("lineage_id", 2), AtMost("fov", 5)]),
     "frames": replace(BOTH, locality=Locality(frames=8)),
     "held frames": replace(BOTH, locality=Locality(frames=8, hold=3)),
-    "fovs": replace(BOTH, locality=Locality(fovs=6)),
 }
 
 

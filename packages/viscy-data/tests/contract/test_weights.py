@@ -52,23 +52,23 @@ def test_a_weight_of_five_comes_five_times_as_often(name: str) -> None:
 HALF: dict[str, dict[str, Any]] = {
     "cells": {},
     "windows": {"focus": Focus("hours", window_hours=1.0, global_fraction=0.0)},
-    "leaks": {"grouping": Grouping("group", weights={"a": 1, "b": 0}, leak=0.5)},
+    "leaks": {"batch_size": 8, "grouping": Grouping("group", weights={"a": 0, "b": 1}, leak=0.5)},
     "frames": {"locality": Locality(frames=1, by="group", time="hours")},
 }
 
 
 @pytest.mark.parametrize("name", HALF)
 def test_an_anchor_whose_share_of_a_step_is_a_half_is_in_every_second(name: str) -> None:
-    """Four of eight places go to eleven anchors of which one has an eighth of all weight: half a visit."""
-    table = pd.DataFrame({"group": "a", "hours": 0.0, "weight": [10.0, *[7.0] * 10]})
-    if name == "leaks":
-        table = pd.concat([table.assign(group="b"), table.assign(weight=1.0)], ignore_index=True)
-    plan = BatchPlan(8 if name == "leaks" else 4, weighting=Weighting("weight"), **HALF[name])
-    sampler = sampler_of(table, plan)
-    epochs = 6_000 // sampler.batches_per_epoch
-    steps = list(steps_of(sampler, epochs))
+    """Four places go to the eleven anchors of a, of which one has an eighth of all weight."""
+    small = pd.DataFrame({"group": "a", "hours": 0.0, "weight": [10.0, *[7.0] * 10]})
+    large = pd.DataFrame({"group": "b", "hours": np.arange(600.0), "weight": 1.0})
+    table = pd.concat([small, large], ignore_index=True)
+    plan = BatchPlan(4, grouping=Grouping("group", weights={"a": 1, "b": 0}), weighting=Weighting("weight"))
+    sampler = sampler_of(table, replace(plan, **HALF[name]))
+    steps = list(steps_of(sampler, 8_000 // sampler.batches_per_epoch))
     assert all(len(set(step)) == len(step) for step in steps)
     visits = np.bincount(np.concatenate(steps), minlength=len(table))
+    assert visits[:11].sum() == 4 * len(steps)
     assert visits[0] == pytest.approx(len(steps) * 0.5, rel=0.05)
     assert visits[1:11] == pytest.approx(np.full(10, len(steps) * 0.35), rel=0.08)
 
