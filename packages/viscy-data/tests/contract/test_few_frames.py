@@ -113,7 +113,7 @@ def test_frames_come_by_the_anchors_that_they_hold(name: str) -> None:
 
 @pytest.mark.parametrize("hold", [1, 2, 3, 6])
 def test_a_frame_stays_for_as_many_visits_as_asked_and_frames_take_turns_to_go(hold: int) -> None:
-    table = movies(3, tracks={"a": 400}, fovs=40, times=10, longest=8)
+    table = movies(3, tracks={"a": 600}, fovs=30, times=12)
     sampler = sampler_of(table, BatchPlan(24, locality=Locality(frames=6, hold=hold)))
     held = [frames_of(table, batch) for batch in epoch_of(sampler, 0)]
     new = [len(after - before) for before, after in pairwise(held)]
@@ -156,7 +156,7 @@ def test_with_a_focus_held_frames_change_together_with_the_focal_time(fraction: 
 
 
 def test_lineages_stay_apart_within_few_frames() -> None:
-    table = movies(7, tracks={"a": 160, "b": 140}, fovs=10, times=10, longest=8)
+    table = movies(7, tracks={"a": 180, "b": 180}, fovs=3, times=10, longest=8)
     plan = replace(BOTH, locality=Locality(frames=6), at_most=AtMost("lineage_id"))
     lineage = table["lineage_id"].to_numpy()
     for step in steps_of(sampler_of(table, plan), 2):
