@@ -11,11 +11,11 @@ import torch
 import zarr
 
 from viscy_data import read_metadata, statistics_path
-from viscy_data.dataset import Reading
+from viscy_data.dataset.anchor_dataset import Reading
 from viscy_data.errors import InvalidInputError
-from viscy_data.index import build_index
-from viscy_data.synthetic import synthesize
-from viscy_data.tau import TauRange
+from viscy_data.indexing.run import build_index
+from viscy_data.synthetic.writing import synthesize
+from viscy_data.tables.tau import TauRange
 from viscy_train.checkpoint import load_checkpoint
 from viscy_train.cli import main
 from viscy_train.encoder import EncoderOptions

@@ -117,8 +117,8 @@ def test_all_that_cannot_be_is_one_report(anchors_path: Path, capsys: Said) -> N
 @pytest.mark.filterwarnings("ignore::viscy_data.errors.CompositionWarning")
 def test_the_table_sets_the_run_up(anchors_path: Path, tmp_path: Path, capsys: Said) -> None:
     """A table of unknown conditions and hours: with nothing but its name, both axes are left out."""
-    from viscy_data.index import build_index
-    from viscy_data.tau import TauRange
+    from viscy_data.indexing.run import build_index
+    from viscy_data.tables.tau import TauRange
 
     data = anchors_path.parent / "data"
     content = yaml.safe_load((data / "experiments.yaml").read_text())
@@ -248,8 +248,8 @@ def test_going_on_with_other_options_is_refused_by_name(
 def test_a_checkpoint_of_other_anchors_is_refused(
     trained: Path, anchors_path: Path, tmp_path: Path, capsys: Said
 ) -> None:
-    from viscy_data.index import build_index
-    from viscy_data.tau import TauRange
+    from viscy_data.indexing.run import build_index
+    from viscy_data.tables.tau import TauRange
 
     build_index(
         anchors_path.parent / "data" / "experiments.yaml",

@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger
 
 from viscy_data import CompositionWarning, FlexibleBatchSampler
-from viscy_data.loader import anchor_loader
+from viscy_data.dataset.loader import anchor_loader
 from viscy_train.callbacks import PlanCheck
 from viscy_train.datamodule import AnchorDataModule
 from viscy_train.parts import BatchOptions, SplitOptions

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viscy_data.experiments import Experiment, Experiments
+from viscy_data.tables.experiments import Experiment, Experiments
 from viscy_train.demo.settings import DemoSettings
 from viscy_train.demo.source import choose_tau, prepare
 

@@ -8,12 +8,10 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from viscy_data.anchors import build_anchors
-    from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata
-    from viscy_data.anchors_writing import write_anchors
-    from viscy_data.audit.plan_file import change_plan
+    from viscy_data.augment.transforms import Augment, Geometry, Intensity, center_crop
     from viscy_data.check.finding import CheckReport, Finding
     from viscy_data.check.run import check_anchors, check_experiments
+    from viscy_data.cli.plain_errors import run_plainly
     from viscy_data.composition.axes import Balance, Distinct, Focus, Grouping, Locality, Weighting
     from viscy_data.composition.batch import IndexBatch
     from viscy_data.composition.deviations import Deviation, deviations
@@ -23,8 +21,9 @@ if TYPE_CHECKING:
     from viscy_data.composition.plan import BatchPlan
     from viscy_data.composition.report import CompositionReport
     from viscy_data.composition.schedule import Schedule
-    from viscy_data.convert import convert_movies
-    from viscy_data.dataset import AnchorDataset, Pairing, Reading
+    from viscy_data.convert.run import convert_movies
+    from viscy_data.dataset.anchor_dataset import AnchorDataset, Pairing, Reading
+    from viscy_data.dataset.loader import AnchorLoader, anchor_loader
     from viscy_data.errors import (
         CompositionWarning,
         ExperimentsFileError,
@@ -36,32 +35,40 @@ if TYPE_CHECKING:
         WorkerError,
         suggest,
     )
-    from viscy_data.expectation import expect
-    from viscy_data.experiments import Experiment, Experiments, FovInfo
-    from viscy_data.flat import flat_plan
-    from viscy_data.index import IndexSummary, build_index
-    from viscy_data.loader import AnchorLoader, anchor_loader
-    from viscy_data.normalization import (
+    from viscy_data.files.outputs import (
+        check_entries,
+        check_output,
+        check_outside,
+        claimed,
+        marked,
+        write_text,
+    )
+    from viscy_data.files.whole import clear_leftovers, whole_file, whole_folder
+    from viscy_data.files.yaml_file import read_yaml
+    from viscy_data.images.normalization import (
         compute_statistics,
         read_statistics,
         statistics_path,
         write_statistics,
     )
-    from viscy_data.outputs import check_entries, check_output, check_outside, claimed, marked, write_text
-    from viscy_data.plain_errors import run_plainly
-    from viscy_data.positives import Positives
+    from viscy_data.images.store import StoreReader, describe
+    from viscy_data.indexing.run import IndexSummary, build_index
     from viscy_data.progress import progress_bar
     from viscy_data.rich_text import verbatim
-    from viscy_data.sampler import FlexibleBatchSampler
-    from viscy_data.splits import leave_one_out, split_lineages
-    from viscy_data.store import StoreReader, describe
-    from viscy_data.synthetic import synthesize
-    from viscy_data.tau import TauRange
+    from viscy_data.sampling.expectation import expect
+    from viscy_data.sampling.flat import flat_plan
+    from viscy_data.sampling.plan_file import change_plan
+    from viscy_data.sampling.sampler import FlexibleBatchSampler
+    from viscy_data.synthetic.writing import synthesize
+    from viscy_data.tables.anchors.build import build_anchors
+    from viscy_data.tables.anchors.read import AnchorsMetadata, read_anchors, read_metadata
+    from viscy_data.tables.anchors.write import write_anchors
+    from viscy_data.tables.experiments import Experiment, Experiments, FovInfo
+    from viscy_data.tables.positives import Positives
+    from viscy_data.tables.splits import leave_one_out, split_lineages
+    from viscy_data.tables.tau import TauRange
+    from viscy_data.tables.tracks.read import read_tracks
     from viscy_data.text import html_text, shown, shown_lines
-    from viscy_data.tracks import read_tracks
-    from viscy_data.transforms import Augment, Geometry, Intensity, center_crop
-    from viscy_data.whole import clear_leftovers, whole_file, whole_folder
-    from viscy_data.yaml_file import read_yaml
 
 __all__ = [
     "AnchorDataset",
@@ -148,14 +155,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "audit.plan_file": ("change_plan",),
-    "anchors": ("build_anchors",),
-    "anchors_file": (
+    "sampling.plan_file": ("change_plan",),
+    "tables.anchors.build": ("build_anchors",),
+    "tables.anchors.read": (
         "AnchorsMetadata",
         "read_anchors",
         "read_metadata",
     ),
-    "anchors_writing": ("write_anchors",),
+    "tables.anchors.write": ("write_anchors",),
     "check.finding": ("CheckReport", "Finding"),
     "check.run": ("check_anchors", "check_experiments"),
     "composition.batch": ("IndexBatch",),
@@ -180,8 +187,8 @@ _HOMES = {
     ),
     "composition.report": ("CompositionReport",),
     "composition.schedule": ("Schedule",),
-    "convert": ("convert_movies",),
-    "dataset": (
+    "convert.run": ("convert_movies",),
+    "dataset.anchor_dataset": (
         "AnchorDataset",
         "Pairing",
         "Reading",
@@ -197,22 +204,22 @@ _HOMES = {
         "WorkerError",
         "suggest",
     ),
-    "expectation": ("expect",),
-    "experiments": (
+    "sampling.expectation": ("expect",),
+    "tables.experiments": (
         "Experiment",
         "Experiments",
         "FovInfo",
     ),
-    "flat": ("flat_plan",),
-    "index": (
+    "sampling.flat": ("flat_plan",),
+    "indexing.run": (
         "IndexSummary",
         "build_index",
     ),
-    "loader": (
+    "dataset.loader": (
         "AnchorLoader",
         "anchor_loader",
     ),
-    "normalization": (
+    "images.normalization": (
         "compute_statistics",
         "read_statistics",
         "statistics_path",
@@ -220,25 +227,25 @@ _HOMES = {
     ),
     "text": ("html_text", "shown", "shown_lines"),
     "rich_text": ("verbatim",),
-    "outputs": ("check_entries", "check_output", "check_outside", "claimed", "marked", "write_text"),
-    "whole": ("clear_leftovers", "whole_file", "whole_folder"),
-    "plain_errors": ("run_plainly",),
-    "positives": ("Positives",),
+    "files.outputs": ("check_entries", "check_output", "check_outside", "claimed", "marked", "write_text"),
+    "files.whole": ("clear_leftovers", "whole_file", "whole_folder"),
+    "cli.plain_errors": ("run_plainly",),
+    "tables.positives": ("Positives",),
     "progress": ("progress_bar",),
-    "sampler": ("FlexibleBatchSampler",),
-    "splits": (
+    "sampling.sampler": ("FlexibleBatchSampler",),
+    "tables.splits": (
         "leave_one_out",
         "split_lineages",
     ),
-    "store": (
+    "images.store": (
         "StoreReader",
         "describe",
     ),
-    "synthetic": ("synthesize",),
-    "tau": ("TauRange",),
-    "tracks": ("read_tracks",),
-    "yaml_file": ("read_yaml",),
-    "transforms": (
+    "synthetic.writing": ("synthesize",),
+    "tables.tau": ("TauRange",),
+    "tables.tracks.read": ("read_tracks",),
+    "files.yaml_file": ("read_yaml",),
+    "augment.transforms": (
         "Augment",
         "Geometry",
         "Intensity",

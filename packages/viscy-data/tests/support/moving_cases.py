@@ -9,7 +9,7 @@ from sampling_reference import Asked
 
 from viscy_data.composition import Schedule
 from viscy_data.composition.schedule import Unit
-from viscy_data.sampler import FlexibleBatchSampler
+from viscy_data.sampling.sampler import FlexibleBatchSampler
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import torch
 
 from viscy_data import check_output, read_metadata, shown
-from viscy_data.dataset import AnchorDataset, Reading
+from viscy_data.dataset.anchor_dataset import AnchorDataset, Reading
 from viscy_data.errors import InvalidInputError
 from viscy_train.checkpoint_file import read_checkpoint
 from viscy_train.datamodule import PatchOptions

@@ -22,7 +22,7 @@ from lightning.pytorch.plugins import CheckpointIO
 
 from viscy_data import whole_file
 from viscy_data.errors import InvalidInputError, OutputError
-from viscy_data.whole import clear_leftovers
+from viscy_data.files.whole import clear_leftovers
 
 # All that a file of other or damaged content has been seen to raise, inside torch.load
 _DAMAGED = (

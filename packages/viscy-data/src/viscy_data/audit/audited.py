@@ -10,8 +10,8 @@ from viscy_data.composition.deviations import Deviation, deviations
 from viscy_data.composition.expect import plain
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.report import CompositionReport
-from viscy_data.expectation import collect_notes
-from viscy_data.sampler import FlexibleBatchSampler
+from viscy_data.sampling.expectation import collect_notes
+from viscy_data.sampling.sampler import FlexibleBatchSampler
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from viscy_data.audit.tables import BARS, Grid, audit_grids
 from viscy_data.check.finding import CheckReport
 from viscy_data.composition.expect import plain
 from viscy_data.composition.report import CompositionReport
-from viscy_data.outputs import write_text
+from viscy_data.files.outputs import write_text
 from viscy_data.text import html_text, shown
 
 Chart = Callable[[CompositionReport], str]

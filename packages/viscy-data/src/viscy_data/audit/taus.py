@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from viscy_data.audit.tables import Grid
 from viscy_data.columns import EXPERIMENT, FOV, T
 from viscy_data.composition.batch import IndexBatch
-from viscy_data.positives import Positives
+from viscy_data.tables.positives import Positives
 
 Integers = NDArray[np.int64]
 

@@ -12,7 +12,7 @@ from viscy_data.bench.result import Bench, rate_text
 from viscy_data.bench.tables import notes, settings_grid
 from viscy_data.composition.expect import plain
 from viscy_data.composition.plan import BatchPlan
-from viscy_data.outputs import write_text
+from viscy_data.files.outputs import write_text
 from viscy_data.text import html_text, shown
 
 

@@ -10,18 +10,18 @@ from typing import Any, get_args
 import numpy as np
 import tensorstore as ts
 
-from viscy_data.anchors_file import read_metadata
-from viscy_data.arrays import array_spec, reason_of, zarr_python_reads
 from viscy_data.checks import is_whole
 from viscy_data.errors import InvalidInputError, StoreError
-from viscy_data.experiments import Experiment, Experiments, FovInfo
-from viscy_data.ngff import read_attributes
+from viscy_data.files.outputs import check_output
+from viscy_data.images.arrays import array_spec, reason_of, zarr_python_reads
+from viscy_data.images.ngff import read_attributes
+from viscy_data.images.patches import PatchShape
+from viscy_data.images.store import MissingChunks, describe
 from viscy_data.optimize.layout import Box, Compression, Layout
 from viscy_data.optimize.metadata import first_level
 from viscy_data.optimize.rescue import RescuedArray
-from viscy_data.outputs import check_output
-from viscy_data.patches import PatchShape
-from viscy_data.store import MissingChunks, describe
+from viscy_data.tables.anchors.read import read_metadata
+from viscy_data.tables.experiments import Experiment, Experiments, FovInfo
 from viscy_data.text import shown
 
 

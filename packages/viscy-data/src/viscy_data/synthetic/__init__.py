@@ -5,8 +5,3 @@
 turns cells into light and *camera* light into counts. Every field of view is a function of (seed,
 experiment, field of view) alone: the number of threads and the order of work change no byte.
 """
-
-from viscy_data.synthetic.recipe import Recipe
-from viscy_data.synthetic.writing import TRUTH_FILE, synthesize
-
-__all__ = ["TRUTH_FILE", "Recipe", "synthesize"]

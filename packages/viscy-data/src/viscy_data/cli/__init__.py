@@ -1,0 +1,9 @@
+"""The command line ``viscy-data``: one file for each command, each a thin face of one function.
+
+Read in this order:
+
+- `app`: the commands together, and `main`
+- `bench`, `check`, `optimize`: a command each
+- `tables`: tables that the commands print
+- `plain_errors`: how commands end: a sentence for our own errors, a traceback for everything else
+"""
