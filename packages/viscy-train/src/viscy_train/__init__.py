@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from viscy_train.callbacks import CompositionLog, DataWait, FitProgress
-    from viscy_train.checkpoint import embed_checkpoint, load_checkpoint
     from viscy_train.datamodule import AnchorDataModule, PatchOptions
     from viscy_train.demo import run_demo
     from viscy_train.encoder import ContrastiveEncoder, EncoderOptions
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
         read_embeddings,
     )
     from viscy_train.losses import NTXentHCL
+    from viscy_train.models.checkpoint import embed_checkpoint, load_checkpoint
     from viscy_train.module import ContrastiveModule, LossOptions, OptimizerOptions
     from viscy_train.parts import BatchOptions, SplitOptions
     from viscy_train.schedules import WarmupCosine
@@ -58,7 +58,7 @@ _HOMES = {
         "DataWait",
         "FitProgress",
     ),
-    "checkpoint": (
+    "models.checkpoint": (
         "embed_checkpoint",
         "load_checkpoint",
     ),

@@ -8,13 +8,13 @@ import pytest
 import yaml
 
 from viscy_data.errors import InvalidInputError
-from viscy_train.checkpoint import embed_checkpoint, load_checkpoint
-from viscy_train.cli import main
+from viscy_train.cli.app import main
 from viscy_train.evaluation import read_embeddings
 from viscy_train.fit import FitCLI, packaged, run_fit
+from viscy_train.models.checkpoint import embed_checkpoint, load_checkpoint
 from viscy_train.module import ContrastiveModule
 
-CONFIGS = Path(__file__).parents[1] / "src/viscy_train/configs"
+CONFIGS = Path(__file__).parents[2] / "src/viscy_train/configs"
 NAMES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
 
 # every configuration at a size that a test can pay

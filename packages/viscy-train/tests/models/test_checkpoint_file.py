@@ -16,10 +16,10 @@ from viscy_data.errors import InvalidInputError
 from viscy_data.indexing.run import build_index
 from viscy_data.synthetic.writing import synthesize
 from viscy_data.tables.tau import TauRange
-from viscy_train.checkpoint import load_checkpoint
-from viscy_train.cli import main
+from viscy_train.cli.app import main
 from viscy_train.encoder import EncoderOptions
 from viscy_train.evaluation import evaluate, read_embeddings
+from viscy_train.models.checkpoint import load_checkpoint
 from viscy_train.module import ContrastiveModule
 
 

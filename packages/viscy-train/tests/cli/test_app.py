@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from viscy_data.errors import InvalidInputError
-from viscy_train.cli import main
+from viscy_train.cli.app import main
 
 COMMANDS = ("demo", "fit", "embed", "evaluate")
 
@@ -32,7 +32,7 @@ def demo(monkeypatch: pytest.MonkeyPatch) -> Calls:
 
 def test_help_names_every_command_and_imports_nothing_heavy() -> None:
     code = (
-        "import sys, viscy_train.cli as cli\n"
+        "import sys, viscy_train.cli.app as cli\n"
         "try: cli.main(['--help'])\n"
         "except SystemExit: pass\n"
         "heavy = {'torch', 'lightning', 'pandas', 'timm', 'anndata', 'tensorstore'} & set(sys.modules)\n"
@@ -99,7 +99,7 @@ def test_an_error_of_ours_is_one_line(
     def refuse(*args: Any, **kwargs: Any) -> None:
         raise InvalidInputError("out='x' exists; choose another name")
 
-    monkeypatch.setattr("viscy_train.checkpoint.embed_checkpoint", refuse)
+    monkeypatch.setattr("viscy_train.models.checkpoint.embed_checkpoint", refuse)
     assert main(["embed", "last.ckpt", "anchors.parquet", "-o", "x"]) == 1
     assert capsys.readouterr().err == "error: out='x' exists; choose another name\n"
     assert main(["evaluate", "there/is/no/such.zarr"]) == 1

@@ -89,7 +89,7 @@ def _demo(options: argparse.Namespace) -> None:
 
 def _embed(options: argparse.Namespace) -> None:
     from viscy_data import Reading
-    from viscy_train.checkpoint import embed_checkpoint
+    from viscy_train.models.checkpoint import embed_checkpoint
 
     reading = Reading(
         on_error=options.on_error,

@@ -10,7 +10,7 @@ from viscy_train.demo import DemoResult, run_demo
 from viscy_train.demo.comparison import COMPOSED, RANDOM, RAW
 from viscy_train.evaluation import Metric, NotAvailable, read_embeddings
 
-SHARED = Path(__file__).resolve().parents[4] / "shared" / "data" / "movies"
+SHARED = Path(__file__).resolve().parents[5] / "shared" / "data" / "movies"
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from viscy_train.cli import main
+from viscy_train.cli.app import main
 
 PRECIOUS = "somebody's thesis"
 

@@ -10,9 +10,9 @@ import torch
 from viscy_data import check_output, read_metadata, shown
 from viscy_data.dataset.anchor_dataset import AnchorDataset, Reading
 from viscy_data.errors import InvalidInputError
-from viscy_train.checkpoint_file import read_checkpoint
 from viscy_train.datamodule import PatchOptions
 from viscy_train.embed import embed
+from viscy_train.models.checkpoint_file import read_checkpoint
 from viscy_train.module import ContrastiveModule
 
 _OTHER: Final = (RuntimeError, ArithmeticError, LookupError, AttributeError, TypeError, ValueError)

@@ -18,8 +18,8 @@ import yaml
 from fit_runs import SMALL
 
 from viscy_data.errors import InvalidInputError, OutputError
-from viscy_train.checkpoint_file import copy_checkpoint, read_checkpoint, write_checkpoint
-from viscy_train.cli import main
+from viscy_train.cli.app import main
+from viscy_train.models.checkpoint_file import copy_checkpoint, read_checkpoint, write_checkpoint
 
 type Said = pytest.CaptureFixture[str]
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from fit_runs import SMALL, losses, run
 
-from viscy_train.checkpoint_file import read_checkpoint
+from viscy_train.models.checkpoint_file import read_checkpoint
 
 STEPS = 9
 EVERY = 3
