@@ -315,8 +315,9 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
     """
     from viscy_data.audit.command import asked_plan, audit_plans, read_valid_anchors, taus_of
     from viscy_data.audit.page import write_page
-    from viscy_data.audit.tables import audit_grids, rich_table
+    from viscy_data.audit.tables import audit_grids
     from viscy_data.files.outputs import check_reports, marked, write_text
+    from viscy_data.pages.grid import rich_table
     from viscy_data.sampling.plan_file import read_plan
 
     first = asked_plan(

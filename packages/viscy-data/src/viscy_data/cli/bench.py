@@ -73,12 +73,12 @@ def bench(  # noqa: PLR0913 - what is measured, how long, and where it goes
     For example:
     [green]viscy-data bench experiments.yaml --plan plan.yaml --html bench.html[/]
     """
-    from viscy_data.audit.tables import rich_table
     from viscy_data.bench.page import write_page
     from viscy_data.bench.run import bench as run
     from viscy_data.bench.settings import usual_settings
     from viscy_data.bench.tables import advice_lines, notes, settings_grid
     from viscy_data.files.outputs import check_reports, marked, write_text
+    from viscy_data.pages.grid import rich_table
 
     check_reports(html, json_path, inputs=[experiments, index, plan])
     case = _case(experiments, index, z_window, missing_chunks, (plan, batch_size))
