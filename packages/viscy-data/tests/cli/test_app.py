@@ -11,8 +11,8 @@ import pytest
 import tifffile
 from typer.testing import CliRunner, Result
 
-from viscy_data.cli import app as cli
 from viscy_data.cli.app import app
+from viscy_data.cli.synthesize import synthesize
 from viscy_data.synthetic.recipe import Recipe
 from viscy_data.tables.anchors.read import read_anchors, read_metadata
 from viscy_data.tables.experiments import Experiments
@@ -59,7 +59,7 @@ def test_synthesize_writes_what_was_asked(synthetic: Path) -> None:
 
 def test_defaults_are_those_of_the_recipe() -> None:
     # They stand twice so that --help need not import NumPy.
-    parameters = signature(cli.synthesize).parameters
+    parameters = signature(synthesize).parameters
     for field in fields(Recipe):
         assert parameters[field.name].default == field.default
 

@@ -3,7 +3,8 @@
 Read in this order:
 
 - `app`: the commands together, and `main`
-- `bench`, `check`, `optimize`: a command each
+- `convert`, `synthesize`, `index`, `audit`, `check`, `bench`, `optimize`: a command each
+- `options`: what several commands share
 - `tables`: tables that the commands print
 - `plain_errors`: how commands end: a sentence for our own errors, a traceback for everything else
 """
