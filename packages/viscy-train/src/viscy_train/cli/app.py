@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _reported(command: Any, options: Any) -> int:
     """Run a command; an error that says what to do needs no traceback."""
-    from viscy_data.cli.plain_errors import run_plainly
+    from viscy_data import run_plainly
 
     return run_plainly(lambda: command(options), failed=1, say=_say)
 

@@ -7,8 +7,7 @@ Settings, and the share of infected wells in the synthetic data, were chosen on 
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from viscy_data.augment.transforms import Geometry, Intensity
-from viscy_data.errors import InvalidInputError
+from viscy_data import Geometry, Intensity, InvalidInputError
 
 FULL_MINUTES: Final = 4.0
 """What all of the demo takes on two cores with the settings of `DemoSettings`."""

@@ -12,15 +12,23 @@ from typing import Literal
 import pandas as pd
 from rich.console import Console
 
-from viscy_data import check_anchors, columns, shown
-from viscy_data.convert.run import convert_movies
-from viscy_data.errors import InvalidInputError
-from viscy_data.images.store import describe
-from viscy_data.indexing.run import IndexSummary, build_index
-from viscy_data.synthetic.writing import synthesize
-from viscy_data.tables.anchors.read import AnchorsMetadata, read_anchors, read_metadata
-from viscy_data.tables.experiments import Experiment, Experiments
-from viscy_data.tables.tau import TauRange
+from viscy_data import (
+    AnchorsMetadata,
+    Experiment,
+    Experiments,
+    IndexSummary,
+    InvalidInputError,
+    TauRange,
+    build_index,
+    check_anchors,
+    columns,
+    convert_movies,
+    describe,
+    read_anchors,
+    read_metadata,
+    shown,
+    synthesize,
+)
 from viscy_train.demo.settings import DemoSettings
 
 type Origin = Literal["synthetic", "movies", "data"]

@@ -19,8 +19,7 @@ from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
-from viscy_data import check_anchors
-from viscy_data.errors import InvalidInputError, ViscyDataError
+from viscy_data import InvalidInputError, ViscyDataError, check_anchors
 from viscy_train.callbacks import CompositionLog, DataWait, FitProgress, PlanCheck, SaveLast
 from viscy_train.datamodule import AnchorDataModule
 from viscy_train.fit.from_table import SetUp, set_up_from_table

@@ -7,9 +7,7 @@ from typing import Any, Final
 
 import torch
 
-from viscy_data import check_output, read_metadata, shown
-from viscy_data.dataset.anchor_dataset import AnchorDataset, Reading
-from viscy_data.errors import InvalidInputError
+from viscy_data import AnchorDataset, InvalidInputError, Reading, check_output, read_metadata, shown
 from viscy_train.datamodule import PatchOptions
 from viscy_train.embed import embed
 from viscy_train.models.checkpoint_file import read_checkpoint

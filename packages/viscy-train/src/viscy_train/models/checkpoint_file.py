@@ -20,9 +20,7 @@ from typing import Any, override
 import torch
 from lightning.pytorch.plugins import CheckpointIO
 
-from viscy_data import whole_file
-from viscy_data.errors import InvalidInputError, OutputError
-from viscy_data.files.whole import clear_leftovers
+from viscy_data import InvalidInputError, OutputError, clear_leftovers, whole_file
 
 # All that a file of other or damaged content has been seen to raise, inside torch.load
 _DAMAGED = (
