@@ -3,20 +3,49 @@
 from fractions import Fraction
 from math import isfinite
 from numbers import Integral, Real
-from typing import Final
+from typing import Final, SupportsInt, cast
 
+from viscy_data.errors import InvalidInputError
+
+LARGEST: Final = 2**63 - 1
+"""Largest integer that any argument takes: one more does not fit into a word."""
 _LONGEST: Final = 200
 
 
 def is_whole(value: object, *, least: int) -> bool:
-    """Return whether ``value`` is an integer, and no bool, of at least ``least``.
+    """Return whether ``value`` is an integer of at least ``least``; NumPy's are integers, a bool is not.
 
     Examples
     --------
-    >>> is_whole(3, least=1), is_whole(0, least=1), is_whole(True, least=0), is_whole(3.0, least=0)
-    (True, False, False, False)
+    >>> import numpy as np
+    >>> [is_whole(one, least=1) for one in (3, np.int64(3), 0, True, np.True_, 3.0, "3")]
+    [True, True, False, False, False, False, False]
     """
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= least
+
+
+def check_integer(name: str, value: object, least: int, most: int | None = LARGEST) -> int:
+    """Return ``value`` as an int from ``least`` to ``most``; None: of any length.
+
+    Raises
+    ------
+    InvalidInputError
+        Where it is not such an integer; ``name`` is what the message calls it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> check_integer("seed", np.int64(7), 0)
+    7
+    """
+    if not is_whole(value, least=least):
+        raise InvalidInputError(f"{name}={brief(value)} is not an integer >= {least}.")
+    number = int(cast("SupportsInt", value))
+    if most is not None and number > most:
+        raise InvalidInputError(
+            f"{name}={brief(value)} is too large; give an integer from {least} to {most:,}."
+        )
+    return number
 
 
 def brief(value: object) -> str:

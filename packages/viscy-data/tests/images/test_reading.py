@@ -54,7 +54,7 @@ def test_processes_are_the_ranks_of_the_node_times_their_workers(monkeypatch: py
 @pytest.mark.parametrize("name", ["memory_bytes", "cache_bytes", "processes"])
 @pytest.mark.parametrize("value", [-1, 1.5, True, "4GB"])
 def test_what_is_no_number_of_bytes_is_refused(name: str, value: Any) -> None:
-    with pytest.raises(InvalidInputError, match=f"{name}={value!r} must be an integer"):
+    with pytest.raises(InvalidInputError, match=f"{name}={value!r} is not an integer"):
         Reading(**{name: value})
 
 

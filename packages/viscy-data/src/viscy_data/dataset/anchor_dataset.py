@@ -29,7 +29,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, get_worker_info
 
-from viscy_data.checks import is_whole
+from viscy_data.checks import check_integer
 from viscy_data.columns import EXPERIMENT
 from viscy_data.dataset.pairs import Pairs
 from viscy_data.dataset.replacement import Cells
@@ -127,7 +127,8 @@ class AnchorDataset(Dataset[Batch]):
         reading: Reading = Reading(),  # noqa: B008  frozen
         seed: int = 0,
     ) -> None:
-        _check_options(positive, seed)
+        _check_positive(positive)
+        seed = check_integer("seed", seed, 0)
         table, file = _load(anchors)
         experiments = _given("experiments", experiments, file, lambda of: of.experiments)
         size = _given("patch_size", patch_size, file, lambda of: of.patch_size)
@@ -360,11 +361,9 @@ def _plain(column: "pd.Series[Any]") -> Any:
     return [None if pd.isna(value) else str(value) for value in column]
 
 
-def _check_options(positive: str, seed: int) -> None:
+def _check_positive(positive: str) -> None:
     if positive not in ("lineage", "self"):
         raise InvalidInputError(f"positive={positive!r} must be 'lineage' or 'self'.")
-    if not is_whole(seed, least=0):
-        raise InvalidInputError(f"seed={seed!r} must be an integer >= 0.")
 
 
 def _load(anchors: str | Path | pd.DataFrame) -> tuple[pd.DataFrame, AnchorsMetadata | None]:

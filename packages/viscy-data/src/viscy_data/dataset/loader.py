@@ -12,7 +12,7 @@ from typing import Any, cast, override
 import torch
 from torch.utils.data import DataLoader
 
-from viscy_data.checks import is_whole
+from viscy_data.checks import check_integer
 from viscy_data.dataset.anchor_dataset import AnchorDataset, Batch
 from viscy_data.dataset.look_ahead import read_ahead
 from viscy_data.dataset.watched import WatchedLoader, refuse_main_again, watched
@@ -116,9 +116,8 @@ def anchor_loader(
         seconds, the dataset's memory does not suffice for so many batches, or workers cannot be started:
         the script is not in a file, or there is no folder for temporary files.
     """
-    for name, value in (("num_workers", num_workers), ("look_ahead", look_ahead)):
-        if not is_whole(value, least=0):
-            raise InvalidInputError(f"{name}={value!r} must be an integer >= 0.")
+    num_workers = check_integer("num_workers", num_workers, 0)
+    look_ahead = check_integer("look_ahead", look_ahead, 0)
     if not _is_seconds(timeout):
         raise InvalidInputError(f"timeout={timeout!r} must be a number of seconds >= 0; 0 is no limit.")
     options: dict[str, Any] = {}

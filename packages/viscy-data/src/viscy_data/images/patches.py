@@ -72,6 +72,8 @@ class PatchShape:
                 f"patch_size={self.size!r}, z_window={self.z_window!r} must be two positive integers "
                 "(rows, columns) and one (slices)."
             )
+        object.__setattr__(self, "size", tuple(map(int, self.size)))
+        object.__setattr__(self, "z_window", int(self.z_window))
         check_border(self.border)
 
     def crop_of(self, experiment: Experiment, fov: FovInfo) -> tuple[int, int, int]:

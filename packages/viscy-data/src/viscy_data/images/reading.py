@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
-from viscy_data.checks import is_whole
+from viscy_data.checks import check_integer
 from viscy_data.errors import InvalidInputError
 
 MissingChunks = Literal["error", "fill"]
@@ -105,8 +105,8 @@ class Reading:
                 )
         for name, least in (("memory_bytes", 1), ("cache_bytes", 0), ("processes", 1)):
             value = getattr(self, name)
-            if value is not None and not is_whole(value, least=least):
-                raise InvalidInputError(f"{name}={value!r} must be an integer >= {least}, or None.")
+            if value is not None:
+                object.__setattr__(self, name, check_integer(name, value, least))
 
     def limits(self, *, workers: int, batches: int, batch_bytes: int) -> ReadLimits:
         """Return what the reader of one process may hold.

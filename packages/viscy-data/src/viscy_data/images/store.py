@@ -22,7 +22,7 @@ import numpy as np
 import tensorstore as ts
 from numpy.typing import NDArray
 
-from viscy_data.checks import is_whole
+from viscy_data.checks import check_integer
 from viscy_data.errors import InvalidInputError, StoreError, suggest
 from viscy_data.images.arrays import array_spec, reason_of
 from viscy_data.images.chunk_bombs import ChunkFiles
@@ -64,8 +64,7 @@ class StoreReader:
     def __init__(
         self, experiments: Experiments, *, cache_bytes: int = 0, missing_chunks: MissingChunks = "error"
     ) -> None:
-        if not is_whole(cache_bytes, least=0):
-            raise InvalidInputError(f"cache_bytes={cache_bytes!r} must be an integer >= 0 (bytes).")
+        cache_bytes = check_integer("cache_bytes", cache_bytes, 0)
         if missing_chunks not in ("error", "fill"):
             raise InvalidInputError(f"missing_chunks={missing_chunks!r} must be 'error' or 'fill'.")
         self._experiments = {experiment.name: experiment for experiment in experiments.experiments}

@@ -150,7 +150,7 @@ def plan_job(
         The store cannot be read.
     """
     store, out = Path(store), Path(out)
-    _check_options(patch, compression)
+    patch = _checked(patch, compression)
     check_free(store, out)
     experiment = Experiment(name=store.name or "store", data_path=store, tracks_path=store, channels=("-",))
     found = describe(experiment)
@@ -160,7 +160,7 @@ def plan_job(
     return Job(store, out, patch, compression, missing_chunks, images)
 
 
-def _check_options(patch: tuple[int, int, int], compression: str) -> None:
+def _checked(patch: tuple[int, int, int], compression: str) -> tuple[int, int, int]:
     lengths: tuple[object, ...] = patch
     if len(lengths) != 3 or not all(is_whole(length, least=1) for length in lengths):
         raise InvalidInputError(
@@ -168,6 +168,8 @@ def _check_options(patch: tuple[int, int, int], compression: str) -> None:
         )
     if compression not in get_args(Compression):
         raise InvalidInputError(f"compression={compression!r} must be 'zstd' or 'none'.")
+    z, y, x = map(int, patch)  # NumPy's integers are not written to JSON
+    return z, y, x
 
 
 def check_free(store: Path, out: Path) -> None:
