@@ -1,14 +1,15 @@
 """Tracks: the files of tracking programs, read as one checked table of detections.
 
-Each format has a file of its own that turns what it finds into `Detections`; `read` chooses the format,
-checks what is common to all, and gives one table with ``fov, track_id, parent_track_id, t, z, y, x``.
+Each format has a file of its own that turns what it finds into `Detections`; `formats` lists them, and `read`
+checks what is common to all and gives one table with ``fov, track_id, parent_track_id, t, z, y, x``.
 
-Key types: `Detections` (detections), the cells of one tracking file.
+Key types: `Detections` (detections), the cells of one tracking file; `Format` (formats).
 
 Read in this order:
 
 - `detections`: the detections of one file, and what must hold of them
-- `read`: which format a path is, and all files of an experiment as one table
+- `formats`: the formats, in one tuple, and which of them a path has
+- `read`: all files of an experiment as one table
 - `table_files`: CSV and Parquet tables; `csv_text`: the dialects of text tables, within bounds
 - `ctc`: Cell Tracking Challenge folders
 - `geff`: GEFF, a Zarr group of nodes and edges; `geff_axes`: its axes and units

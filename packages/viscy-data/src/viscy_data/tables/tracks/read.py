@@ -13,7 +13,7 @@ sorted by fov, t and track, and every row of a track names the track's parent.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +24,11 @@ from viscy_data.errors import TracksError
 from viscy_data.packing import pack, stable_order
 from viscy_data.tables.experiments import Experiment, FovInfo
 from viscy_data.tables.lineage import IntArray
-from viscy_data.tables.tracks.ctc import TRACK_LISTS, find_track_list, read_ctc
+from viscy_data.tables.tracks.ctc import TRACK_LISTS
 from viscy_data.tables.tracks.detections import Detections, check_detections
-from viscy_data.tables.tracks.geff import is_geff, read_geff
+from viscy_data.tables.tracks.formats import FORMATS, format_of
 from viscy_data.tables.tracks.lengths import refuse_lengths
 from viscy_data.tables.tracks.slices import with_slices
-from viscy_data.tables.tracks.table_files import is_table, read_table
-from viscy_data.tables.tracks.trackmate import is_trackmate, read_trackmate
 
 _NAMED = 5
 
@@ -105,9 +103,9 @@ def load_tracks(experiment: Experiment, fovs: Sequence[FovInfo]) -> Tracks:
     others = _without_fov(experiment, fovs)
     if not sum(len(one.t) for one in found):
         raise TracksError(
-            f"experiment {experiment.name!r}: no tracks for any fov under {experiment.tracks_path}; expected "
-            "a table with a 'fov' column, fov/*.csv, fov/*.parquet, fov.csv, a GEFF (fov.geff), a TrackMate "
-            f"file (fov.xml), or a Cell Tracking Challenge folder{_named(others, fovs)}"
+            f"experiment {experiment.name!r}: no tracks for any fov under {experiment.tracks_path}; "
+            "expected one of "
+            f"{', '.join(one.places for one in FORMATS)}{_named(others, fovs)}"
         )
     refuse_lengths(found, experiment, fovs)
     left_out: Counter[str] = Counter()
@@ -120,71 +118,54 @@ def _read_files(experiment: Experiment, fovs: Sequence[FovInfo]) -> Iterator[Det
     path = experiment.tracks_path
     if path.is_file() and path.name in TRACK_LISTS:
         path = path.parent
-    if is_table(path) and path.is_file():
+    found = format_of(path)
+    if found is not None and found.several and not path.is_dir():
         yield _read(path, experiment, fovs, None)
-    elif _is_tracks(path):
+    elif found is not None:
         if len(fovs) != 1:
-            raise TracksError(f"{path}: {_kind(path)} is one fov; the store has {len(fovs)}")
+            raise TracksError(f"{path}: {found.kind} is one fov; the store has {len(fovs)}")
         yield _read(path, experiment, fovs, 0)
     elif path.is_file():
-        raise TracksError(
-            f"{path}: not a tracking table; known are .csv, .csv.gz, .parquet and .pq, and a TrackMate .xml"
-        )
+        known = "; ".join(f"{one.kind}: {', '.join(one.suffixes)}" for one in FORMATS if one.suffixes)
+        raise TracksError(f"{path}: not a tracking table; known are {known}")
     else:
         for i, info in enumerate(fovs):
             if info.fov not in experiment.exclude_fovs:
-                found = _files_of(experiment.tracks_path, info.fov)
-                if len(found) > 1:
-                    listed = ", ".join(str(p.relative_to(path)) for p in found)
+                files = _files_of(experiment.tracks_path, info.fov)
+                if len(files) > 1:
+                    listed = ", ".join(str(p.relative_to(path)) for p in files)
                     raise TracksError(
                         f"{path}: several tracking tables for fov={info.fov!r}: {listed}; keep one"
                     )
-                for file in found:
+                for file in files:
                     yield _read(file, experiment, fovs, i)
 
 
 def _is_tracks(path: Path) -> bool:
-    return bool(find_track_list(path)) or is_geff(path) or is_trackmate(path) or is_table(path)
-
-
-def _kind(path: Path) -> str:
-    if is_geff(path):
-        return "a GEFF"
-    return "a TrackMate file" if path.is_file() else "a Cell Tracking Challenge folder"
+    return format_of(path) is not None
 
 
 def _read(path: Path, experiment: Experiment, fovs: Sequence[FovInfo], i: int | None) -> Detections:
-    """Read the tracks of one field of view, number i; None: a table says itself of which."""
+    """Read the tracks of one field of view, number i; None: the file says itself of which."""
     if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for without end
         raise TracksError(
             f"{path}: no regular file; tracks are read from files and folders: write them to one"
         )
-    track_list = find_track_list(path)
-    info = fovs[i or 0]
-    if is_table(path) and not track_list:
-        _refuse_options(path, "a table", experiment, ("track_filter",))
-        return read_table(path, experiment, fovs, fov=i)
-    if is_geff(path):
-        return read_geff(path, experiment, info, i or 0)
-    _refuse_options(path, _kind(path), experiment, ("track_names", "track_unit", "track_filter"))
-    if track_list:
-        return replace(read_ctc(track_list, info, i or 0), unit_stated=True)
-    return read_trackmate(path, experiment, info, i or 0)
-
-
-def _refuse_options(path: Path, kind: str, experiment: Experiment, options: Sequence[str]) -> None:
-    given = [name for name in options if getattr(experiment, name)]
+    found = format_of(path)
+    assert found is not None, "asked of paths that have a format"
+    given = [name for name in found.says if getattr(experiment, name)]
     if given:
         raise TracksError(
-            f"{path}: {kind} says itself what {', '.join(given)} would say: leave it out of the "
+            f"{path}: {found.kind} says itself what {', '.join(given)} would say: leave it out of the "
             "experiments file"
         )
+    return found.read(path, experiment, fovs, i)
 
 
 def _files_of(folder: Path, fov: str) -> list[Path]:
     """Return the tracks of one field of view that lie in a folder of tracks."""
     inside = folder / fov
-    if find_track_list(inside) or is_geff(inside):
+    if inside.is_dir() and _is_tracks(inside):
         return [inside]
     found = sorted(filter(_is_tracks, _visible(inside)))
     beside = (p for p in _visible(inside.parent) if p.name.startswith(inside.name + "."))
