@@ -22,7 +22,7 @@ class DemoSettings:
     seed : int
         Of synthetic data, batches, weights, augmentation and resampling.
     synthetic : dict
-        Arguments of `viscy_data.synthetic.synthesize`.
+        Arguments of `viscy_data.synthesize`.
     patch, crop : int
         Height and width of patches as read, and as the encoder sees them.
     tau_steps : int
