@@ -116,10 +116,10 @@ def test_a_reader_that_goes_away_is_no_error(anchors: Path) -> None:
 
 
 INTERRUPTED = """
-import os, signal, sys
+import signal, sys
 from viscy_data.cli import app as cli
 from viscy_data.audit import command
-command.audit_plans = lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)
+command.audit_plans = lambda *_, **__: signal.raise_signal(signal.SIGINT)
 sys.argv[0] = "viscy-data"
 cli.main()
 """
