@@ -15,11 +15,17 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Sampler
 
+from viscy_data import (
+    AnchorDataset,
+    AnchorLoader,
+    BatchPlan,
+    CompositionWarning,
+    InvalidInputError,
+    Pairing,
+    Reading,
+    anchor_loader,
+)
 from viscy_data.columns import EXPERIMENT, LINEAGE_ID
-from viscy_data.composition import BatchPlan
-from viscy_data.dataset import AnchorDataset, Pairing, Reading
-from viscy_data.errors import CompositionWarning, InvalidInputError
-from viscy_data.loader import AnchorLoader, anchor_loader
 from viscy_train.parts import (
     BatchOptions,
     FixedEpoch,

@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from viscy_data.composition.deviations import Deviation, deviations
 from viscy_data.composition.expect import plain
 from viscy_data.composition.plan import BatchPlan
-from viscy_data.composition.report import CompositionReport
-from viscy_data.notes import collect_notes
-from viscy_data.sampler import FlexibleBatchSampler
+from viscy_data.sampling.deviations import Deviation, deviations
+from viscy_data.sampling.notes import collect_notes
+from viscy_data.sampling.report import CompositionReport
+from viscy_data.sampling.sampler import FlexibleBatchSampler
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from viscy_data.anchors_file import read_anchors, read_metadata
 from viscy_data.audit.audited import Audited
 from viscy_data.audit.taus import Taus
 from viscy_data.composition.batch import IndexBatch
 from viscy_data.composition.plan import BatchPlan
-from viscy_data.flat import flat_plan
-from viscy_data.positives import Positives
 from viscy_data.progress import progress_bar
-from viscy_data.sampler import FlexibleBatchSampler
+from viscy_data.sampling.flat import flat_plan
+from viscy_data.sampling.sampler import FlexibleBatchSampler
+from viscy_data.tables.anchors.read import read_anchors, read_metadata
+from viscy_data.tables.positives import Positives
 
 TAU_BATCHES = 200
 """Batches whose positives are drawn."""

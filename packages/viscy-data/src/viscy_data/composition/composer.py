@@ -1,10 +1,10 @@
 """From batch numbers to row indices: `BatchComposer.rows` is the whole of it, one call per step.
 
-Every batch is a function of (table, plan, seed, epoch, number): any batch can be asked for at any time, in any
-order, on any rank, and a run goes on from two integers. `BatchComposer` holds what a plan means on a table and
-draws many batches at a time by array operations; the cost is O(log N) per anchor, whatever the number of groups.
-`CurriculumComposer` holds one of these per plan over the same sorted table, and asks the one whose stage a batch
-belongs to.
+Every batch is a function of (table, plan, seed, epoch, number): any batch can be asked for at any time, in
+any order, on any rank, and a run goes on from two integers. `BatchComposer` holds what a plan means on a
+table and draws many batches at a time by array operations; the cost is O(log N) per anchor, whatever the
+number of groups. `CurriculumComposer` holds one of these per plan over the same sorted table, and asks the
+one whose stage a batch belongs to.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -125,7 +125,14 @@ class BatchComposer:
         self.counts = Counts(plan, self.sizes, self.shares)
         hold = 1 if plan.locality is None else plan.locality.hold
         self.order = Order(
-            self.shares.groups, full, len(self.sizes) - 1, seed, span=plan.span, run=hold, begin=begin, end=end
+            self.shares.groups,
+            full,
+            len(self.sizes) - 1,
+            seed,
+            span=plan.span,
+            run=hold,
+            begin=begin,
+            end=end,
         )
         self.focal = None
         if plan._window is not None and layout.clock is not None:
@@ -205,7 +212,9 @@ class BatchComposer:
         locality, units = self.plan.locality, self.layout.units
         most = self.most_per_step()
         if locality is None or units is None:
-            return _FromCells(self.counts, CellDemands(self.layout, self.focal, most[0].sum(axis=0), self.seed))
+            return _FromCells(
+                self.counts, CellDemands(self.layout, self.focal, most[0].sum(axis=0), self.seed)
+            )
         asked = most.sum(axis=1, keepdims=True) if units.are_fovs else most
         name = f"Locality.{locality._most_name}"
         budget = frame_budget(self.layout, units, asked, locality._most, name)
@@ -256,7 +265,7 @@ _SAME_ANCHOR: Final = Rule(lambda place: place)
 
 
 def _rules(layout: AnchorLayout) -> tuple[Rule, ...]:
-    """Return what caps forbid; one that lets anchors of a value come together still forbids the same anchor."""
+    """Return what caps forbid; where all allow several anchors of a value, the same anchor twice, too."""
     rules = cap_rules(layout)
     return (_SAME_ANCHOR, *rules) if rules and all(rule.count > 1 for rule in rules) else rules
 
@@ -291,7 +300,13 @@ class CurriculumComposer:
         edges = [*curriculum.plans, None]
         self.stages = [
             BatchComposer(
-                curriculum.plans[begin], layout, seed=seed, drop_last=drop_last, names=names, begin=begin, end=end
+                curriculum.plans[begin],
+                layout,
+                seed=seed,
+                drop_last=drop_last,
+                names=names,
+                begin=begin,
+                end=end,
             )
             for begin, end in pairwise(edges)
             if begin is not None
@@ -311,7 +326,9 @@ class CurriculumComposer:
     def places(self, epoch: int, numbers: Sequence[int] | Integers) -> tuple[Integers, Integers]:
         """Return places in the layout instead of rows."""
         number = np.asarray(numbers, dtype=np.int64)
-        parts = [(which, *stage.places(epoch, number[which])) for stage, which in self._by_stage(epoch, number)]
+        parts = [
+            (which, *stage.places(epoch, number[which])) for stage, which in self._by_stage(epoch, number)
+        ]
         if len(parts) == 1:
             return parts[0][1:]
         batch = np.concatenate([np.repeat(which, sizes) for which, _, sizes in parts])
@@ -320,7 +337,9 @@ class CurriculumComposer:
 
     def asked(self, epoch: int, numbers: Integers) -> Asked:
         """Return what batches are asked to hold."""
-        parts = [(which, stage.asked(epoch, numbers[which])) for stage, which in self._by_stage(epoch, numbers)]
+        parts = [
+            (which, stage.asked(epoch, numbers[which])) for stage, which in self._by_stage(epoch, numbers)
+        ]
         return Asked.filled(parts, numbers.size)
 
     def plan_of(self, epoch: int, number: int) -> BatchPlan:

@@ -1,9 +1,9 @@
 """How many anchors of each stratum each part of a batch holds: whole numbers, by the visits of its group.
 
 A batch has up to four *parts*: own anchors and leaked ones, near the focal time and far from it. The sizes of
-the parts are the same in every batch; their strata are whole-number tables that take turns (`rounding`) by the
-visits of the batch's group. A step takes the sum of its batches. Groups with the same shares of strata share
-one mixture of tables, so the cost does not depend on the number of groups.
+the parts are the same in every batch; their strata are whole-number tables that take turns (`rounding`) by
+the visits of the batch's group. A step takes the sum of its batches. Groups with the same shares of strata
+share one mixture of tables, so the cost does not depend on the number of groups.
 """
 
 from dataclasses import dataclass
@@ -140,7 +140,11 @@ class Counts:
             sizes, shares = [*part.own, *part.leaked], [own, own, away, away]
             nodes = [[0, 1], [2, 3], [0, 1, 2, 3]]
         if away is None:
-            sizes, shares, nodes = sizes[: self.sides], shares[: self.sides], [[0, 1]] if self.sides > 1 else []
+            sizes, shares, nodes = (
+                sizes[: self.sides],
+                shares[: self.sides],
+                [[0, 1]] if self.sides > 1 else [],
+            )
         return Mixture.of(sizes, [share for share in shares if share is not None], nodes)
 
     def _empty(self, count: int) -> Integers:

@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from viscy_data.checks import brief
+from viscy_data.checks import brief, check_integer
 from viscy_data.composition.axes import set_field
 from viscy_data.composition.plan import BatchPlan
-from viscy_data.composition.plan_checks import check_integer
 from viscy_data.errors import InvalidInputError
 
 MOST_STAGES: Final = 1000
@@ -136,9 +135,7 @@ def ramp(first: BatchPlan, last: BatchPlan, *, batches: int, stages: int) -> Cur
             )
     if first.focus is not None and last.focus is not None and first.focus.times != last.focus.times:
         raise InvalidInputError("Focus.times differs between the ends of the ramp; give both the same.")
-    between = {
-        batches * stage // stages: _between(first, last, stage / stages) for stage in range(1, stages)
-    }
+    between = {batches * stage // stages: _between(first, last, stage / stages) for stage in range(1, stages)}
     return Curriculum({0: first, **between, batches: last})
 
 
@@ -169,11 +166,13 @@ def _mixed(name: str, begin: Any, end: Any, part: float) -> Any:
     if isinstance(begin, float) and isinstance(end, float):
         return begin + (end - begin) * part
     both = (begin, end)
-    flat = all(isinstance(one, Mapping) and not any(isinstance(v, Mapping) for v in one.values()) for one in both)
+    flat = all(
+        isinstance(one, Mapping) and not any(isinstance(v, Mapping) for v in one.values()) for one in both
+    )
     if not flat or set(begin) != set(end):
         raise InvalidInputError(
-            f"{name} moves from {begin!r} to {end!r}: only shares that name the same values at both ends can be "
-            "mixed; name each value's share in both plans (0 leaves one out)."
+            f"{name} moves from {begin!r} to {end!r}: only shares that name the same values at both ends "
+            "can be mixed; name each value's share in both plans (0 leaves one out)."
         )
     totals = [float(sum(one.values())) for one in both]
     return {
@@ -191,6 +190,6 @@ def _refuse_unlike(plans: Mapping[int, BatchPlan]) -> None:
                 what = "the columns of its axes" if name == "_columns_of" else f"BatchPlan.{name}"
                 raise InvalidInputError(
                     f"The plan that begins at batch {number} differs from the first in {what}: {mine!r}, and "
-                    f"{theirs!r} there; the plans of a curriculum share batch size, span and columns. An axis "
-                    "that rests has a neutral value: leak=0, ratio='natural', global_fraction=1."
+                    f"{theirs!r} there; the plans of a curriculum share batch size, span and columns. An "
+                    "axis that rests has a neutral value: leak=0, ratio='natural', global_fraction=1."
                 )

@@ -1,15 +1,14 @@
 """Demands: how many anchors of which range each step takes.
 
-After counting, a step wants so many anchors of a stratum, of its own group or leaked, near its focal time or far
-from it. This module says where each number comes from: own anchors from the cell of the group and stratum;
-leaked ones from cells of other groups that are drawn in proportion to their sizes; near ones from the window
-inside a cell, far ones from around it. A side that holds too few gives what it has and the other side of the
-same cell the rest. What comes out is one line per (step, part, cell, side), ready to be drawn. It costs a
-binary search per line, and a sort of the leaked anchors.
+After counting, a step wants so many anchors of a stratum, of its own group or leaked, near its focal time or
+far from it. This module says where each number comes from: own anchors from the cell of the group and
+stratum; leaked ones from cells of other groups that are drawn in proportion to their sizes; near ones from
+the window inside a cell, far ones from around it. A side that holds too few gives what it has and the other
+side of the same cell the rest. What comes out is one line per (step, part, cell, side), ready to be drawn. It
+costs a binary search per line, and a sort of the leaked anchors.
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +18,10 @@ from viscy_data.composition.focal import FocalTimes
 from viscy_data.composition.keyed import Purpose
 from viscy_data.composition.layout import AnchorLayout
 from viscy_data.composition.order import Steps
-from viscy_data.composition.ranges import Ranges, expand
+from viscy_data.composition.ranges import REDRAWS, Ranges, expand
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-REDRAWS: Final = 8
-"""Random redraws before all candidates are looked at."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,8 @@ def two_sides(
     """Return what either side gives of what is wanted of it (lines,).
 
     A side that holds less gives all it has, the other the rest. Where both together hold less, each of their
-    anchors comes the floor or the ceiling of wanted / size times. With ``only_near`` the far side gives nothing.
+    anchors comes the floor or the ceiling of wanted / size times. With ``only_near`` the far side gives
+    nothing.
 
     Examples
     --------
@@ -159,17 +156,15 @@ class CellDemands:
         Parameters
         ----------
         before
-            (steps, strata) what the steps' groups took of their own cells before; None where no cell is drawn in
-            passes over epochs.
+            (steps, strata) what the steps' groups took of their own cells before; None where no cell is drawn
+            in passes over epochs.
         """
         key = keyed.words(self._seed, Purpose.DRAW, epoch, steps.number)
         own = self._cells.own(wanted)
         time = None if self._focal is None else self._focal.of(epoch, steps)
         if wanted.half.any():
             leaked = self._leaked(wanted[wanted.half == 1], key, time)
-            step, part, cell, near, far = (
-                np.concatenate([a, b]) for a, b in zip(own, leaked, strict=True)
-            )
+            step, part, cell, near, far = (np.concatenate([a, b]) for a, b in zip(own, leaked, strict=True))
         else:
             step, part, cell, near, far = own
         start, end = self._layout.start[cell], self._layout.start[cell + 1]
@@ -178,7 +173,9 @@ class CellDemands:
             key = keyed.words(key[step], cell)
         else:
             low, high = self._focal.window(cell, time[step])
-            sides = two_sides(near, far, high - low, end - start - (high - low), only_near=self._focal.only_near)
+            sides = two_sides(
+                near, far, high - low, end - start - (high - low), only_near=self._focal.only_near
+            )
             # near and far of each line, one after the other: (lines, 2) flattened
             step, part, cell = (np.repeat(one, 2) for one in (step, part, cell))
             count = np.stack(sides, axis=1).ravel()
@@ -199,7 +196,13 @@ class CellDemands:
         given = before[demands.step, demands.part % strata]
         key = np.where(visit > 0, self._pass_key[cell], demands.key)
         return Demands(
-            demands.step, demands.part, demands.count, demands.ranges, key, np.where(visit > 0, given, 0), visit
+            demands.step,
+            demands.part,
+            demands.count,
+            demands.ranges,
+            key,
+            np.where(visit > 0, given, 0),
+            visit,
         )
 
     def _leaked(
@@ -216,7 +219,13 @@ class CellDemands:
         cell = self._layout.cell_of(elsewhere.place(number, line))
         if self._focal is not None and self._focal.only_near and time is not None:
             cell = self._cells.with_window(
-                cell, group, elsewhere, line, keyed.words(leak_key[line], -1 - nth), self._focal, time[wanted.step]
+                cell,
+                group,
+                elsewhere,
+                line,
+                keyed.words(leak_key[line], -1 - nth),
+                self._focal,
+                time[wanted.step],
             )
         is_near = nth < wanted.near[line]
         pair = line * (len(self._layout.start) - 1) + cell  # (anchors,)
@@ -243,7 +252,9 @@ class Cells:
     def elsewhere(self, stratum: Integers, group: Integers) -> Ranges:
         """Return the places of a stratum outside a group."""
         start, first = self._layout.start, stratum * self._groups
-        return Ranges(start[first], start[first + self._groups], start[first + group], start[first + group + 1])
+        return Ranges(
+            start[first], start[first + self._groups], start[first + group], start[first + group + 1]
+        )
 
     def with_window(
         self,

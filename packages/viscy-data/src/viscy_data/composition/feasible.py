@@ -1,10 +1,10 @@
 """What a table cannot give a plan: refused, or said once, before the first batch.
 
-A plan can ask for more than a table holds: a leak of a tenth of eight anchors, a cell of ten anchors for a share
-of sixteen, a window that holds three, five lineages for sixteen places. Drawing copes with all of it, by rules
-that the plan's author may not expect. So a plan and a table are looked at together once, when they meet, and
-every such rule that will be needed is said in one warning, with names and sizes. Cost: a look at each cell, at
-some thousand focal times, and at as many anchors as show that a cap leaves enough.
+A plan can ask for more than a table holds: a leak of a tenth of eight anchors, a cell of ten anchors for a
+share of sixteen, a window that holds three, five lineages for sixteen places. Drawing copes with all of it,
+by rules that the plan's author may not expect. So a plan and a table are looked at together once, when they
+meet, and every such rule that will be needed is said in one warning, with names and sizes. Cost: a look at
+each cell, at some thousand focal times, and at as many anchors as show that a cap leaves enough.
 """
 
 import warnings
@@ -65,7 +65,8 @@ def notes_of(composer: BatchComposer) -> Iterator[str]:
     Raises
     ------
     InvalidInputError
-        No focal time of some group has an anchor of every stratum in its window, and none may come from outside.
+        No focal time of some group has an anchor of every stratum in its window, and none may come from
+        outside.
     """
     yield from composer.shares.notes
     yield from _rounded_away(composer)
@@ -109,8 +110,8 @@ def _rounded_away(composer: BatchComposer) -> Iterator[str]:
     for name, fraction, count in asked:
         if fraction > 0 and count == 0:
             yield (
-                f"{composer.names[name]}={fraction} of a batch of {plan.batch_size} rounds to no anchor at all; "
-                "raise it or batch_size, or set it to 0."
+                f"{composer.names[name]}={fraction} of a batch of {plan.batch_size} rounds to no anchor at "
+                "all; raise it or batch_size, or set it to 0."
             )
 
 
@@ -139,9 +140,9 @@ def _refuse_empty_windows(composer: BatchComposer, focal: FocalTimes) -> None:
         named = _listed([f"'{value_text(composer.layout.groups.values[group])}'" for group in empty], ", ")
         leak = ", or no other group has one to leak" if composer.plan._leak else ""
         raise InvalidInputError(
-            f"{composer.names['global_fraction']}=0 with a window of {hours:g}: at every time of {named} some "
-            f"stratum has no anchor in the window{leak}. Widen the window, let something come from outside "
-            "it, or leave these groups out by weights."
+            f"{composer.names['global_fraction']}=0 with a window of {hours:g}: at every time of {named} "
+            f"some stratum has no anchor in the window{leak}. Widen the window, let something come from "
+            "outside it, or leave these groups out by weights."
         )
 
 
@@ -153,8 +154,8 @@ def _left_out(composer: BatchComposer, focal: FocalTimes) -> Iterator[str]:
     ]
     if texts:
         yield (
-            f"{composer.names['global_fraction']}=0: times at which some stratum has no anchor in the window are "
-            f"never focal: {_listed(texts, ', ')}."
+            f"{composer.names['global_fraction']}=0: times at which some stratum has no anchor in the window "
+            f"are never focal: {_listed(texts, ', ')}."
         )
 
 
@@ -169,10 +170,14 @@ def _short_windows(composer: BatchComposer, focal: FocalTimes) -> Iterator[str]:
         if short:
             texts.append(f"{cell_name(composer, cell)}: {short / max(times.size, 1):.0%} of its times")
     if texts:
-        then = "repeat their anchors" if focal.only_near else "give all they have, and the outside gives the rest"
+        then = (
+            "repeat their anchors"
+            if focal.only_near
+            else "give all they have, and the outside gives the rest"
+        )
         yield (
-            f"Windows of these cells hold fewer anchors than a {_unit(composer)} takes from them; they {then}: "
-            f"{_listed(texts, ', ')}."
+            f"Windows of these cells hold fewer anchors than a {_unit(composer)} takes from them; they "
+            f"{then}: {_listed(texts, ', ')}."
         )
 
 
@@ -195,8 +200,8 @@ def _few_values(composer: BatchComposer, cap: Values, columns: str) -> Iterator[
     if texts:
         where = "cells" if composer.focal is None else "cells, or windows in them,"
         yield (
-            f"These {where} have too few values of {columns} for what a {_unit(composer)} takes from them, so that "
-            f"values repeat beyond the cap: {_listed(texts, '; ')}."
+            f"These {where} have too few values of {columns} for what a {_unit(composer)} takes from "
+            f"them, so that values repeat beyond the cap: {_listed(texts, '; ')}."
         )
 
 

@@ -81,7 +81,7 @@ class FocalTimes:
         return self._clock.run_time[self._run[self._first[group] : self._first[group + 1]]]
 
     def window(self, which: Integers, time: Floats) -> tuple[Integers, Integers]:
-        """Return the first place inside the window of each cell (or field of view), and the first after it."""
+        """Return the first place in the window of each cell (or field of view), and the first after it."""
         return self._clock.window(which, time - self._reach, time + self._reach)
 
     def ranges_of(self, cell: int) -> Integers:
@@ -111,11 +111,14 @@ class FocalTimes:
             found &= self.held(stratum * groups + group, times) > 0
         for stratum in _asked(away):
             others = (other for other in range(groups) if other != group)
-            found &= sum((self.held(stratum * groups + other, times) for other in others), np.zeros(times.size)) > 0
+            found &= (
+                sum((self.held(stratum * groups + other, times) for other in others), np.zeros(times.size))
+                > 0
+            )
         return found
 
     def _sum_anchors(self) -> Integers:
-        """Return (times + 1,) anchors of the group at the times before each one, summed up over all groups."""
+        """Return (times + 1,) anchors at the times before each one, summed up over all groups."""
         layout, clock = self._layout, self._clock
         groups = len(layout.groups.values)
         size = np.diff(clock.run_start.astype(np.int64))

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from viscy_data.checks import check_columns, check_integer
 from viscy_data.composition.axes import AtMost, Balance, Focus, Grouping, Locality, Weighting, set_field
-from viscy_data.composition.plan_checks import MOST_ANCHORS, MOST_BATCHES, check_columns, check_integer
+from viscy_data.composition.plan_checks import MOST_ANCHORS, MOST_BATCHES
 from viscy_data.errors import InvalidInputError
 
 CLOCK_TOLERANCE: Final = 1e-4
