@@ -24,7 +24,7 @@ lines in `feasible` and `report`.
 
 from viscy_data.composition.axes import AtMost, Balance, Distinct, Focus, Grouping, Locality, Weighting
 from viscy_data.composition.batch import IndexBatch
-from viscy_data.composition.composer import BatchComposer, CurriculumComposer
+from viscy_data.composition.composer import BatchComposer
 from viscy_data.composition.curriculum import Curriculum, ramp
 from viscy_data.composition.feasible import make_composer
 from viscy_data.composition.layout import AnchorLayout, Labels
@@ -37,7 +37,6 @@ __all__ = [
     "BatchComposer",
     "BatchPlan",
     "Curriculum",
-    "CurriculumComposer",
     "Distinct",
     "Focus",
     "Grouping",

@@ -6,6 +6,7 @@ the visits of the batch's group. A step takes the sum of its batches. Groups wit
 share one mixture of tables, so the cost does not depend on the number of groups.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
@@ -157,5 +158,6 @@ class Counts:
         return [(self._mixtures[number], np.flatnonzero(pattern == number)) for number in np.unique(pattern)]
 
 
-def _rounded(exact: NDArray[np.object_], how: object) -> Integers:
-    return np.vectorize(how, otypes=[np.int64])(exact)
+def _rounded(exact: NDArray[np.object_], how: Callable[[Fraction], int]) -> Integers:
+    found: Integers = np.vectorize(how, otypes=[np.int64])(exact)
+    return found

@@ -51,7 +51,7 @@ class Curriculum:
     plans: Mapping[int, BatchPlan]
 
     def __post_init__(self) -> None:
-        plans = self.plans
+        plans: Any = self.plans
         if not isinstance(plans, Mapping) or not plans:
             raise InvalidInputError(
                 f"Curriculum.plans={brief(plans)}: a mapping from numbers of batches to plans is allowed."

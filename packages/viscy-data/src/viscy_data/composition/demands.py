@@ -284,7 +284,7 @@ class Cells:
             number = keyed.below(keyed.words(key[waiting], turn), elsewhere.size[of])
             cell[waiting] = self._layout.cell_of(elsewhere.place(number, of))
             waiting = waiting[self._is_empty(cell[waiting], focal, time[waiting])]
-        for draw in waiting.tolist():
+        for draw in map(int, waiting):
             first = int(cell[draw]) // self._groups * self._groups
             own = first + int(group[line[draw]])
             others = [one for one in range(first, first + self._groups) if one != own]
@@ -300,7 +300,7 @@ class Cells:
             low, high = focal.window(cell, time)
             return low == high
         pairs = zip(cell.tolist(), time[:, None], strict=True)
-        return np.array([focal.held(one, at).item() == 0 for one, at in pairs], dtype=np.bool_)
+        return np.array([not focal.held(one, at).any() for one, at in pairs], dtype=np.bool_)
 
 
 def in_order(demands: Demands, side: Integers) -> Demands:

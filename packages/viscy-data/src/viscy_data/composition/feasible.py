@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from viscy_data.composition.composer import BatchComposer, Composer, CurriculumComposer
+from viscy_data.composition.composer import BatchComposer, Stage
 from viscy_data.composition.curriculum import Curriculum
 from viscy_data.composition.focal import FocalTimes
 from viscy_data.composition.layout import AnchorLayout, Values
@@ -40,7 +40,7 @@ def make_composer(
     seed: int,
     drop_last: bool,
     names: Mapping[str, str] = PLAN_NAMES,
-) -> Composer:
+) -> BatchComposer:
     """Return what composes batches of a plan or a curriculum, and warn of what the table cannot give.
 
     Raises
@@ -48,18 +48,13 @@ def make_composer(
     InvalidInputError
         The plan cannot be followed on this table.
     """
-    if isinstance(plan, BatchPlan):
-        composer: Composer = BatchComposer(plan, layout, seed=seed, drop_last=drop_last, names=names)
-        stages = [composer]
-    else:
-        composer = CurriculumComposer(plan, layout, seed=seed, drop_last=drop_last, names=names)
-        stages = composer.stages
-    for note in dict.fromkeys(note for stage in stages for note in notes_of(stage)):
+    composer = BatchComposer(plan, layout, seed=seed, drop_last=drop_last, names=names)
+    for note in dict.fromkeys(note for stage in composer.stages for note in notes_of(stage)):
         warnings.warn(note, CompositionWarning, stacklevel=2)
     return composer
 
 
-def notes_of(composer: BatchComposer) -> Iterator[str]:
+def notes_of(stage: Stage) -> Iterator[str]:
     """Yield what the table cannot give, in sentences.
 
     Raises
@@ -68,20 +63,20 @@ def notes_of(composer: BatchComposer) -> Iterator[str]:
         No focal time of some group has an anchor of every stratum in its window, and none may come from
         outside.
     """
-    yield from composer.shares.notes
-    yield from _rounded_away(composer)
-    yield from _small_cells(composer)
-    if composer.focal is not None:
-        _refuse_empty_windows(composer, composer.focal)
-        yield from _left_out(composer, composer.focal)
-        yield from _short_windows(composer, composer.focal)
-    for cap, axis in zip(composer.layout.caps, composer.plan._caps, strict=True):
-        yield from _few_values(composer, cap, " x ".join(axis.by))
+    yield from stage.shares.notes
+    yield from _rounded_away(stage)
+    yield from _small_cells(stage)
+    if stage.focal is not None:
+        _refuse_empty_windows(stage, stage.focal)
+        yield from _left_out(stage, stage.focal)
+        yield from _short_windows(stage, stage.focal)
+    for cap, axis in zip(stage.layout.caps, stage.plan._caps, strict=True):
+        yield from _few_values(stage, cap, " x ".join(axis.by))
 
 
-def cell_name(composer: Composer, cell: int) -> str:
+def cell_name(stage: Stage, cell: int) -> str:
     """Return a cell's group and stratum for people."""
-    layout = composer.layout
+    layout = stage.layout
     stratum, group = divmod(cell, len(layout.groups.values))
     names = [
         value_text(labels.values[number])
@@ -102,73 +97,73 @@ def value_text(value: object) -> str:
     return ", ".join(map(shown, value)) if isinstance(value, tuple) else shown(value)
 
 
-def _rounded_away(composer: BatchComposer) -> Iterator[str]:
-    plan, part = composer.plan, composer.counts.parts[0]
+def _rounded_away(stage: Stage) -> Iterator[str]:
+    plan, part = stage.plan, stage.counts.parts[0]
     asked = [("leak", plan._leak, sum(part.leaked))]
     if plan._window is not None:
         asked.append(("global_fraction", plan._window.global_fraction, part.own[1] + part.leaked[1]))
     for name, fraction, count in asked:
         if fraction > 0 and count == 0:
             yield (
-                f"{composer.names[name]}={fraction} of a batch of {plan.batch_size} rounds to no anchor at "
+                f"{stage.names[name]}={fraction} of a batch of {plan.batch_size} rounds to no anchor at "
                 "all; raise it or batch_size, or set it to 0."
             )
 
 
-def _small_cells(composer: BatchComposer) -> Iterator[str]:
+def _small_cells(stage: Stage) -> Iterator[str]:
     """List the cells, and what other groups hold for a leak, that hold less than is taken of them."""
-    size = composer.layout.size
+    size = stage.layout.size
     held = [size, size.sum(axis=1, keepdims=True) - size]
     texts = []
-    for half, most in enumerate(composer.most_per_step().sum(axis=1)):
+    for half, most in enumerate(stage.most_per_step().sum(axis=1)):
         for stratum, group in np.argwhere(held[half] < most).tolist():
-            name = cell_name(composer, stratum * size.shape[1] + group)
+            name = cell_name(stage, stratum * size.shape[1] + group)
             texts.append(f"{'leaked to ' if half else ''}{name}: {held[half][stratum, group]}")
     if texts:
-        what = _unit(composer)
+        what = _unit(stage)
         yield (
             f"These cells hold fewer anchors than a {what} takes from them, so that anchors repeat in a "
             f"{what}: {_listed(texts, ', ')}."
         )
 
 
-def _refuse_empty_windows(composer: BatchComposer, focal: FocalTimes) -> None:
-    drawn = np.array([share > 0 for share in composer.shares.groups])
+def _refuse_empty_windows(stage: Stage, focal: FocalTimes) -> None:
+    drawn = np.array([share > 0 for share in stage.shares.groups])
     empty = np.flatnonzero(focal.empty & drawn).tolist()
     if empty:
-        hours = composer.plan.focus.window_hours if composer.plan.focus else 0.0
-        named = _listed([f"'{value_text(composer.layout.groups.values[group])}'" for group in empty], ", ")
-        leak = ", or no other group has one to leak" if composer.plan._leak else ""
+        hours = stage.plan.focus.window_hours if stage.plan.focus else 0.0
+        named = _listed([f"'{value_text(stage.layout.groups.values[group])}'" for group in empty], ", ")
+        leak = ", or no other group has one to leak" if stage.plan._leak else ""
         raise InvalidInputError(
-            f"{composer.names['global_fraction']}=0 with a window of {hours:g}: at every time of {named} "
+            f"{stage.names['global_fraction']}=0 with a window of {hours:g}: at every time of {named} "
             f"some stratum has no anchor in the window{leak}. Widen the window, let something come from "
             "outside it, or leave these groups out by weights."
         )
 
 
-def _left_out(composer: BatchComposer, focal: FocalTimes) -> Iterator[str]:
+def _left_out(stage: Stage, focal: FocalTimes) -> Iterator[str]:
     texts = [
-        f"'{value_text(composer.layout.groups.values[group])}': {focal.left_out[group]} times"
+        f"'{value_text(stage.layout.groups.values[group])}': {focal.left_out[group]} times"
         for group in np.flatnonzero(focal.left_out).tolist()
-        if composer.shares.groups[group]
+        if stage.shares.groups[group]
     ]
     if texts:
         yield (
-            f"{composer.names['global_fraction']}=0: times at which some stratum has no anchor in the window "
+            f"{stage.names['global_fraction']}=0: times at which some stratum has no anchor in the window "
             f"are never focal: {_listed(texts, ', ')}."
         )
 
 
-def _short_windows(composer: BatchComposer, focal: FocalTimes) -> Iterator[str]:
+def _short_windows(stage: Stage, focal: FocalTimes) -> Iterator[str]:
     """List the cells whose windows hold less than is taken of them, and at how many times."""
-    near = composer.most_per_step()[0, 0]
+    near = stage.most_per_step()[0, 0]
     texts = []
     for stratum, group in np.argwhere(near > 0).tolist():
         times = _spread(focal.times(group), MOST_TIMES)
         cell = stratum * near.shape[1] + group
         short = int((focal.held(cell, times) < near[stratum, group]).sum())
         if short:
-            texts.append(f"{cell_name(composer, cell)}: {short / max(times.size, 1):.0%} of its times")
+            texts.append(f"{cell_name(stage, cell)}: {short / max(times.size, 1):.0%} of its times")
     if texts:
         then = (
             "repeat their anchors"
@@ -176,31 +171,31 @@ def _short_windows(composer: BatchComposer, focal: FocalTimes) -> Iterator[str]:
             else "give all they have, and the outside gives the rest"
         )
         yield (
-            f"Windows of these cells hold fewer anchors than a {_unit(composer)} takes from them; they "
+            f"Windows of these cells hold fewer anchors than a {_unit(stage)} takes from them; they "
             f"{then}: {_listed(texts, ', ')}."
         )
 
 
-def _few_values(composer: BatchComposer, cap: Values, columns: str) -> Iterator[str]:
+def _few_values(stage: Stage, cap: Values, columns: str) -> Iterator[str]:
     """List the cells that cannot give what is taken of them within a cap."""
     if cap.min_hours is not None:
         return  # how many anchors of a value go together depends on which are drawn
-    layout, most = composer.layout, composer.most_per_step()[0]
+    layout, most = stage.layout, stage.most_per_step()[0]
     texts = []
     for stratum, group in np.argwhere(most.sum(axis=0) > 0).tolist():
         cell = stratum * most.shape[2] + group
-        name = cell_name(composer, cell)
+        name = cell_name(stage, cell)
         low, high = layout.start[cell : cell + 2].tolist()
         wanted = min(int(most[:, stratum, group].sum()), high - low)
         held = _capacity(cap, low, high, wanted)
         if held < wanted:
             texts.append(f"{name}: {held} for {wanted} anchors")
-        elif composer.focal is not None and (layout.units is None or not layout.units.are_fovs):
-            texts += _few_in_windows(composer.focal, cap, cell, int(most[0, stratum, group]), group, name)
+        elif stage.focal is not None and (layout.units is None or not layout.units.are_fovs):
+            texts += _few_in_windows(stage.focal, cap, cell, int(most[0, stratum, group]), group, name)
     if texts:
-        where = "cells" if composer.focal is None else "cells, or windows in them,"
+        where = "cells" if stage.focal is None else "cells, or windows in them,"
         yield (
-            f"These {where} have too few values of {columns} for what a {_unit(composer)} takes from "
+            f"These {where} have too few values of {columns} for what a {_unit(stage)} takes from "
             f"them, so that values repeat beyond the cap: {_listed(texts, '; ')}."
         )
 
@@ -236,8 +231,8 @@ def _spread(times: NDArray[np.float64], most: int) -> NDArray[np.float64]:
     return times[np.arange(most) * times.size // most]
 
 
-def _unit(composer: BatchComposer) -> str:
-    return "batch" if composer.plan.span == 1 else "step"
+def _unit(stage: Stage) -> str:
+    return "batch" if stage.plan.span == 1 else "step"
 
 
 def _listed(texts: list[str], separator: str) -> str:

@@ -74,7 +74,8 @@ class FocalTimes:
             before = self._anchors[first]
             drawn = before + keyed.below(bits, self._anchors[last] - before)
             number = np.searchsorted(self._anchors, drawn, side="right") - 1
-        return self._clock.run_time[self._run[number]]
+        time: Floats = self._clock.run_time[self._run[number]]
+        return time
 
     def times(self, group: int) -> Floats:
         """Return the times of a group that can be focal, ascending."""

@@ -153,7 +153,8 @@ class Order:
         """Return (...,) the most that a step takes, of ``most`` (full | partial, ...) that a batch takes."""
         rest = self._full - self._whole * self.span
         shorter = most[0] * rest + most[-1] * (self.batches - self._full)
-        return np.maximum(most[0] * self.span if self._whole else shorter, shorter)
+        found: Integers = np.maximum(most[0] * self.span if self._whole else shorter, shorter)
+        return found
 
     def _segment(self, epoch: int) -> tuple[int, int]:
         """Return the first step of an epoch that this order lays out, and the first after them."""

@@ -100,7 +100,8 @@ def _openings(demands: Demands, request: Integers, turn: Integers, place: Intege
     nth_new -= (nth_new - is_new)[start][opening]
     comes_first = is_new & (nth_new <= visit[opening])
     member = member[np.argsort(2 * opening + ~comes_first, kind="stable")]
-    return member[start[back] + place]
+    found: Integers = member[start[back] + place]
+    return found
 
 
 def _spaced(
@@ -117,4 +118,5 @@ def _spaced(
     nth, inside = np.divmod(at, block[request])
     is_block = nth < blocks[request]  # what is left behind the last block stays where it is
     moved = keyed.permute(np.where(is_block, nth, 0), np.maximum(blocks, 1)[request], demands.key[request])
-    return np.where(is_block, moved * block[request] + inside, at)
+    found: Integers = np.where(is_block, moved * block[request] + inside, at)
+    return found

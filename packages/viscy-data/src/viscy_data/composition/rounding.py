@@ -128,17 +128,6 @@ class Mixture:
         return np.cumsum(tables, axis=0)
 
 
-def van_der_corput(index: ArrayLike) -> NDArray[np.float64]:
-    """Return the base-2 van der Corput points of non-negative ``index``, in [0, 1).
-
-    Examples
-    --------
-    >>> van_der_corput([0, 1, 2, 3]).tolist()
-    [0.0, 0.5, 0.25, 0.75]
-    """
-    return _reversed_bits(np.asarray(index, dtype=np.int64)) / float(1 << _BITS)
-
-
 def van_der_corput_below(turns: ArrayLike, bounds: Sequence[int]) -> Counts:
     """Count the first ``turns`` points that lie below each bound, in units of 2**-62.
 

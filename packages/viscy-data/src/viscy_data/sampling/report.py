@@ -15,7 +15,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from viscy_data.composition.composer import BatchComposer, Composer
+from viscy_data.composition.composer import BatchComposer
+from viscy_data.sampling.asked import group_shares
 from viscy_data.sampling.tally import Marks, MarkTally, Tally
 
 Integers = NDArray[np.int64]
@@ -198,7 +199,7 @@ class CompositionReport:
 
 
 def report_composition(
-    composer: Composer,
+    composer: BatchComposer,
     batches: int,
     advance: Callable[[int], None] = lambda _: None,
     *,
@@ -231,25 +232,20 @@ def report_composition(
     return _report(composer, tally)
 
 
-def _report(composer: Composer, tally: Tally) -> CompositionReport:
+def _report(composer: BatchComposer, tally: Tally) -> CompositionReport:
     epochs = np.array(tally.epoch_batches)
     counted = epochs.sum(axis=1).tolist()
-    exact = [composer.group_shares(epoch) for epoch in range(len(epochs))]
+    exact = [group_shares(composer, epoch) for epoch in range(len(epochs))]
     whole = np.array([count == composer.batches for count in counted])
     of_whole = epochs[whole] if whole.any() else epochs
     group_batches = epochs.sum(axis=0)
     batches = int(group_batches.sum())
-    has_window = tally.layout.clock is not None and any(plan._window is not None for plan in _plans(composer))
+    has_window = any(stage.focal is not None for stage in composer.stages)
     shape = tally.layout.size.shape
     least, most, reached = _visit_range(tally)
     apart = _apart(composer, whole)
-    locality = (
-        composer.stages[0].plan.locality
-        if not isinstance(composer, BatchComposer)
-        else composer.plan.locality
-    )
+    locality = composer.stages[0].plan.locality
     why_uneven = _why_uneven(composer)
-    fractions = [one * Fraction(count, composer.batches) for one, count in zip(exact, counted, strict=True)]
     return CompositionReport(
         epochs=batches / composer.batches,
         batches=batches,
@@ -258,7 +254,7 @@ def _report(composer: Composer, tally: Tally) -> CompositionReport:
         groups=tally.layout.groups.values,
         strata=tally.layout.strata.values,
         not_checked=tuple(_not_checked(composer, why_uneven, has_whole=bool(whole.any()))),
-        batches_asked=np.array([float(share) for share in sum(fractions)]),
+        batches_asked=np.array(counted) @ np.array(exact, dtype=np.float64) / composer.batches,
         batches_held=group_batches,
         batches_least=of_whole.min(axis=0),
         batches_most=of_whole.max(axis=0),
@@ -306,11 +302,12 @@ def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
-def _plans(composer: Composer) -> list[Any]:
-    return [composer.plan] if isinstance(composer, BatchComposer) else [one.plan for one in composer.stages]
+def _stages(composer: BatchComposer, epoch: int) -> int:
+    """Return how many plans an epoch follows."""
+    return len(composer.by_stage(epoch, np.arange(composer.batches)))
 
 
-def _not_checked(composer: Composer, why_uneven: str, *, has_whole: bool) -> list[tuple[str, str]]:
+def _not_checked(composer: BatchComposer, why_uneven: str, *, has_whole: bool) -> list[tuple[str, str]]:
     found = []
     if not has_whole:
         found.append(("group", f"fewer batches than an epoch of {composer.batches:,} were composed"))
@@ -321,11 +318,11 @@ def _not_checked(composer: Composer, why_uneven: str, *, has_whole: bool) -> lis
     return found
 
 
-def _why_uneven(composer: Composer) -> str:
+def _why_uneven(composer: BatchComposer) -> str:
     """Return why the visits of anchors are even on average only; an empty text where passes bound them."""
-    if not isinstance(composer, BatchComposer):
+    if len(composer.stages) > 1:
         return "every stage of a curriculum has passes of its own"
-    plan = composer.plan
+    plan = composer.stages[0].plan
     why = [
         (plan._window is not None, "the focal window decides who comes"),
         (bool(plan._caps), "caps decide who comes"),
@@ -336,39 +333,38 @@ def _why_uneven(composer: Composer) -> str:
     return "; ".join(text for holds, text in why if holds)
 
 
-def _uneven(composer: Composer, apart: Integers) -> NDArray[np.bool_]:
+def _uneven(composer: BatchComposer, apart: Integers) -> NDArray[np.bool_]:
     """Return (groups, strata) cells of at least three steps' shares whose visits differ too much."""
-    assert isinstance(composer, BatchComposer)
-    visit = composer.most_per_step()[0].sum(axis=0).T
+    visit = composer.stages[0].most_per_step()[0].sum(axis=0).T
     found: NDArray[np.bool_] = (3 * visit <= composer.layout.size.T) & (visit > 0) & (apart > MOST_APART)
     return found
 
 
 def _off(
-    composer: Composer, held: Integers, exact: Sequence[NDArray[np.object_]], whole: NDArray[np.bool_]
+    composer: BatchComposer, held: Integers, exact: Sequence[Sequence[Fraction]], whole: NDArray[np.bool_]
 ) -> Integers:
     """Return (groups,) whole epochs in which a count was neither the floor nor the ceiling of its share."""
     found = np.zeros(held.shape[1], dtype=np.int64)
     for epoch in np.flatnonzero(whole).tolist():
-        slack = composer.stages_in(epoch) * composer.plan.span - 1
-        for group, share in enumerate(exact[epoch].tolist()):
+        slack = _stages(composer, epoch) * composer.plan.span - 1
+        for group, share in enumerate(exact[epoch]):
             found[group] += not floor(share) - slack <= held[epoch, group] <= ceil(share) + slack
     return found
 
 
-def _apart(composer: Composer, whole: NDArray[np.bool_]) -> float:
+def _apart(composer: BatchComposer, whole: NDArray[np.bool_]) -> float:
     """Return by how many batches a group may miss its share over all whole epochs: one and more per stage."""
     epochs = int(whole.sum())
-    stages = sum(composer.stages_in(epoch) - 1 for epoch in np.flatnonzero(whole).tolist())
+    stages = sum(_stages(composer, epoch) - 1 for epoch in np.flatnonzero(whole).tolist())
     return composer.plan.span * (1 + log2(max(epochs, 1)) + stages)
 
 
 def _far(
-    held: Integers, exact: Sequence[NDArray[np.object_]], whole: NDArray[np.bool_], apart: float
+    held: Integers, exact: Sequence[Sequence[Fraction]], whole: NDArray[np.bool_], apart: float
 ) -> NDArray[np.bool_]:
     asked = np.zeros(held.shape[1])
     for epoch in np.flatnonzero(whole).tolist():
-        asked += exact[epoch].astype(np.float64)
+        asked += np.array(exact[epoch], dtype=np.float64)
     return np.abs(held[whole].sum(axis=0) - asked) > apart + _SLACK
 
 

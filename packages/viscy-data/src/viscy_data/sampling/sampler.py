@@ -285,7 +285,8 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         """Return the plan of global batch ``number`` of ``epoch``: in a curriculum, of its stage."""
         number = check_integer("number", number, 0, MOST_NUMBER)
         epoch = check_integer("epoch", self.epoch if epoch is None else epoch, 0, MOST_EPOCHS)
-        return self._composer.plan_of(epoch, number)
+        ((stage, _),) = self._composer.by_stage(epoch, np.array([number]))
+        return self._composer.stages[stage].plan
 
     def report(
         self,

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viscy_data.composition.apart import over_cap
-from viscy_data.composition.composer import Asked, Composer, cap_rules
+from viscy_data.composition.composer import BatchComposer, cap_rules
+from viscy_data.sampling.asked import Asked, asked_of
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -103,7 +104,7 @@ class Block:
     cell: Integers
 
     @classmethod
-    def of(cls, composer: Composer, epoch: int, numbers: Integers) -> "Block":
+    def of(cls, composer: BatchComposer, epoch: int, numbers: Integers) -> "Block":
         """Compose global batches ``numbers`` of an epoch."""
         places, sizes = composer.places(epoch, numbers)
         batch = np.repeat(np.arange(numbers.size), sizes)
@@ -135,7 +136,7 @@ class MarkTally:
 class Tally:
     """Running counts; what was asked is summed up beside what was held."""
 
-    def __init__(self, composer: Composer, marks: Marks) -> None:
+    def __init__(self, composer: BatchComposer, marks: Marks) -> None:
         layout = composer.layout
         self.composer, self.layout = composer, layout
         self.groups, self.strata = len(layout.groups.values), len(layout.strata.values)
@@ -165,7 +166,7 @@ class Tally:
 
     def add(self, epoch: int, numbers: Integers) -> None:
         """Compose and count batches of an epoch; whole steps."""
-        block, asked = Block.of(self.composer, epoch, numbers), self.composer.asked(epoch, numbers)
+        block, asked = Block.of(self.composer, epoch, numbers), asked_of(self.composer, epoch, numbers)
         self.drawn += block.places.size
         self.epoch_batches[-1] += np.bincount(asked.group, minlength=self.groups)
         self._add_strata(block, asked)
@@ -262,7 +263,7 @@ def edges_of(times: Sequence[NDArray[Any]]) -> Floats:
     return np.asarray(low + width * (np.arange(bins + 1) - 0.5), dtype=np.float64)
 
 
-def _clock(composer: Composer, marks: Marks) -> tuple[NDArray[Any] | None, Floats | None]:
+def _clock(composer: BatchComposer, marks: Marks) -> tuple[NDArray[Any] | None, Floats | None]:
     """Return the times by row where the plan has no clock, and the edges of the bins."""
     layout = composer.layout
     groups = len(layout.groups.values)
