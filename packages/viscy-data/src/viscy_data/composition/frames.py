@@ -95,8 +95,8 @@ class FrameDemands:
         time = np.zeros(steps.number.size) if self._focal is None else self._focal.of(epoch, steps)
         time = time[wanted.step]  # (lines,)
         picks = self._drawn(steps, wanted, time)
-        for side in (0, 1):
-            picks = self._enlarged(wanted, picks, time, side)
+        for side, for_both in ((0, False), (1, False), (0, True), (1, True)):
+            picks = self._enlarged(wanted, picks, time, side, for_both=for_both)
         near_size, far_size, low, high = self._sizes(picks, time)
         near, far = two_sides(
             wanted.near,
@@ -206,12 +206,18 @@ class FrameDemands:
         np.add.at(held, picks.line, size)
         return held
 
-    def _enlarged(self, wanted: Wanted, picks: _Picks, time: Floats, side: int) -> _Picks:
-        """Exchange small picks of lines that hold too little on one side, as long as that helps."""
+    def _enlarged(self, wanted: Wanted, picks: _Picks, time: Floats, side: int, *, for_both: bool) -> _Picks:
+        """Exchange small picks of lines that hold too little on one side, as long as that helps.
+
+        With ``for_both`` the side has to give what the other lacks, too.
+        """
         near_size, far_size, _, _ = self._sizes(picks, time)
         size, asked = (near_size, wanted.near) if side == 0 else (far_size, wanted.far)
         if side == 1 and self._units.are_fovs:  # a field of view serves both sides
             size, asked = near_size + far_size, wanted.near + wanted.far
+        if for_both and not self._only_near:
+            other = self._held(wanted, picks, near_size + far_size - size)
+            asked = np.maximum(asked, wanted.near + wanted.far - other)
         short = np.flatnonzero(self._held(wanted, picks, size) < asked)
         if not short.size:
             return picks
