@@ -330,15 +330,25 @@ class Reader:
         return self.leaked_count(size) if part == "leaked" else size - self.leaked_count(size)
 
     def _came_near(self, rows: Sequence[int], near: set[int]) -> tuple[int, int]:
-        """Return the fewest and most anchors that may have been asked from inside, given what came."""
+        """Return the fewest and most anchors that may have been asked from inside, given what came.
+
+        A side of which all came may have been asked for more. With few frames that is all of those drawn;
+        none at all came only where the whole side holds none, or fields of view drawn for the near side.
+        """
         low = high = 0
-        for cell, count in Counter((self.group_of[r], self.stratum_of[r]) for r in rows).items():
-            members = self.cells[cell]
-            came = sum(row in near for row in rows if self.group_of[row] == cell[0])
-            inside = len(near.intersection(members))
-            all_near, all_far = came >= inside, count - came >= len(members) - inside
-            low += 0 if all_far else came
-            high += count if all_near else came
+        for cell in {(self.group_of[row], self.stratum_of[row]) for row in rows}:
+            came = [row for row in rows if (self.group_of[row], self.stratum_of[row]) == cell]
+            sides = [[row for row in came if (row in near) == side] for side in (True, False)]
+            gave_all = []
+            for side, held in zip((True, False), sides, strict=True):
+                there = [row for row in self.cells[cell] if (row in near) == side]
+                locality = self.plan.locality
+                if locality is not None and (held or (locality.fovs is not None and not side)):
+                    frames = {self.frame_of[row] for row in came}
+                    there = [row for row in there if self.frame_of[row] in frames]
+                gave_all.append(len(held) >= len(there))
+            low += 0 if gave_all[1] else len(sides[0])
+            high += len(came) if gave_all[0] else len(sides[0])
         return low, high
 
     # -- repeats, caps, frames
