@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from viscy_data import BatchPlan
+from viscy_data import AtMost, BatchPlan
 
 Value = tuple[Any, ...]
 Shares = Mapping[Value, Fraction]
@@ -120,6 +120,7 @@ class Reader:
         if plan.focus is not None:
             self.clock = table[plan.focus.by].astype("float64").tolist()
         self.frame_of = _values(table, () if plan.locality is None else plan.locality.columns)
+        assert isinstance(plan.at_most, tuple)
         self.caps = [(cap, _values(table, cap.by)) for cap in plan.at_most]
         self._near: dict[float, set[int]] = {}
 
@@ -156,7 +157,7 @@ class Reader:
         """Shares of steps by group."""
         able = [group for group in self.groups if self.own_shares(group)]
         anchors = {group: sum(self.size(group, s) for s in self.strata) for group in able}
-        weights = None if self.plan.grouping is None else self.plan.grouping.weights
+        weights: Any = None if self.plan.grouping is None else self.plan.grouping.weights
         shares: dict[Value, Fraction] = dict.fromkeys(self.groups, Fraction(0))
         if weights is not None and any(isinstance(part, Mapping) for part in weights.values()):
             return shares | dict(_by_level(able, anchors, self.plan, weights))
@@ -187,8 +188,8 @@ class Reader:
     def read(self, step: Step, sizes: Sequence[int]) -> tuple[list[str], set[Value]]:
         """Return what a step breaks, and the groups that it may have been drawn for."""
         if [len(batch) for batch in step.batches] != list(sizes):
-            held = [len(batch) for batch in step.batches]
-            return [f"its batches hold {held} anchors, not {list(sizes)}"], set()
+            lengths = [len(batch) for batch in step.batches]
+            return [f"its batches hold {lengths} anchors, not {list(sizes)}"], set()
         if strange := [row for row in step.rows if type(row) is not int or not 0 <= row < self.count]:
             return [f"{strange[:3]} are no positions in the table"], set()
         found = {group: self._broken(step, group) for group in self._possible(step)}
@@ -248,7 +249,7 @@ class Reader:
             for stratum in self.strata:
                 exact = {p: size[p] * shares[p].get(stratum, Fraction(0)) for p in size}
                 held = {p: len(self.part_of(batch, group, p, stratum)) for p in size}
-                exact["all"], held["all"] = sum(exact.values()), sum(held.values())
+                exact["all"], held["all"] = exact["own"] + exact["leaked"], held["own"] + held["leaked"]
                 found += [
                     f"{held[p]} {p} anchors of {stratum} in batch {number}; exact is {float(exact[p]):.4g}"
                     for p in exact
@@ -460,7 +461,7 @@ class Reader:
             if one not in others and all(self._fits(one, others, *cap) for cap in self.caps)
         ]
 
-    def _fits(self, row: int, others: Sequence[int], cap: Any, value_of: Sequence[Value]) -> bool:
+    def _fits(self, row: int, others: Sequence[int], cap: AtMost, value_of: Sequence[Value]) -> bool:
         same = [one for one in others if value_of[one] == value_of[row]]
         if cap.min_hours is not None:
             reach = cap.min_hours + TOLERANCE

@@ -78,7 +78,7 @@ def test_too_few_values_repeat_with_one_warning_and_are_counted() -> None:
 def test_what_is_redrawn_comes_from_the_same_cell_and_side_of_the_window() -> None:
     """Two lineages fill most of the table, so that most of what is drawn first must be redrawn."""
     rng = np.random.default_rng(0)
-    rows = [(s, 0.5 * rng.integers(0, 8), "big") for s in "xy" for _ in range(150)]
+    rows = [(s, 0.5 * int(rng.integers(0, 8)), "big") for s in "xy" for _ in range(150)]
     rows += [(s, 0.5 * t, f"{s}{t}{i}") for s in "xy" for t in range(8) for i in range(6)]
     table = pd.DataFrame(rows, columns=["condition", "hours", "lineage_id"])
     plan = BatchPlan(

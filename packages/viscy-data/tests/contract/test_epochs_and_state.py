@@ -150,7 +150,7 @@ def test_a_batch_carries_epoch_and_number_also_through_a_pickle() -> None:
 
 
 BASE = BatchPlan(9, grouping=Grouping("experiment"), weighting=Weighting("weight"))
-OTHER_PLANS = [
+OTHER_PLANS: list[BatchPlan | Curriculum] = [
     BatchPlan(8, grouping=Grouping("experiment"), weighting=Weighting("weight")),
     BatchPlan(9, grouping=Grouping("experiment", leak=0.2), weighting=Weighting("weight")),
     BatchPlan(9, grouping=Grouping("experiment"), weighting=Weighting("weight"), span=2),
