@@ -290,15 +290,15 @@ class Cells:
             others = [one for one in range(first, first + self._groups) if one != own]
             held = np.array([focal.held(one, time[draw : draw + 1]).item() for one in others])
             size = np.diff(self._layout.start)[others] * (held > 0)
-            number = keyed.below(keyed.words(key[draw], REDRAWS), size.sum()).item()
-            cell[draw] = others[int(np.searchsorted(np.cumsum(size), number, side="right"))]
+            drawn = keyed.below(keyed.words(key[draw], REDRAWS), size.sum())
+            cell[draw] = others[int(np.searchsorted(np.cumsum(size), drawn.item(), side="right"))]
         return cell
 
     def _is_empty(self, cell: Integers, focal: FocalTimes, time: Floats) -> NDArray[np.bool_]:
         units = self._layout.units
         if units is None or not units.are_fovs:
             low, high = focal.window(cell, time)
-            return low == high
+            return np.equal(low, high)
         pairs = zip(cell.tolist(), time[:, None], strict=True)
         return np.array([not focal.held(one, at).any() for one, at in pairs], dtype=np.bool_)
 

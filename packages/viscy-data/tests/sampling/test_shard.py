@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viscy_data.composition import Shard
+from viscy_data.sampling.shard import Shard
 from viscy_data.errors import InvalidInputError
 
 
