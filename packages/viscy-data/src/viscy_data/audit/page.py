@@ -21,10 +21,9 @@ from viscy_data.audit.charts import (
     times_chart,
     visits_chart,
 )
-from viscy_data.audit.tables import BARS, Grid, audit_grids
+from viscy_data.audit.tables import BARS, Grid, amount_text, audit_grids, unchecked_text
 from viscy_data.check.finding import CheckReport
-from viscy_data.composition.expect import plain
-from viscy_data.composition.report import CompositionReport
+from viscy_data.composition.report import CompositionReport, plain
 from viscy_data.outputs import write_text
 from viscy_data.text import html_text, shown
 
@@ -33,7 +32,7 @@ Chart = Callable[[CompositionReport], str]
 CHARTS: Final[Sequence[tuple[str, str, tuple[Chart, ...]]]] = (
     (
         "The first batches",
-        "One column is one batch. With one experiment per batch a column has one colour, but for the leak.",
+        "One column is one batch. With one experiment per batch it has one colour, except for the leak.",
         (batches_chart,),
     ),
     (
@@ -43,7 +42,7 @@ CHARTS: Final[Sequence[tuple[str, str, tuple[Chart, ...]]]] = (
     ),
     (
         "When anchors were seen",
-        "Anchors drawn by hour, a line per stratum; dashed is what plan and table lead to expect.",
+        "Anchors drawn by hour, a line per stratum.",
         (times_chart,),
     ),
     (
@@ -58,12 +57,10 @@ CHARTS: Final[Sequence[tuple[str, str, tuple[Chart, ...]]]] = (
 def render(audits: Sequence[Audited], title: str = "Batch audit", *, check: CheckReport | None = None) -> str:
     """Return the page as one HTML document; with what a check of the table found, if there is one."""
     folder = files("viscy_data.audit")
-    report = audits[0].report
-    epochs = "one epoch" if report.epochs == 1 else f"{report.epochs} epochs"
     return Template((folder / "page.html").read_text(encoding="utf-8")).substitute(
         title=html_text(title),
         style=(folder / "style.css").read_text(encoding="utf-8"),
-        subtitle=f"What the batches of {epochs} hold, against what was asked. No pixel was read.",
+        subtitle=f"What the first {amount_text(audits)} hold, against what was asked. No pixel was read.",
         verdicts=_checked(check) + "".join(_verdict(one, named=len(audits) > 1) for one in audits),
         facts="".join(
             f"<div><span>{html_text(name)}</span>{html_text(value)}</div>" for name, value in _facts(audits)
@@ -87,9 +84,11 @@ def _checked(check: CheckReport | None) -> str:
 
 def _verdict(audited: Audited, *, named: bool) -> str:
     name = f"<strong>{html_text(shown(audited.name))}</strong>: " if named else ""
-    notes = "".join(f'<p class="note">{html_text(note)}</p>' for note in audited.notes)
+    said = [*audited.notes, *map(unchecked_text, audited.report.not_checked)]
+    notes = "".join(f'<p class="note">{html_text(note)}</p>' for note in said)
     if not audited.deviations:
-        return f'<div class="verdict">{name}Every axis holds what was asked.{notes}</div>'
+        what = "Everything that was checked" if audited.report.not_checked else "Every axis"
+        return f'<div class="verdict">{name}{what} holds what was asked.{notes}</div>'
     lines = "".join(f"<li>{html_text(str(one))}</li>" for one in audited.deviations[:12])
     more = len(audited.deviations) - 12
     rest = f"<li>and {more} more</li>" if more > 0 else ""
@@ -103,7 +102,7 @@ def _facts(audits: Sequence[Audited]) -> list[tuple[str, str]]:
         ("anchors", f"{report.anchors:,}"),
         ("groups", str(sum(one is not None for one in report.groups) or "-")),
         ("strata", str(strata or "-")),
-        ("batches per epoch", f"{report.batches // report.epochs:,}"),
+        ("batches per epoch", f"{round(report.batches / report.epochs):,}"),
         ("batch size", str(report.batch_size)),
     ]
     if report.lineages is not None:

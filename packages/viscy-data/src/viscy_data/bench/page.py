@@ -10,13 +10,14 @@ from viscy_data.audit.page import html_table
 from viscy_data.bench.charts import rates_chart
 from viscy_data.bench.result import Bench, rate_text
 from viscy_data.bench.tables import notes, settings_grid
-from viscy_data.composition.expect import plain
+from viscy_data.composition.curriculum import Curriculum
 from viscy_data.composition.plan import BatchPlan
+from viscy_data.composition.report import plain
 from viscy_data.outputs import write_text
 from viscy_data.text import html_text, shown
 
 
-def render(result: Bench, plan: BatchPlan) -> str:
+def render(result: Bench, plan: BatchPlan | Curriculum) -> str:
     """Return the page as one HTML document."""
     folder = files("viscy_data.audit")
     read = html_text(", ".join(map(shown, result.subject.experiments)))
@@ -31,7 +32,7 @@ def render(result: Bench, plan: BatchPlan) -> str:
     )
 
 
-def write_page(result: Bench, plan: BatchPlan, path: Path) -> None:
+def write_page(result: Bench, plan: BatchPlan | Curriculum, path: Path) -> None:
     """Write the page, whole or not at all."""
     write_text(path, render(result, plan), argument="html")
 
@@ -81,7 +82,7 @@ def _rates(result: Bench) -> str:
     )
 
 
-def _plan(plan: BatchPlan) -> str:
+def _plan(plan: BatchPlan | Curriculum) -> str:
     return _section("The plan", f"<code>{html_text(yaml.safe_dump(plain(plan), sort_keys=False))}</code>")
 
 
