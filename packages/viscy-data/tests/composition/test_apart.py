@@ -13,7 +13,10 @@ Integers = NDArray[np.int64]
 
 
 def admitted_one_by_one(
-    rules: list[tuple[Integers, int, float | None]], hours: NDArray[np.float64], unit: list[int], place: list[int]
+    rules: list[tuple[Integers, int, float | None]],
+    hours: NDArray[np.float64],
+    unit: list[int],
+    place: list[int],
 ) -> list[bool]:
     """Return which anchors stay: those that no rule forbids beside the ones that stayed before."""
     kept: list[tuple[int, int]] = []
@@ -24,7 +27,9 @@ def admitted_one_by_one(
             others = [
                 one
                 for other, one in kept
-                if other == mine and code[one] == code[at] and (apart is None or abs(hours[one] - hours[at]) < apart)
+                if other == mine
+                and code[one] == code[at]
+                and (apart is None or abs(hours[one] - hours[at]) < apart)
             ]
             stays &= len(others) < count
         if stays:

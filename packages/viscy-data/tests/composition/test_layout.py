@@ -43,7 +43,9 @@ def test_places_are_sorted_by_stratum_group_time_and_row(table: Table, dtype: ty
     assert rows == order
     cells = layout.cell_of(np.arange(len(rows))).tolist()
     assert cells == [strata[row] * 4 + groups[row] for row in rows]
-    assert clock_of(layout).time_of(np.arange(len(rows))).tolist() == [float(dtype(times[row])) for row in rows]
+    assert clock_of(layout).time_of(np.arange(len(rows))).tolist() == [
+        float(dtype(times[row])) for row in rows
+    ]
     for stratum in range(3):
         for group in range(4):
             held = [r for r in rows if (strata[r], groups[r]) == (stratum, group)]
@@ -79,7 +81,9 @@ def test_anchors_of_a_unit_are_neighbours(
     """A unit is a field of view of a cell, or a frame; frames are cut where the clock changes."""
     groups, strata, times = table
     code = data.draw(st.lists(st.integers(0, 3), min_size=len(groups), max_size=len(groups)))
-    labels = [Labels((name,), np.array(codes), (0, 1, 2, 3)) for name, codes in (("g", groups), ("s", strata))]
+    labels = [
+        Labels((name,), np.array(codes), (0, 1, 2, 3)) for name, codes in (("g", groups), ("s", strata))
+    ]
     layout = AnchorLayout.build(
         len(groups), *labels, np.array(times) if has_clock else None, np.array(code), are_fovs=are_fovs
     )
@@ -91,7 +95,9 @@ def test_anchors_of_a_unit_are_neighbours(
     assert all(len(kind) == 1 for kind in kinds)
     assert len(set.union(*kinds)) == len(units)
     for cell, (first, last) in enumerate(pairwise(layout.units.first.tolist())):
-        assert all(layout.cell_of(layout.units.start[[unit]]).tolist() == [cell] for unit in range(first, last))
+        assert all(
+            layout.cell_of(layout.units.start[[unit]]).tolist() == [cell] for unit in range(first, last)
+        )
     if has_clock:
         for unit in units if are_fovs else []:
             assert [times[r] for r in unit] == sorted(times[r] for r in unit)

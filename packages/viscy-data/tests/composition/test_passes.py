@@ -57,7 +57,9 @@ def test_a_range_is_gone_through_in_passes(size: int, counts: list[int], hole: i
 @given(
     near=st.integers(0, 40), far=st.integers(0, 40), sizes=st.tuples(st.integers(0, 40), st.integers(0, 40))
 )
-def test_a_side_that_lacks_anchors_leaves_them_to_the_other(near: int, far: int, sizes: tuple[int, int]) -> None:
+def test_a_side_that_lacks_anchors_leaves_them_to_the_other(
+    near: int, far: int, sizes: tuple[int, int]
+) -> None:
     arrays = [np.array([number]) for number in (near, far, *sizes)]
     came_near, came_far = (int(side[0]) for side in two_sides(*arrays, only_near=False))
     assert came_near + came_far == near + far

@@ -40,7 +40,9 @@ def test_a_global_fraction_is_a_fraction(fraction: Any) -> None:
 
 @pytest.mark.parametrize("window", [-1, NAN, INFINITE, "a", None, False])
 def test_a_window_is_finite_hours(window: Any) -> None:
-    with pytest.raises(InvalidInputError, match=r"Focus\.window_hours=.*(finite number >= 0|is not a number)"):
+    with pytest.raises(
+        InvalidInputError, match=r"Focus\.window_hours=.*(finite number >= 0|is not a number)"
+    ):
         Focus("hours", window_hours=window)
 
 
@@ -102,7 +104,9 @@ def test_one_cap_is_a_tuple_of_one() -> None:
 
 def test_a_cap_in_hours_needs_a_clock_and_takes_one_without_a_window() -> None:
     cap = AtMost("lineage", min_hours=2)
-    with pytest.raises(InvalidInputError, match=r"AtMost\.min_hours=2\.0 needs a clock; give BatchPlan\.focus"):
+    with pytest.raises(
+        InvalidInputError, match=r"AtMost\.min_hours=2\.0 needs a clock; give BatchPlan\.focus"
+    ):
         BatchPlan(8, at_most=cap)
     assert BatchPlan(8, at_most=cap, focus=Focus("age", global_fraction=1)).columns == ("age", "lineage")
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from viscy_data.composition import AnchorLayout, Balance, BatchPlan, Grouping, Labels
 from viscy_data.composition.shares import TableShares, group_weights
-from viscy_data.sampling.sampler import FlexibleBatchSampler
 from viscy_data.errors import InvalidInputError
+from viscy_data.sampling.sampler import FlexibleBatchSampler
 
 Cells = dict[tuple[str, str], int]
 CELLS: Cells = {("a", "x"): 6, ("a", "y"): 2, ("b", "x"): 4, ("c", "y"): 3, ("c", "z"): 1}

@@ -81,8 +81,12 @@ def test_a_plan_is_told_apart_by_every_field() -> None:
         BatchPlan(4, locality=Locality(fovs=3)),
         BatchPlan(4, weighting=Weighting("a")),
         BatchPlan(4, span=2),
-        Curriculum({0: BatchPlan(4, grouping=Grouping("a")), 7: BatchPlan(4, grouping=Grouping("a", leak=0.1))}),
-        Curriculum({0: BatchPlan(4, grouping=Grouping("a")), 8: BatchPlan(4, grouping=Grouping("a", leak=0.1))}),
+        Curriculum(
+            {0: BatchPlan(4, grouping=Grouping("a")), 7: BatchPlan(4, grouping=Grouping("a", leak=0.1))}
+        ),
+        Curriculum(
+            {0: BatchPlan(4, grouping=Grouping("a")), 8: BatchPlan(4, grouping=Grouping("a", leak=0.1))}
+        ),
     ]
     texts = [plan_text(plan) for plan in plans]
     assert len(set(texts)) == len(texts)
