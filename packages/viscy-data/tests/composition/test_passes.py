@@ -65,7 +65,8 @@ def test_a_side_that_lacks_anchors_leaves_them_to_the_other(
     assert came_near + came_far == near + far
     total = sum(sizes)
     if total and near + far <= total:
-        assert (came_near <= sizes[0]) and (came_far <= sizes[1])
+        assert came_near <= sizes[0]
+        assert came_far <= sizes[1]
         assert came_near == min(max(near, near + far - sizes[1]), sizes[0])
     elif total:
         whole = (near + far) // total

@@ -118,7 +118,7 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
     if not printed:
         for grid in audit_grids(audits):
             Console().print(rich_table(grid))
-        if plans[0][1].locality is not None:
+        if "locality" in plans[0][1]._columns_of:
             Console().print(rich_table(taus_of(anchors, plans[0][1], seed=seed).grid()))
     _say_what_leaves(audits, strict=strict)
     if strict and checked.problems:

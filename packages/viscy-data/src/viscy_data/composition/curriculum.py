@@ -79,6 +79,11 @@ class Curriculum:
         return self.plans[0].columns
 
     @property
+    def _columns_of(self) -> dict[str, tuple[str, ...]]:
+        """The columns that each enabled axis uses, by the axis."""
+        return self.plans[0]._columns_of
+
+    @property
     def batch_size(self) -> int:
         """Anchors in a batch."""
         return self.plans[0].batch_size
