@@ -1,4 +1,4 @@
-"""An iterator over the batches of one epoch that says where it stands.
+"""An iterator over the batches of one epoch that says where it is.
 
 An iterator takes its place with its first batch and moves on before it hands out a batch, so that a
 state taken between two batches names the second.

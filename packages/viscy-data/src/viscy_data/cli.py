@@ -302,9 +302,9 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
 ) -> None:
     """Compose epochs without reading a pixel; show what batches hold.
 
-    Shares asked for stand beside what was held, per experiment and condition.
+    Shares asked for are shown beside what was held, per experiment and condition.
     Movies without conditions need --no-condition-balanced. A count that is the
-    whole number below or above its share is no deviation. One line says what
+    whole number below or above its share is not a deviation. One line says what
     is wrong with the table itself: movies that tau loses, and the like.
 
     A plan file holds fields of the plan, as short as what differs:

@@ -39,7 +39,7 @@ from viscy_data.tracks import load_tracks
 _WELL: Final = "A/1"
 _FOV: Final = "A/1/0"
 _PACKED: Final = 4
-"""Bytes of pixels per byte written, at best: what is asked of the disk is no more than must be."""
+"""Bytes of pixels per byte written, at best: what is asked of the disk does not exceed what must be."""
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ def to_frames(context: AxisContext, axis: Axis, values: FloatArray, ids: IntArra
     if per_frame and len(np.unique(values)) > len(np.unique(whole)):
         raise context.refuse(axis, f"different times are of one frame at {interval}. {_COUNTED}")
     if len(whole) and np.abs(whole).max() > np.iinfo(np.int32).max:
-        raise context.refuse(axis, f"{np.abs(whole).max():g} is no frame of a movie")
+        raise context.refuse(axis, f"{np.abs(whole).max():g} is not a frame of a movie")
     return whole.astype(np.int64)
 
 

@@ -120,7 +120,7 @@ def anchor_loader(
         if not is_whole(value, least=0):
             raise InvalidInputError(f"{name}={value!r} must be an integer >= 0.")
     if not _is_seconds(timeout):
-        raise InvalidInputError(f"timeout={timeout!r} must be a number of seconds >= 0; 0 is no limit.")
+        raise InvalidInputError(f"timeout={timeout!r} must be a number of seconds >= 0; 0 sets no limit.")
     options: dict[str, Any] = {}
     if num_workers:
         refuse_main_again(num_workers)

@@ -49,7 +49,7 @@ _ADVICE: Final = {
 
 
 def plain_errors[**P](command: Callable[P, None]) -> Callable[P, None]:
-    """Print an error that is no programming error as one red message and leave with code 2."""
+    """Print an error that is not a programming error as one red message and leave with code 2."""
 
     @functools.wraps(command)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:

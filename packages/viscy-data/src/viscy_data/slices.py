@@ -43,7 +43,7 @@ def with_slices(found: Detections, experiment: Experiment, fovs: Sequence[FovInf
             return replace(found, z=None)
     number = int(experiment.track_z)
     depth = np.array([info.shape[2] for info in fovs])[found.fov]
-    found.refuse(depth <= number, Z, f"track_z={number} is no slice of the stack: slices count from 0")
+    found.refuse(depth <= number, Z, f"track_z={number} is not a slice of the stack: slices count from 0")
     return replace(found, z=np.full(len(found.t), number, dtype=np.float64))
 
 

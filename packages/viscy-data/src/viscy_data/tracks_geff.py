@@ -224,7 +224,7 @@ class _Geff:
             if not sides and asked is not None:
                 held = [*self._properties("nodes"), *self._properties("edges")]
                 raise TracksError(
-                    f"{self._path}: track_filter={name!r} is no property of nodes or edges, which have "
+                    f"{self._path}: track_filter={name!r} is not a property of nodes or edges, which have "
                     f"{', '.join(held)}.{suggest(name, held)}"
                 )
             for side in sides:

@@ -62,9 +62,8 @@ def read_trackmate(path: Path, experiment: Experiment, info: FovInfo, fov: int) 
     Raises
     ------
     TracksError
-        Where the file is no such file, is of another image, lacks a value, or its cells merge; rows are ids
-        of
-        spots.
+        Where the file is not of TrackMate, is of another image, lacks a value, or its cells merge; rows
+        are ids of spots.
     """
     found = _parse(path)
     found.check_image(info)
@@ -218,7 +217,7 @@ class _Spots:
     def _whole(self, tag: str, attributes: dict[str, str], name: str) -> int:
         value = self._real(tag, attributes, name)
         if not (math.isfinite(value) and value == int(value) and abs(value) < 2**53):
-            raise self._wrong(tag, attributes, name, "is no whole number")
+            raise self._wrong(tag, attributes, name, "is not a whole number")
         return int(value)
 
     def _wrong(self, tag: str, attributes: dict[str, str], name: str, why: str) -> TracksError:

@@ -71,7 +71,7 @@ def asked_plan(
     window_hours: float,
     global_fraction: float,
 ) -> BatchPlan:
-    """Return the plan that the options of the command stand for."""
+    """Return the plan that the options of the command describe."""
     return flat_plan(
         batch_size,
         experiment_aware=experiment_aware,

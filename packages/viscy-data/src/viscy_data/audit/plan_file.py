@@ -36,7 +36,7 @@ def read_plan(path: Path, base: BatchPlan) -> BatchPlan:
     Raises
     ------
     InvalidInputError
-        The file cannot be read, is no mapping, names what a plan does not have, or holds a value that a
+        The file cannot be read, is not a mapping, names what a plan does not have, or holds a value that a
         plan refuses.
     """
     changes = read_yaml(path, "plan file")

@@ -61,7 +61,7 @@ def overall_grid(audits: Sequence[Audited]) -> Grid:
 
 
 def overall_rows(report: CompositionReport) -> dict[str, tuple[str, str]]:
-    """Return {what: (asked, held)}; what is not asked stands as "-"."""
+    """Return {what: (asked, held)}; what is not asked is shown as "-"."""
     rows = {
         "batches": (f"{report.batches_asked.sum():,.0f}", f"{report.batches:,}"),
         "anchors": (f"{report.batch_size}", f"{report.by_time.sum() / report.batches:.1f}"),

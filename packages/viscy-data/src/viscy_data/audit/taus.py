@@ -47,7 +47,7 @@ class Taus:
         Parameters
         ----------
         anchors
-            The whole table: positives may be rows that are no valid anchors.
+            The whole table: positives may be rows that are not valid anchors.
         tau_frames
             Range of tau by experiment, as `Positives` takes it.
         batches
