@@ -95,7 +95,7 @@ def load_checkpoint(path: str | Path) -> tuple[ContrastiveModule, PatchOptions]:
     FileNotFoundError
         No such file.
     InvalidInputError
-        The file is no checkpoint of a `ContrastiveModule` fitted on an `AnchorDataModule`.
+        The file is not a checkpoint of a `ContrastiveModule` fitted on an `AnchorDataModule`.
     """
     return _module_of(path, read_checkpoint(path))
 

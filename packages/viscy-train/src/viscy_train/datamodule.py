@@ -210,7 +210,7 @@ class AnchorDataModule(LightningDataModule):
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        """Return where training stands, as plain values: after the last batch that a trainer trained on."""
+        """Return where training is, as plain values: after the last batch that a trainer trained on."""
         return {"training": self._training.state_dict()} if self._training is not None else {}
 
     @override

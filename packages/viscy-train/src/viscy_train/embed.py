@@ -72,7 +72,7 @@ def embed(
     Parameters
     ----------
     model : nn.Module
-        Patches (B, C, Z, Y, X) to (embedding (B, D), projection (B, P)); run as it stands on the device
+        Patches (B, C, Z, Y, X) to (embedding (B, D), projection (B, P)); run as it is on the device
         of its weights, in evaluation mode, without augmentation.
     dataset : AnchorDataset
         What reads the cells, those without a positive, too. Its reading says how: with

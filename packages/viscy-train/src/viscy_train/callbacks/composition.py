@@ -144,7 +144,7 @@ class CompositionLog(Callback):
 
 
 def _coded(column: pd.Series) -> tuple[NDArray[np.int64], list[str]]:
-    """Return codes and the names they stand for; a missing value is named ''."""
+    """Return codes and the names they encode; a missing value is named ''."""
     values = column.astype("category").cat
     missing = len(values.categories)
     codes = values.codes.to_numpy().astype(np.int64)

@@ -83,7 +83,7 @@ class FitProgress(ProgressBar):
 
     @override
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Close the bar, so that the error stands below it."""
+        """Close the bar, so that the error is printed below it."""
         self._close()
 
     def _close(self) -> None:
