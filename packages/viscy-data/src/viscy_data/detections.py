@@ -3,7 +3,8 @@
 A *detection* is one cell in one frame. Every reader turns its file into :class:`Detections`; the
 rules are written here once, whatever the file's format: places are finite, frames lie in the movie, a
 track is in one place at a time, and parents exist, come first and form no cycle. Gaps are fine. A track
-without parent names none, -1, itself, or 0 where no track has that id: trackers do all of these.
+without parent leaves its parent empty, or names -1, itself, or 0 where no track has that id: trackers do all
+of these.
 
 Messages name file, line or row, and column.
 """

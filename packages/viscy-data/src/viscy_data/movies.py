@@ -9,7 +9,7 @@
 
 Axes are those that the TIFF files state. A third axis that they do not name is C in the first layout and
 Z in the second. What a source does not state is None here, never a guess; names that begin with a dot are
-no data.
+left alone.
 """
 
 import json

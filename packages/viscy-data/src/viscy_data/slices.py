@@ -2,9 +2,8 @@
 
 Trackers that work in two dimensions write z = 0 where they know none. Believed, it shows the first slice of a
 stack, which is out of focus or holds nothing, in every patch; and no number looks wrong. So a z that is 0 in
-every row of a file, beside a stack of several slices, is refused: ``track_z`` of the experiments file says
-what
-is meant. Another z that never changes was written by somebody who chose a slice, and is believed.
+every row of a file, beside a stack of several slices, is refused: ``track_z`` of the experiments file
+says what is meant. Another z that never changes was written by somebody who chose a slice, and is believed.
 """
 
 from collections.abc import Sequence

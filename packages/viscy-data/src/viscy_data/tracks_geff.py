@@ -7,9 +7,8 @@ candidates write all of them, and mark those that they chose: what a boolean pro
 does not hold for is left out and counted. The graph becomes tracks in :mod:`viscy_data.graph_tracks`.
 Specification: https://liveimagetrackingtools.org/geff
 
-A file from elsewhere may claim any size and name any codec, among them such that run code. So an array's
-shape,
-type and codecs are checked before any of it is read (:func:`_check_array`).
+A file from elsewhere may claim any size and name any codec, among them some that run code. So an array's
+shape, type and codecs are checked before any of it is read (:func:`_check_array`).
 """
 
 import math

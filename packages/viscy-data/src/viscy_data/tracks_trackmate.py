@@ -6,9 +6,8 @@ its ``Edge`` elements; here it becomes one track for each cell (:mod:`viscy_data
 that a filter in TrackMate removed, and spots in no track, are left out.
 
 A file of another image has places that mean nothing here: where the image that it names has another width,
-height or number of frames than the store's, it is refused. The number of slices is often wrong, since Fiji
-takes
-frames for slices: where spots do lie in different slices, what they say counts.
+height or number of frames than the store's, it is refused. The number of slices is often wrong, since
+Fiji takes frames for slices: where spots do lie in different slices, what they say counts.
 
 The file is read as a stream, within bounds: a document type is refused, so that no entity is expanded or
 fetched, and so are an element of more than 16 MiB and elements a hundred deep.
