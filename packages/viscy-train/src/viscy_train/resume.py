@@ -2,7 +2,7 @@
 
 A trainer counts the batches of an epoch itself and keeps the count in its checkpoints; its loaders draw
 ahead and cannot tell what was trained on. So the place of every iterator is looked up when its first
-batch is asked for: at batch 0 another epoch begins, at any other the one goes on in which the run
+batch is asked for: at batch 0 another epoch begins, at any other batch the epoch goes on in which the run
 stopped. Epochs are counted here, because a run that ends by its number of steps, in the middle of an
 epoch, counts that epoch as done in the trainer.
 """
