@@ -14,15 +14,12 @@ if TYPE_CHECKING:
     from viscy_data.audit.plan_file import change_plan
     from viscy_data.check.finding import CheckReport, Finding
     from viscy_data.check.run import check_anchors, check_experiments
-    from viscy_data.composition.axes import Balance, Distinct, Focus, Grouping, Locality, Weighting
+    from viscy_data.composition.axes import AtMost, Balance, Distinct, Focus, Grouping, Locality, Weighting
     from viscy_data.composition.batch import IndexBatch
+    from viscy_data.composition.curriculum import Curriculum, ramp
     from viscy_data.composition.deviations import Deviation, deviations
-    from viscy_data.composition.expect import Expectation
-    from viscy_data.composition.gauge import BatchGauge, BatchMeasure
-    from viscy_data.composition.mix import Mix
     from viscy_data.composition.plan import BatchPlan
     from viscy_data.composition.report import CompositionReport
-    from viscy_data.composition.schedule import Schedule
     from viscy_data.convert import convert_movies
     from viscy_data.dataset import AnchorDataset, Pairing, Reading
     from viscy_data.errors import (
@@ -36,7 +33,6 @@ if TYPE_CHECKING:
         WorkerError,
         suggest,
     )
-    from viscy_data.expectation import expect
     from viscy_data.experiments import Experiment, Experiments, FovInfo
     from viscy_data.flat import flat_plan
     from viscy_data.index import IndexSummary, build_index
@@ -67,17 +63,16 @@ __all__ = [
     "AnchorDataset",
     "AnchorLoader",
     "AnchorsMetadata",
+    "AtMost",
     "Augment",
     "Balance",
-    "BatchGauge",
-    "BatchMeasure",
     "BatchPlan",
     "CheckReport",
     "CompositionReport",
     "CompositionWarning",
+    "Curriculum",
     "Deviation",
     "Distinct",
-    "Expectation",
     "Experiment",
     "Experiments",
     "ExperimentsFileError",
@@ -92,12 +87,10 @@ __all__ = [
     "Intensity",
     "InvalidInputError",
     "Locality",
-    "Mix",
     "OutputError",
     "Pairing",
     "Positives",
     "Reading",
-    "Schedule",
     "StoreError",
     "StoreReader",
     "TauRange",
@@ -121,12 +114,12 @@ __all__ = [
     "convert_movies",
     "describe",
     "deviations",
-    "expect",
     "flat_plan",
     "html_text",
     "leave_one_out",
     "marked",
     "progress_bar",
+    "ramp",
     "read_anchors",
     "read_metadata",
     "read_statistics",
@@ -163,14 +156,10 @@ _HOMES = {
         "Deviation",
         "deviations",
     ),
-    "composition.expect": ("Expectation",),
-    "composition.gauge": (
-        "BatchGauge",
-        "BatchMeasure",
-    ),
-    "composition.mix": ("Mix",),
+    "composition.curriculum": ("Curriculum", "ramp"),
     "composition.plan": ("BatchPlan",),
     "composition.axes": (
+        "AtMost",
         "Balance",
         "Distinct",
         "Focus",
@@ -179,7 +168,6 @@ _HOMES = {
         "Weighting",
     ),
     "composition.report": ("CompositionReport",),
-    "composition.schedule": ("Schedule",),
     "convert": ("convert_movies",),
     "dataset": (
         "AnchorDataset",
@@ -197,7 +185,6 @@ _HOMES = {
         "WorkerError",
         "suggest",
     ),
-    "expectation": ("expect",),
     "experiments": (
         "Experiment",
         "Experiments",

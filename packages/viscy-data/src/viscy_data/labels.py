@@ -13,14 +13,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from viscy_data.columns import EXPERIMENT, SOURCE_KEYS
-from viscy_data.composition.axes import Distinct
-from viscy_data.composition.distinct import AnchorValues
-from viscy_data.composition.framed import sort_by_frames
-from viscy_data.composition.layout import AnchorLayout, Labels
+from viscy_data.composition.axes import AtMost
+from viscy_data.composition.curriculum import Curriculum
+from viscy_data.composition.layout import AnchorLayout, Labels, Values
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.plan_checks import check_columns
-from viscy_data.composition.value_classes import sort_by_values
-from viscy_data.composition.weighed import weigh
+from viscy_data.composition.ranges import Slots
 from viscy_data.errors import InvalidInputError, suggest
 from viscy_data.text import shown
 
@@ -29,7 +27,7 @@ Codes = NDArray[Any]
 _SHOWN: Final = 6
 
 
-def layout_of(anchors: pd.DataFrame, plan: BatchPlan, axes: Mapping[str, str]) -> AnchorLayout:
+def layout_of(anchors: pd.DataFrame, plan: BatchPlan | Curriculum, axes: Mapping[str, str]) -> AnchorLayout:
     """Sort a table for a plan.
 
     Parameters
@@ -37,9 +35,9 @@ def layout_of(anchors: pd.DataFrame, plan: BatchPlan, axes: Mapping[str, str]) -
     anchors
         One row per anchor.
     plan
-        Says which columns are needed.
+        Says which columns are needed; all plans of a curriculum need the same.
     axes
-        What messages call the axes "grouping", "balance", "focus", "distinct", "weighting" and "locality".
+        What messages call the axes "grouping", "balance", "focus", "at_most", "weighting" and "locality".
 
     Raises
     ------
@@ -53,39 +51,28 @@ def layout_of(anchors: pd.DataFrame, plan: BatchPlan, axes: Mapping[str, str]) -
         )
     if not len(anchors):
         raise InvalidInputError("valid_anchors holds no rows; there is nothing to draw from.")
-    by = {
-        axes[name]: check_columns("by", axis.by)
-        for name, axis in (("grouping", plan.grouping), ("balance", plan.balance), ("focus", plan.focus))
-        if axis is not None
-    }
-    if plan.distinct is not None:
-        by[axes["distinct"]] = plan.distinct.columns
+    plans = [plan] if isinstance(plan, BatchPlan) else list(plan.plans.values())
+    plan = plans[0]
+    _check_columns(anchors, {axes[name]: columns for name, columns in plan._columns_of.items()})
+    clock = plan.focus.by if plan.focus and any(one._needs_clock for one in plans) else None
+    locality = plan.locality
+    layout = AnchorLayout.build(
+        len(anchors),
+        _labels(anchors, plan.grouping.by if plan.grouping else ()),
+        _labels(anchors, plan.balance.by if plan.balance else ()),
+        None if clock is None else _times(anchors, clock),
+        None if locality is None else _label_codes(anchors, locality.columns),
+        are_fovs=locality is not None and locality.frames is None,
+    )
     if plan.weighting is not None:
-        by[axes["weighting"]] = (plan.weighting.by,)
-    if plan.locality is not None:
-        by[axes["locality"]] = plan.locality.columns
-    _check_columns(anchors, by)
-    count = len(anchors)
-    groups = _labels(anchors, plan.grouping.by if plan.grouping else ())
-    strata = _labels(anchors, plan.balance.by if plan.balance else ())
-    times = None if plan.window is None else _times(anchors, plan.window.by)
-    layout = AnchorLayout.build(count, groups, strata, times)
-    if plan.weighting is not None:
-        layout = weigh(layout, _weights(anchors, plan.weighting.by))
-    if plan.locality is not None:
-        layout = sort_by_frames(layout, _label_codes(anchors, plan.locality.columns))
-    if plan.distinct is not None:
-        layout = replace(layout, values=_values(anchors, plan.distinct, layout))
-    return sort_by_values(layout) if plan.in_rounds else layout
+        layout = replace(layout, slots=Slots.of(_weights(anchors, plan.weighting.by)[layout.rows]))
+    return replace(layout, caps=tuple(_values(anchors, cap, layout) for cap in plan._caps))
 
 
-def _values(anchors: pd.DataFrame, distinct: Distinct, layout: AnchorLayout) -> AnchorValues:
-    """Return the values, numbered by their first places in the layout: only equality counts."""
-    codes = _numbered_by_place(_label_codes(anchors, distinct.by), layout.rows)
-    if distinct.min_hours is None:
-        return AnchorValues(codes, None, 0.0)
-    hours = _times(anchors, distinct.clock)[layout.rows].astype(np.float64)
-    return AnchorValues(codes, hours, distinct.min_hours)
+def _values(anchors: pd.DataFrame, cap: AtMost, layout: AnchorLayout) -> Values:
+    """Return what a cap counts, numbered by first places in the layout: only equality counts."""
+    code = _numbered_by_place(_label_codes(anchors, cap.by), layout.rows)
+    return Values(code, cap.count, cap.min_hours)
 
 
 def _numbered_by_place(codes: Codes, rows: NDArray[np.uint32]) -> NDArray[np.uint32]:
@@ -178,8 +165,8 @@ def _weights(anchors: pd.DataFrame, name: str) -> NDArray[np.float64]:
     if bad.size:
         raise InvalidInputError(
             f"The column {name!r} holds {bad.size} weights that are not finite numbers above 0 (first rows: "
-            f"{bad[:5].tolist()}, the first is {anchors[name].iloc[bad[0]]}); drop the rows that shall never "
-            "be drawn."
+            f"{bad[:5].tolist()}, the first is {anchors[name].iloc[bad[0]]}); drop the rows that are never "
+            "to be drawn."
         )
     return weight
 
@@ -194,7 +181,7 @@ def _numeric(anchors: pd.DataFrame, name: str, what: str) -> "pd.Series[Any]":
 
 
 def _times(anchors: pd.DataFrame, name: str) -> NDArray[Any]:
-    column = _numeric(anchors, name, "hours")
+    column = _numeric(anchors, name, "times")
     times = column.to_numpy()
     if times.dtype.kind != "f":
         times = column.to_numpy(dtype=np.float64)

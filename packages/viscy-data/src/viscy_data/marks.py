@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from viscy_data.columns import EXPERIMENT, FOV, HOURS, LINEAGE_ID, TRACK_ID, T
-from viscy_data.composition.marks import Marks
+from viscy_data.composition.tally import Marks
 from viscy_data.errors import InvalidInputError
 
 

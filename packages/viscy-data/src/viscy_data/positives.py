@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from viscy_data.columns import EXPERIMENT, FOV, PARENT_TRACK_ID, TRACK_ID, WELL, T
 from viscy_data.composition import keyed
-from viscy_data.composition.purpose import Purpose
+from viscy_data.composition.keyed import Purpose
 from viscy_data.errors import InvalidInputError
 from viscy_data.lineage import BoolArray, IntArray, build_forest
 from viscy_data.packing import pack

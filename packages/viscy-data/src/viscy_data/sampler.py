@@ -19,28 +19,27 @@ from torch.utils.data import Sampler
 
 from viscy_data.batch_iterator import BatchIterator, refuse_second_split
 from viscy_data.composition.batch import IndexBatch
-from viscy_data.composition.draw import BatchComposer
-from viscy_data.composition.expect import Expectation, expect_composition
-from viscy_data.composition.fingerprint import plan_text, table_fingerprint
-from viscy_data.composition.gauge import BatchGauge
-from viscy_data.composition.marks import Marks
+from viscy_data.composition.curriculum import Curriculum
+from viscy_data.composition.feasible import make_composer
 from viscy_data.composition.plan import AXES, BatchPlan
 from viscy_data.composition.plan_checks import check_flag, check_integer
 from viscy_data.composition.report import CompositionReport, report_composition
-from viscy_data.composition.shard import Shard
+from viscy_data.composition.tally import Marks
 from viscy_data.composition.shares import PLAN_NAMES
 from viscy_data.errors import CompositionWarning, InvalidInputError
 from viscy_data.flat import FLAT_AXES, FLAT_NAMES, flat_plan
+from viscy_data.fingerprint import plan_text, table_fingerprint
 from viscy_data.labels import layout_of
 from viscy_data.marks import check_rows, marks_of
 from viscy_data.ranks import RankCheck, check_of
 from viscy_data.sampler_state import Place, place_of
+from viscy_data.shard import Shard
 
 MOST_EPOCHS: Final = 2**31 - 1
 MOST_NUMBER: Final = 2**48
 """Largest number of an epoch, and of a batch in it: their products fit into a word."""
-MOST_REPORTED: Final = 100_000
-"""Epochs of a report at most."""
+MOST_REPORTED: Final = 10**9
+"""Batches of a report at most."""
 BLOCK = 256
 """Batches drawn at a time: enough that array operations, not Python, set the pace."""
 
@@ -138,7 +137,7 @@ class FlexibleBatchSampler(Sampler[list[int]]):
     def from_plan(
         cls,
         anchors: pd.DataFrame,
-        plan: BatchPlan,
+        plan: BatchPlan | Curriculum,
         *,
         seed: int = 0,
         num_replicas: int | None = None,
@@ -146,7 +145,7 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         drop_last: bool = True,
         even_batches: bool = True,
     ) -> Self:
-        """Build a sampler from a plan; the other arguments are those of the class.
+        """Build a sampler from a plan or a curriculum; the other arguments are those of the class.
 
         Examples
         --------
@@ -156,8 +155,8 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         >>> len(sampler)
         2
         """
-        if not isinstance(plan, BatchPlan):
-            raise InvalidInputError(f"plan={plan!r} is not a BatchPlan.")
+        if not isinstance(plan, BatchPlan | Curriculum):
+            raise InvalidInputError(f"plan={plan!r}: a BatchPlan or a Curriculum is allowed; give one.")
         sampler = cls.__new__(cls)
         axes = {name: f"plan.{name}" for name in AXES}
         sampler._set_up(anchors, plan, axes, PLAN_NAMES, seed, drop_last)
@@ -167,7 +166,7 @@ class FlexibleBatchSampler(Sampler[list[int]]):
     def _set_up(
         self,
         anchors: pd.DataFrame,
-        plan: BatchPlan,
+        plan: BatchPlan | Curriculum,
         axes: Mapping[str, str],
         names: Mapping[str, str],
         seed: int,
@@ -183,7 +182,7 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         self.plan = plan
         self.seed = check_integer("seed", seed, 0)
         self.drop_last = check_flag("drop_last", drop_last)
-        self._composer = BatchComposer(plan, layout, seed=self.seed, drop_last=self.drop_last, names=names)
+        self._composer = make_composer(plan, layout, seed=self.seed, drop_last=self.drop_last, names=names)
         self._next = Place(0, 0)
         self._live: Place | None = None
         self._ranks: RankCheck | None = None
@@ -217,6 +216,16 @@ class FlexibleBatchSampler(Sampler[list[int]]):
     def epoch(self) -> int:
         """The epoch that the next iterator yields."""
         return self._next.epoch
+
+    @property
+    def num_replicas(self) -> int:
+        """Ranks that share the batches: as given, else those of ``torch.distributed`` now, else 1."""
+        return self._shard(self._replicas, self._rank).replicas
+
+    @property
+    def rank(self) -> int:
+        """This rank's number: as given, else that of ``torch.distributed`` now, else 0."""
+        return self._shard(self._replicas, self._rank).rank
 
     @property
     def batches_per_epoch(self) -> int:
@@ -272,29 +281,24 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         return self._batches(epoch, range(number, number + 1))[0]
 
     def plan_at(self, number: int, *, epoch: int | None = None) -> BatchPlan:
-        """Return the plan of global batch ``number`` of ``epoch``, with a number for every schedule.
-
-        Batches that go together (``BatchPlan.span``) have the plan of their first one, those that round
-        an epoch up for many ranks that of its last one.
-        """
+        """Return the plan of global batch ``number`` of ``epoch``: that of its stage, where there are several."""
         number = check_integer("number", number, 0, MOST_NUMBER)
         epoch = check_integer("epoch", self.epoch if epoch is None else epoch, 0, MOST_EPOCHS)
-        progress = self._composer.schedule.progress(epoch, np.array(number))
-        return self.plan.at(int(progress), self.batches_per_epoch)
+        return self._composer.plan_of(epoch, number)
 
     def report(
         self,
-        epochs: int = 1,
+        batches: int = 2000,
         *,
         table: pd.DataFrame | None = None,
         advance: Callable[[int], None] = lambda _: None,
     ) -> CompositionReport:
-        """Compose epochs 0 to ``epochs`` - 1 without reading a pixel, and count what batches hold.
+        """Compose the first batches of training without reading a pixel, and count what they hold.
 
         Parameters
         ----------
-        epochs
-            How many epochs to compose.
+        batches
+            How many global batches to compose, over as many epochs as they fill.
         table
             The anchors again, which the sampler does not keep: with them lineages, frames and, where the
             plan has no clock, hours are counted too.
@@ -306,22 +310,8 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         InvalidInputError
             ``table`` has another number of rows than the sampler's.
         """
-        epochs = check_integer("epochs", epochs, 1, MOST_REPORTED)
-        return report_composition(self._composer, range(epochs), advance, marks=self._marks(table))
-
-    def expect(self) -> Expectation:
-        """Return what batches will hold, in closed form: nothing is drawn."""
-        return expect_composition(self._composer)
-
-    def gauge(self, table: pd.DataFrame | None = None) -> BatchGauge:
-        """Return what measures batches of rows, from wherever they come, against this sampler's plan.
-
-        Parameters
-        ----------
-        table
-            As in `report`: with it, lineages and hours are measured too.
-        """
-        return BatchGauge(self._composer, self._marks(table))
+        batches = check_integer("batches", batches, 1, MOST_REPORTED)
+        return report_composition(self._composer, batches, advance, marks=self._marks(table))
 
     def _marks(self, table: pd.DataFrame | None) -> Marks:
         if table is None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from viscy_data.composition.plan_checks import check_integer
-from viscy_data.composition.shard import Shard
+from viscy_data.shard import Shard
 from viscy_data.errors import InvalidInputError
 
 State = Mapping[str, int | str]

@@ -12,7 +12,7 @@ import pandas as pd
 
 from viscy_data.columns import EXPERIMENT, LINEAGE_ID
 from viscy_data.composition import keyed
-from viscy_data.composition.purpose import Purpose
+from viscy_data.composition.keyed import Purpose
 from viscy_data.errors import InvalidInputError, suggest
 from viscy_data.lineage import BoolArray
 

@@ -10,7 +10,7 @@ from viscy_data.composition.deviations import Deviation, deviations
 from viscy_data.composition.expect import plain
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.report import CompositionReport
-from viscy_data.expectation import collect_notes
+from viscy_data.notes import collect_notes
 from viscy_data.sampler import FlexibleBatchSampler
 
 

@@ -1,18 +1,20 @@
 """A batch plan in YAML: the fields of `BatchPlan`, section by section.
 
-A file changes a plan that is there already, so that it may be as short as what differs:
+A file changes a plan that is there already, so it may be as short as what differs:
 
     batch_size: 64
     grouping: {leak: 0.2}
     focus: null
+    at_most: [{by: lineage_id}, {by: well, count: 4}]
 
 A section that the plan has keeps the fields that the file does not name; null switches an axis off; a
-section that the plan lacks takes the usual column where ``by`` is not given.
+section that the plan lacks takes the usual column where ``by`` is not given. Caps are a list, which replaces
+those of the plan. A curriculum names what changes by the global batch at which it begins:
 
-A field that may follow a `Schedule` takes one as a mapping with the single key ``schedule``:
-
-    grouping: {leak: {schedule: {points: {0: 0.0, 20: 0.3}, unit: epochs, shape: cosine}}}
-    balance: {ratio: {schedule: {points: {0: natural, 10: null}}}}
+    balance: {ratio: natural}
+    stages:
+      0: {focus: {window_hours: 8}}
+      20000: {focus: {window_hours: 2}}
 """
 
 from collections.abc import Mapping
@@ -21,8 +23,9 @@ from pathlib import Path
 from typing import Any, Final, get_args, get_type_hints
 
 from viscy_data.columns import CONDITION, EXPERIMENT, HOURS
+from viscy_data.composition.axes import AtMost
+from viscy_data.composition.curriculum import Curriculum
 from viscy_data.composition.plan import BatchPlan
-from viscy_data.composition.schedule import Schedule
 from viscy_data.errors import InvalidInputError, suggest
 from viscy_data.yaml_file import read_yaml
 
@@ -30,8 +33,12 @@ USUAL_COLUMN: Final = {"grouping": EXPERIMENT, "balance": CONDITION, "focus": HO
 """The column that the sampler's flat arguments use, by section."""
 
 
-def read_plan(path: Path, base: BatchPlan) -> BatchPlan:
-    """Return ``base`` as a plan file changes it.
+STAGES: Final = "stages"
+"""The section that makes a curriculum of a plan."""
+
+
+def read_plan(path: Path, base: BatchPlan) -> BatchPlan | Curriculum:
+    """Return ``base`` as a plan file changes it; a curriculum where the file names stages.
 
     Raises
     ------
@@ -41,7 +48,10 @@ def read_plan(path: Path, base: BatchPlan) -> BatchPlan:
     """
     changes = read_yaml(path, "plan file")
     try:
-        return change_plan(base, changes)
+        stages = changes.get(STAGES) if isinstance(changes, Mapping) else None
+        if stages is None:
+            return change_plan(base, changes)
+        return _curriculum(base, {name: value for name, value in changes.items() if name != STAGES}, stages)
     except InvalidInputError as error:
         raise InvalidInputError(f"{path}: {error}") from error
 
@@ -66,39 +76,43 @@ def change_plan(base: BatchPlan, changes: object) -> BatchPlan:
     return replace(base, **sections)
 
 
+def _curriculum(base: BatchPlan, common: Mapping[str, Any], stages: object) -> Curriculum:
+    if not isinstance(stages, Mapping):
+        raise InvalidInputError(
+            f"{STAGES}={stages!r}: a mapping from numbers of batches to changes is allowed; give one."
+        )
+    plan = change_plan(base, common)
+    return Curriculum({number: change_plan(plan, changes or {}) for number, changes in stages.items()})
+
+
 def _section(name: str, base: Any, kind: Any, value: Any) -> Any:
     """Return the value of a field of the plan; ``kind`` is its type, of which one part may be an axis."""
     axis = next((one for one in get_args(kind) if isinstance(one, type) and is_dataclass(one)), None)
+    if axis is AtMost:
+        caps = [value] if isinstance(value, Mapping) else value
+        return () if caps is None else [_made(name, AtMost, one) for one in caps] if _is_list(caps) else caps
     if axis is None or not isinstance(value, Mapping):
         return value
     _check_names(f"{name!r}", value, axis)
-    given = {field: _schedule(f"{name}.{field}", one) for field, one in value.items()}
     if base is not None:
-        return replace(base, **given)
+        return replace(base, **value)
     usual = {"by": USUAL_COLUMN[name]} if name in USUAL_COLUMN else {}
+    return _made(name, axis, usual | dict(value))
+
+
+def _made(name: str, axis: Any, value: Any) -> Any:
+    """Return an axis of fields in a file; what is no mapping is left for the plan to refuse."""
+    if not isinstance(value, Mapping):
+        return value
+    _check_names(f"{name!r}", value, axis)
     try:
-        return axis(**(usual | given))
+        return axis(**value)
     except TypeError as error:
         raise InvalidInputError(f"{name!r} of the plan lacks a field: {error}.") from error
 
 
-def _schedule(name: str, value: Any) -> Any:
-    """Return the schedule that a value is written as, or the value."""
-    is_one = (
-        isinstance(value, Mapping) and set(value) == {"schedule"} and isinstance(value["schedule"], Mapping)
-    )
-    if not is_one:
-        return value
-    written = value["schedule"]
-    _check_names(f"The schedule of {name!r}", written, Schedule)
-    if "points" not in written:
-        raise InvalidInputError(
-            f"The schedule of {name!r} lacks 'points', a mapping from positions to values."
-        )
-    try:
-        return Schedule(**written)
-    except InvalidInputError as error:
-        raise InvalidInputError(f"{name}: {error}") from error
+def _is_list(value: object) -> bool:
+    return isinstance(value, list | tuple)
 
 
 def _check_names(what: str, given: Mapping[Any, Any], kind: type) -> None:

@@ -21,7 +21,7 @@ from viscy_data.composition.axes import Locality
 from viscy_data.composition.batch import IndexBatch
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.dataset import AnchorDataset, Batch, Pairing, Reading
-from viscy_data.expectation import collect_notes
+from viscy_data.notes import collect_notes
 from viscy_data.experiments import Experiments, FovInfo
 from viscy_data.loader import anchor_loader
 from viscy_data.ngff import read_attributes

@@ -1,34 +1,52 @@
 """Compose batches: a pure core on NumPy alone.
 
-Batch b of epoch e is a function of (table, plan, seed, e, b). `BatchPlan` says what a batch shall
-hold, `AnchorLayout` is the table sorted once, `BatchComposer` turns batch numbers into rows.
+Batch b of epoch e is a function of (table, plan, seed, e, b). Seven steps make it, and each is a module:
+
+    order    which group each step of an epoch takes, and how often that group came before
+    counts   whole numbers by batch, part and stratum; a step draws the sums of its batches
+    demands  one line per step, part and cell: so many anchors of a range with a hole
+    frames   where batches come from few frames, frames are drawn first, and each is a demand
+    draw     each demand its anchors (`passes`)
+    apart    what may not come together is redrawn from its own range
+    deal     each batch of a step takes its counts, in order
+
+Six words: a *group* is what a batch is restricted to, a *stratum* what is balanced inside it, a *cell* the anchors
+of one group and one stratum; a *step* is what is drawn at once, ``span`` batches; a *part* of it is own or leaked,
+near the focal time or far from it; a *range* is a run of sorted anchors, perhaps with a hole.
+
+To read: `axes`, `plan`, `curriculum` (what a user asks); `layout`, `ranges` (the table, sorted once), `keyed` (random
+numbers without a history); `shares` and `rounding` (exact shares in whole numbers); then `composer`, whose `rows`
+calls the seven steps in order, and each of them, with `focal` for focal times; `feasible` (what is said before the
+first batch); `tally`, `report` and `deviations` (what batches held). An axis is a value in `axes`, a field of
+`plan`, what it asks of `layout`, its place in one of the steps, and its line in `feasible` and `report`.
 """
 
-from viscy_data.composition.axes import Balance, Distinct, Focus, Grouping, Locality, Weighting
+from viscy_data.composition.axes import AtMost, Balance, Distinct, Focus, Grouping, Locality, Weighting
 from viscy_data.composition.batch import IndexBatch
-from viscy_data.composition.draw import BatchComposer
+from viscy_data.composition.composer import BatchComposer, CurriculumComposer
+from viscy_data.composition.curriculum import Curriculum, ramp
+from viscy_data.composition.feasible import make_composer
 from viscy_data.composition.layout import AnchorLayout, Labels
-from viscy_data.composition.mix import Mix
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.report import CompositionReport, report_composition
-from viscy_data.composition.schedule import Schedule
-from viscy_data.composition.shard import Shard
 
 __all__ = [
     "AnchorLayout",
+    "AtMost",
     "Balance",
     "BatchComposer",
     "BatchPlan",
     "CompositionReport",
+    "Curriculum",
+    "CurriculumComposer",
     "Distinct",
     "Focus",
     "Grouping",
     "IndexBatch",
     "Labels",
     "Locality",
-    "Mix",
-    "Schedule",
-    "Shard",
     "Weighting",
+    "make_composer",
+    "ramp",
     "report_composition",
 ]

@@ -1,44 +1,43 @@
 """The axes of a batch plan: frozen values that check themselves.
 
-*group*: what the anchors of a batch are restricted to (`Grouping`). *stratum*: what is balanced inside
-a batch (`Balance`). *focal window*: the anchors near one time of the batch's group (`Focus`). *leak*:
-the anchors of a batch that come from other groups. *value*: what no two anchors of a batch share
-(`Distinct`). *weight*: how often an anchor comes beside others of its group and stratum (`Weighting`).
-*frame*: where the anchors of a batch are read from (`Locality`).
+A user asks for several things of a batch at once: one experiment, balanced conditions, cells around one
+time, no two cells of one lineage. Each wish is one value here, all of them go together in a `BatchPlan`,
+and each refuses by itself what it cannot mean. The words: a *group* is what the anchors of a batch are
+restricted to (`Grouping`), a *leak* the anchors that come from other groups; a *stratum* is what is balanced
+inside a batch (`Balance`); the *focal window* holds the anchors near one time of the batch's group
+(`Focus`); a *cap* limits how many anchors of one value come together (`AtMost`); a *weight* says how often an
+anchor comes beside others of its group and stratum (`Weighting`); a *frame* is where anchors are read from
+(`Locality`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Literal, get_args
 
 from viscy_data.columns import EXPERIMENT, FOV, T
 from viscy_data.composition.plan_checks import (
+    MOST_ANCHORS,
     MOST_FRAMES,
     Shares,
     Weights,
     check_choice,
+    check_column,
     check_columns,
-    check_flag,
     check_fraction,
     check_integer,
-    check_leak,
-    check_scheduled,
     check_shares,
     check_weights,
     check_window,
 )
-from viscy_data.composition.schedule import Schedule
 from viscy_data.errors import InvalidInputError
 
-FocalTimes = Literal["distinct", "anchors"]
-Kernel = Literal["box", "gaussian"]
+FocalTimes = Literal["uniform", "by_anchor"]
 By = str | Sequence[str]
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """All anchors of a batch, but for the leak, come from one group.
+    """All anchors of a batch come from one group, except those that leak in.
 
     Parameters
     ----------
@@ -51,10 +50,9 @@ class Grouping:
         proportion to its weights, each value's part goes on to the values of the second column that
         occur with it, in proportion to that column's weights, and so on; a column that is not named
         splits in proportion to anchors. Only groups that can be drawn, none of whose weights is 0,
-        count at any level. Or a `Schedule` of weights: in each epoch groups then share the batches by the
-        mean of their shares at its batches.
+        count at any level.
     leak
-        Fraction of a batch that comes from other groups, in [0, 1). Or a `Schedule`.
+        Fraction of a batch that comes from other groups, in [0, 1).
 
     Examples
     --------
@@ -66,20 +64,19 @@ class Grouping:
     """
 
     by: By
-    weights: Weights | Schedule | None = field(default=None, kw_only=True)
-    leak: float | Schedule = field(default=0.0, kw_only=True)
+    weights: Weights | None = field(default=None, kw_only=True)
+    leak: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
         by = check_columns("Grouping.by", self.by)
         set_field(self, "by", by)
-        check = partial(check_weights, columns=by)
-        set_field(self, "weights", check_scheduled("Grouping.weights", self.weights, check))
-        set_field(self, "leak", check_scheduled("Grouping.leak", self.leak, check_leak))
+        set_field(self, "weights", check_weights("Grouping.weights", self.weights, columns=by))
+        set_field(self, "leak", check_fraction("Grouping.leak", self.leak, below_one=True))
 
 
 @dataclass(frozen=True)
 class Balance:
-    """The strata of a batch stand in a fixed ratio.
+    """The strata of a batch come in a fixed ratio.
 
     Parameters
     ----------
@@ -87,7 +84,7 @@ class Balance:
         Column, or columns whose combinations that occur are the strata.
     ratio
         Relative share by stratum; None gives all strata of a group the same, "natural" gives them shares
-        in proportion to their anchors in the group. 0 leaves one out. Or a `Schedule` of any of these.
+        in proportion to their anchors in the group. 0 leaves one out.
 
     Examples
     --------
@@ -96,11 +93,11 @@ class Balance:
     """
 
     by: By
-    ratio: Shares | Schedule | None = field(default=None, kw_only=True)
+    ratio: Shares | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         set_field(self, "by", check_columns("Balance.by", self.by))
-        set_field(self, "ratio", check_scheduled("Balance.ratio", self.ratio, check_shares))
+        set_field(self, "ratio", check_shares("Balance.ratio", self.ratio))
 
 
 @dataclass(frozen=True)
@@ -110,20 +107,16 @@ class Focus:
     Parameters
     ----------
     by
-        Column of the clock, in hours: after infection, since the last division, or any other number.
+        Column of the clock: hours after infection, hours since the last division, or any other number.
     window_hours
-        Half width of the focal window, in hours; of a Gaussian its standard deviation. Or a `Schedule`.
+        Half width of the focal window, in the unit of the clock.
     global_fraction
-        Fraction of a batch that comes from outside the window (with a Gaussian, from what it left of
-        each cell); 1 means no window at all. Or a `Schedule`.
+        Fraction of a batch that comes from outside the window; 1 means a clock without a window. With 0
+        nothing comes from outside: a short window repeats its anchors, and a time at which some stratum
+        has nothing in the window is never focal.
     times
-        How the focal time is drawn: "distinct", evenly over the distinct times of the batch's group,
-        or "anchors", each time in proportion to the group's anchors at that time.
-    kernel
-        "box": every anchor of the window alike. "gaussian": the focal anchors of a cell are drawn one
-        after the other without replacement, each with probability proportional to
-        exp(-(t - focal)**2 / (2 * window_hours**2)) among those left, cut at four standard deviations;
-        neither with `Distinct` nor with a ``span`` above 1.
+        How the focal time is drawn: "uniform", evenly over the distinct times of the batch's group,
+        or "by_anchor", each time in proportion to the group's anchors at that time.
 
     Examples
     --------
@@ -132,76 +125,61 @@ class Focus:
     """
 
     by: str
-    window_hours: float | Schedule = field(default=2.0, kw_only=True)
-    global_fraction: float | Schedule = field(default=0.3, kw_only=True)
-    times: FocalTimes = field(default="distinct", kw_only=True)
-    kernel: Kernel = field(default="box", kw_only=True)
+    window_hours: float = field(default=2.0, kw_only=True)
+    global_fraction: float = field(default=0.3, kw_only=True)
+    times: FocalTimes = field(default="uniform", kw_only=True)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.by, str):
-            raise InvalidInputError(f"Focus.by={self.by!r} is not a column name.")
+        check_column("Focus.by", self.by)
         check_choice("Focus.times", self.times, get_args(FocalTimes))
-        check_choice("Focus.kernel", self.kernel, get_args(Kernel))
-        set_field(
-            self, "window_hours", check_scheduled("Focus.window_hours", self.window_hours, check_window)
-        )
-        fraction = check_scheduled("Focus.global_fraction", self.global_fraction, check_fraction)
-        set_field(self, "global_fraction", fraction)
-
-    @property
-    def moves(self) -> bool:
-        """Whether the window, or what comes from inside it, follows a schedule."""
-        return any(isinstance(value, Schedule) for value in (self.window_hours, self.global_fraction))
+        set_field(self, "window_hours", check_window("Focus.window_hours", self.window_hours))
+        set_field(self, "global_fraction", check_fraction("Focus.global_fraction", self.global_fraction))
 
 
 @dataclass(frozen=True)
-class Distinct:
-    """No two anchors of a batch, or of a step of several batches, share a value.
+class AtMost:
+    """At most so many anchors of one value in a batch, or in a step of several batches.
 
-    Replacements come from the same cell and the same side of the focal window, so that all other axes
-    hold as before. Where every value lies within one group and stratum, this is exact wherever the
-    window or the cell has enough values; `strict` refuses plans for which some cell has not.
+    An anchor over the cap is drawn again from where it came: its cell, its side of the focal window, its
+    frame. So all other axes hold as before. Where there are too few values, anchors over the cap stay; the
+    report counts them.
 
     Parameters
     ----------
     by
-        Column, or columns whose combinations are the values: a lineage, a track, a field of view.
+        Column, or columns whose combinations are the values: a lineage, a track, a well.
+    count
+        Anchors of a value that may come together.
     min_hours
-        Two anchors of one value may stand together if they are at least so many hours apart; None
-        for never.
-    clock
-        Column of the hours that `min_hours` counts.
-    strict
-        Refuse a plan whose own (not leaked) anchors some cell or focal window cannot give; not with a
-        `Schedule` anywhere in the plan.
+        Two anchors of one value do not count against each other where they are at least so far apart on the
+        clock of the plan's `Focus`; None: they always do.
 
     Examples
     --------
-    >>> Distinct("lineage_id").by
-    ('lineage_id',)
+    >>> AtMost("well", 4).by
+    ('well',)
     """
 
     by: By
+    count: int = 1
     min_hours: float | None = field(default=None, kw_only=True)
-    clock: str = field(default="hours_post_infection", kw_only=True)
-    strict: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
-        set_field(self, "by", check_columns("Distinct.by", self.by))
+        set_field(self, "by", check_columns("AtMost.by", self.by))
+        set_field(self, "count", check_integer("AtMost.count", self.count, 1, MOST_ANCHORS))
         if self.min_hours is not None:
-            set_field(self, "min_hours", check_window("Distinct.min_hours", self.min_hours))
-        if not isinstance(self.clock, str):
-            raise InvalidInputError(f"Distinct.clock={self.clock!r} is not a column name.")
-        if check_flag("Distinct.strict", self.strict) and self.min_hours is not None:
-            raise InvalidInputError(
-                "Distinct.strict=True counts values that come once; with min_hours a value may come again. "
-                "Leave one of the two out."
-            )
+            set_field(self, "min_hours", check_window("AtMost.min_hours", self.min_hours))
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that are needed."""
-        return tuple(self.by) if self.min_hours is None else (*self.by, self.clock)
+
+def Distinct(by: By, *, min_hours: float | None = None) -> AtMost:  # noqa: N802 - reads as the axis it makes
+    """Return the cap of one: no two anchors of a batch, or of a step of several, share a value.
+
+    Examples
+    --------
+    >>> Distinct("lineage_id")
+    AtMost(by=('lineage_id',), count=1, min_hours=None)
+    """
+    return AtMost(by, 1, min_hours=min_hours)
 
 
 @dataclass(frozen=True)
@@ -209,15 +187,13 @@ class Weighting:
     """Anchors of a cell are drawn in proportion to weights: rare events more often, say.
 
     Weights count inside a group and stratum only: what a batch takes of each stays as the other axes
-    say. Without a focal window an anchor's visits follow its share of its cell's own draws at any time
-    (systematically, not by chance); inside a window, and in what leaks from other groups, anchors are
-    drawn by weight one after the other without replacement.
+    say. Inside each cell, window, leak and frame the expected visits of an anchor follow its weight, as long
+    as that gives it at most one visit in a batch.
 
     Parameters
     ----------
     by
-        Column of weights above 0. Without a window, none may be so large that its anchor would have to
-        come twice in a batch.
+        Column of weights above 0.
 
     Examples
     --------
@@ -228,8 +204,7 @@ class Weighting:
     by: str
 
     def __post_init__(self) -> None:
-        if not isinstance(self.by, str):
-            raise InvalidInputError(f"Weighting.by={self.by!r} is not a column name.")
+        check_column("Weighting.by", self.by)
 
 
 @dataclass(frozen=True)
@@ -237,19 +212,18 @@ class Locality:
     """The anchors of a batch come from few frames, so that few images are read for it.
 
     A *frame* is one time point of one field of view; with ``fovs`` a whole field of view counts as one.
-    Give one of the two numbers. Frames come as often as the anchors that they hold say; group, balance
-    and leak hold as before, and the focal share is taken from frames inside the window.
+    Give one of the two numbers. Frames come as often as the anchors that they hold say.
 
     Parameters
     ----------
     frames
-        Most frames of a batch.
+        Most frames of a batch, or of a step of several batches.
     fovs
-        Most fields of view of a batch; not with `Focus`, which asks for times.
+        Most fields of view.
     hold
-        Successive batches of a group in which a frame stays; they take turns to go, so that about
-        1 / ``hold`` of the frames is new in each batch. Groups then come in runs of so many batches.
-        Not with `Focus`, whose focal times change.
+        Successive steps of a group in which a frame stays; they take turns to go, so that about
+        1 / ``hold`` of the frames is new in each step. Groups then come in runs of so many steps. With a
+        focal window the focal time stays as long, and all frames change together.
     by
         Columns that tell fields of view apart.
     time
@@ -272,17 +246,20 @@ class Locality:
             raise InvalidInputError(
                 f"Locality.frames={self.frames!r}, Locality.fovs={self.fovs!r}: give one of the two."
             )
-        for name in ("frames", "fovs"):
-            if getattr(self, name) is not None:
-                set_field(self, name, check_integer(f"Locality.{name}", getattr(self, name), 1, MOST_FRAMES))
+        name = self._most_name
+        set_field(self, name, check_integer(f"Locality.{name}", getattr(self, name), 1, MOST_FRAMES))
         set_field(self, "hold", check_integer("Locality.hold", self.hold, 1, MOST_FRAMES))
         set_field(self, "by", check_columns("Locality.by", self.by))
-        if not isinstance(self.time, str):
-            raise InvalidInputError(f"Locality.time={self.time!r} is not a column name.")
+        check_column("Locality.time", self.time)
 
     @property
-    def most(self) -> int:
-        """Most frames, or fields of view, of a batch."""
+    def _most_name(self) -> str:
+        """Which of the two numbers was given."""
+        return "fovs" if self.frames is None else "frames"
+
+    @property
+    def _most(self) -> int:
+        """Most frames, or fields of view, of a step."""
         return self.frames or self.fovs or 0
 
     @property

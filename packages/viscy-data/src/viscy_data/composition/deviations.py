@@ -1,6 +1,6 @@
 """Where counts leave what was asked, by axis.
 
-Batches hold whole anchors and epochs whole batches, so that few shares can be met exactly, and a count that
+Batches hold whole anchors and epochs whole batches, so few shares can be met exactly, and a count that
 is the whole number below or above its share follows the plan as well as any can. Tolerances are those of the
 sampling contract: a count may be the floor or the ceiling of its exact share, and over k epochs a group stays
 within 1 + log2(k) batches of it; leak and window are asked in whole anchors. The focal window is the one axis
@@ -12,12 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from viscy_data.composition.report import CompositionReport
+from viscy_data.composition.report import MOST_APART, CompositionReport
 from viscy_data.text import shown
-
-_SLACK = 1e-9
-"""Shares are exact fractions that a report keeps as float64."""
-
 
 @dataclass(frozen=True)
 class Deviation:
@@ -51,7 +47,7 @@ def deviations(report: CompositionReport) -> tuple[Deviation, ...]:
     >>> import pandas as pd
     >>> from viscy_data import FlexibleBatchSampler
     >>> table = pd.DataFrame({"experiment": ["a"] * 40, "condition": ["x", "y"] * 20})
-    >>> deviations(FlexibleBatchSampler(table, batch_size=8).report(epochs=3))
+    >>> deviations(FlexibleBatchSampler(table, batch_size=8).report(batches=15))
     ()
     """
     return tuple(one for check in CHECKS for one in check(report))
@@ -65,19 +61,14 @@ def _groups(report: CompositionReport) -> Iterator[Deviation]:
             held = range_text(report.batches_least[g], report.batches_most[g])
             asked = f"the floor or ceiling of {exact / report.epochs:.2f} batches an epoch"
             yield Deviation("group", name_text(name), asked, f"{held} in {report.batches_off[g]} epochs")
-        if _is_far(report, g):
+        if report.batches_far[g]:
             asked = f"{exact:.1f} batches within {report.batches_apart:.1f}"
             yield Deviation("group", name_text(name), asked, str(report.batches_held[g]))
 
 
 def leaves_batches(report: CompositionReport, group: int) -> bool:
     """Return whether the batches of a group leave what was asked, in an epoch or over all."""
-    return bool(report.batches_off[group]) or _is_far(report, group)
-
-
-def _is_far(report: CompositionReport, group: int) -> bool:
-    off = abs(report.batches_held[group] - report.batches_asked[group])
-    return bool(off > report.batches_apart + _SLACK)
+    return bool(report.batches_off[group] or report.batches_far[group])
 
 
 def _strata(report: CompositionReport) -> Iterator[Deviation]:
@@ -98,49 +89,35 @@ def _focus(report: CompositionReport) -> Iterator[Deviation]:
         return
     if abs(report.focal_held - report.focal_asked) * report.batch_size >= 1:
         asked = f"{report.focal_asked:.3f} of a batch inside the window, within one anchor of "
-        held = f"{report.focal_held:.3f}{_why(report)}"
+        held = f"{report.focal_held:.3f}, what the windows hold"
         yield Deviation("focus", "", f"{asked}{report.batch_size}", held)
 
 
-def _why(report: CompositionReport) -> str:
-    """Say what the table allows, and where windows are too small."""
-    window = None if report.expectation is None else report.expectation.window
-    if window is None:
-        return ""
-    if not window.scarce.any():
-        return f" (the table allows {window.held:.3f})"
-    g, s = np.unravel_index(int(window.scarce.argmax()), window.scarce.shape)
-    where = name_text(report.groups[g], report.strata[s]) or "the table"
-    return (
-        f" (the table allows {window.held:.3f}: windows of {where} hold less than its share at "
-        f"{window.scarce[g, s]:.0%} of the focal times)"
-    )
-
-
 def _repeats(report: CompositionReport) -> Iterator[Deviation]:
-    if report.repeats:
-        held = f"{report.repeats / report.batches:.2f} per batch"
-        short = () if report.expectation is None else report.expectation.short[:4]
-        names = [f"{one.name}: {one.size} anchors, {one.most} asked" for one in short]
-        more = f" ({'; '.join(names)})" if names else ""
-        yield Deviation("repeats", "", "no anchor twice in a batch", held + more)
+    if report.repeats_in_steps:
+        held = f"{report.repeats_in_steps / report.batches:.2f} per batch"
+        yield Deviation("repeats", "", "no anchor twice in a step", held)
+
+
+def _caps(report: CompositionReport) -> Iterator[Deviation]:
+    for number, over in enumerate(report.over_caps):
+        if over:
+            where = f"cap {number + 1}" if len(report.over_caps) > 1 else ""
+            yield Deviation("caps", where, "no anchor over the cap", f"{over / report.batches:.2f} per batch")
+
+
+def _frames(report: CompositionReport) -> Iterator[Deviation]:
+    if report.frames_most is not None and report.frames_asked is not None:
+        if report.frames_most > report.frames_asked:
+            yield Deviation("frames", "", f"at most {report.frames_asked} in a step", str(report.frames_most))
 
 
 def _coverage(report: CompositionReport) -> Iterator[Deviation]:
     """Check that visits in a cell differ by no more than passes through it do."""
-    if report.apart is None:
-        return
-    for g, s in np.argwhere(report.visits_most - report.visits_least > report.apart).tolist():
+    for g, s in np.argwhere(report.uneven).tolist():
         where = name_text(report.groups[g], report.strata[s])
         held = f"{report.visits_least[g, s]} to {report.visits_most[g, s]}"
-        yield Deviation("coverage", where, f"visits of anchors that differ by at most {report.apart}", held)
-
-
-def _weights(report: CompositionReport) -> Iterator[Deviation]:
-    """Check that visits follow the anchors' shares of their cells' weights."""
-    if report.off_weight is not None and report.off_weight[0] > report.off_weight[1]:
-        off, most = report.off_weight
-        yield Deviation("weights", "", f"visits within {most:.1f} of an anchor's share", f"off by {off:.1f}")
+        yield Deviation("coverage", where, f"visits of anchors that differ by at most {MOST_APART}", held)
 
 
 def range_text(least: int, most: int) -> str:
@@ -166,7 +143,8 @@ CHECKS: tuple[Callable[[CompositionReport], Iterator[Deviation]], ...] = (
     _leak,
     _focus,
     _repeats,
+    _caps,
+    _frames,
     _coverage,
-    _weights,
 )
 """One per axis; a new axis adds its own."""

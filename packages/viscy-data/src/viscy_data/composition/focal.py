@@ -1,111 +1,136 @@
-"""Draws inside and outside a focal window of a cell, without repeats.
+"""The focal time of each step: drawn from the times of its group.
 
-A cell is a range of places sorted by time, its window a subrange. A request asks for so many
-anchors from inside and so many from outside. A side that holds fewer gives all it has and the other
-side of the same cell gives the rest. A cell smaller than its whole request is used whole as often as
-it fits, and the remainder is drawn as if it were the request: each anchor comes the floor or the
-ceiling of request / size times.
-
-Several batches may share a request: its slots are numbered through, first those of the inside, and
-each batch draws its own. Anchors with weights: see `race`.
+A focal window follows one time, the same for all strata and for what leaks in. It is drawn evenly from the
+distinct times of the batch's group, or each time in proportion to the anchors at it. Where nothing may come
+from outside the window, a time at which some stratum has no anchor in the window cannot be focal: such times
+are left out once, here, and a group that has no other is refused. Cost: a binary search per step; building
+looks at each time of each cell only where nothing may come from outside.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from viscy_data.composition import keyed
-from viscy_data.composition.race import Sides, winners
+from viscy_data.composition.keyed import Purpose
+from viscy_data.composition.layout import AnchorLayout, Clock
+from viscy_data.composition.order import Steps
+from viscy_data.composition.plan import BatchPlan
+from viscy_data.composition.shares import TableShares
 
 Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class FocalDraws:
-    """Requests of anchors around a time; all arrays are (requests,).
+class FocalTimes:
+    """Draws focal times, and finds the windows around them.
+
+    Parameters
+    ----------
+    plan, layout, shares
+        A plan with a window, a table with a clock, and the exact shares of the one on the other.
+    clock
+        The layout's clock.
+    seed
+        First word of the keys.
 
     Attributes
     ----------
-    start, end
-        First place of the cell and of the next one.
-    low, high
-        First place of the window and the first one after it.
-    inside, outside
-        Anchors wanted from either side.
-    first, count
-        (2, requests) slots wanted now, of the inside and of the outside: so many, after the first ones.
-    inside_key, outside_key
-        64 random bits for either side.
-    weight_sum
-        (N + 1,) weights of the anchors before each place; None where all count alike.
+    left_out
+        (groups,) times that cannot be focal.
+    empty
+        (groups,) whether no time of the group can.
     """
 
-    start: Integers
-    end: Integers
-    low: Integers
-    high: Integers
-    inside: Integers
-    outside: Integers
-    first: Integers
-    count: Integers
-    inside_key: keyed.Words
-    outside_key: keyed.Words
-    weight_sum: Integers | None = None
+    def __init__(
+        self, plan: BatchPlan, layout: AnchorLayout, clock: Clock, shares: TableShares, seed: int
+    ) -> None:
+        focus, groups = plan.focus, len(layout.groups.values)
+        self._layout, self._clock, self._seed, self._reach = layout, clock, seed, plan._reach
+        self._hold = 1 if plan.locality is None else plan.locality.hold
+        self.only_near = focus is not None and focus.global_fraction == 0
+        self._run, self._first = clock.group_run, clock.group_start
+        self.left_out = np.zeros(groups, dtype=np.int64)
+        if self.only_near:
+            kept = [self._can_be_focal(group, shares) for group in range(groups)]
+            self.left_out = np.array([(~one).sum() for one in kept])
+            self._run = self._run[np.concatenate(kept)]
+            self._first = np.concatenate([[0], np.cumsum([one.sum() for one in kept])])
+        self.empty = np.diff(self._first) == 0
+        self._anchors = self._sum_anchors() if focus is not None and focus.times == "by_anchor" else None
 
-    def places(self) -> Integers:
-        """Return the places drawn, (sum of counts,), request after request, the inside first."""
-        size, window = self.end - self.start, self.high - self.low
-        wanted = self.inside + self.outside
-        whole, rest = np.divmod(wanted, np.maximum(size, 1))
-        inside = np.maximum(self.inside - whole * window, 0)
-        inside = np.minimum(np.maximum(inside, rest - (size - window)), np.minimum(rest, window))
-
-        count = self.count.sum(axis=0)
-        request = np.repeat(np.arange(count.size), count)
-        number = np.arange(request.size) - (np.cumsum(count) - count)[request]
-        after = self.inside + self.first[1] - self.count[0]
-        number += np.where(number < self.count[0][request], self.first[0][request], after[request])
-        is_inside = number < inside[request]
-        index = np.where(is_inside, number, number - inside[request])
-        is_whole = number >= rest[request]
-        index[is_whole] = 0
-        if self.weight_sum is None:
-            place = self._evenly(request, is_inside, index, is_whole)
+    def of(self, epoch: int, steps: Steps) -> Floats:
+        """Return (steps,) focal times; with frames that stay, a time stays as long."""
+        first, last = self._first[steps.group], self._first[steps.group + 1]
+        key: tuple[object, ...] = (epoch, steps.number)
+        if self._hold > 1:
+            key = (-1, steps.group, steps.visit // self._hold)
+        bits = keyed.words(self._seed, Purpose.FOCAL_TIME, *key)  # type: ignore[arg-type]  # integers, all of them
+        if self._anchors is None:
+            number = first + keyed.below(bits, last - first)
         else:
-            outside = np.maximum(rest - inside, 0)
-            place = self._by_weight(self.weight_sum, inside, outside, 2 * request + ~is_inside, index)
-        if is_whole.any():
-            place = np.where(is_whole, self.start[request] + (number - rest[request]) % size[request], place)
-        return place
+            before = self._anchors[first]
+            drawn = before + keyed.below(bits, self._anchors[last] - before)
+            number = np.searchsorted(self._anchors, drawn, side="right") - 1
+        return self._clock.run_time[self._run[number]]
 
-    def _evenly(
-        self, request: Integers, is_inside: NDArray[np.bool_], index: Integers, is_whole: NDArray[np.bool_]
-    ) -> Integers:
-        """Return member ``index`` of a keyed permutation of a side."""
-        window = (self.high - self.low)[request]
-        around = (self.end - self.start)[request] - window
-        domain = np.where(is_whole, 1, np.where(is_inside, window, around))
-        key = np.where(is_inside, self.inside_key[request], self.outside_key[request])
-        low, start = self.low[request], self.start[request]
-        drawn = keyed.permute(index, domain, key)
-        outside = start + drawn + np.where(start + drawn >= low, window, 0)
-        place: Integers = np.where(is_inside, low + drawn, outside)
-        return place
+    def times(self, group: int) -> Floats:
+        """Return the times of a group that can be focal, ascending."""
+        return self._clock.run_time[self._run[self._first[group] : self._first[group + 1]]]
 
-    def _by_weight(
-        self, weight_sum: Integers, inside: Integers, outside: Integers, side: Integers, index: Integers
-    ) -> Integers:
-        """Return winner ``index`` of the race of a side; sides are inside and outside, request by request."""
-        sides = Sides(
-            np.stack([self.low, self.start], axis=1).ravel(),
-            np.stack([self.high, self.end], axis=1).ravel(),
-            np.stack([self.low, self.low], axis=1).ravel(),
-            np.stack([self.low, self.high], axis=1).ravel(),
-            np.stack([self.inside_key, self.outside_key], axis=1).ravel(),
-        )
-        wanted = np.stack([inside, outside], axis=1).ravel()
-        place = winners(weight_sum, sides, wanted)
-        first = np.cumsum(wanted) - wanted
-        found: Integers = np.append(place, 0)[np.minimum(first[side] + index, place.size)]
+    def window(self, which: Integers, time: Floats) -> tuple[Integers, Integers]:
+        """Return the first place inside the window of each cell (or field of view), and the first after it."""
+        return self._clock.window(which, time - self._reach, time + self._reach)
+
+    def ranges_of(self, cell: int) -> Integers:
+        """Return what has windows of its own in a cell: the cell itself, or its fields of view."""
+        units = self._layout.units
+        if units is None or not units.are_fovs:
+            return np.array([cell])
+        return np.arange(units.first[cell], units.first[cell + 1])
+
+    def held(self, cell: int, times: Floats) -> Integers:
+        """Return (times,) how many anchors of a cell are in the window around each time."""
+        which = self.ranges_of(cell)
+        found = np.zeros(times.size, dtype=np.int64)
+        for one in which.tolist():
+            low, high = self.window(np.full(times.size, one), times)
+            found += high - low
         return found
+
+    def _can_be_focal(self, group: int, shares: TableShares) -> Flags:
+        """Return which times of a group have an anchor of every stratum asked for in their window."""
+        times = self._clock.times_of_group(group)
+        found = np.ones(times.size, dtype=np.bool_)
+        groups = len(self._layout.groups.values)
+        own = shares.own[group]
+        away = None if shares.leaked is None else shares.leaked[group]
+        for stratum in _asked(own):
+            found &= self.held(stratum * groups + group, times) > 0
+        for stratum in _asked(away):
+            others = (other for other in range(groups) if other != group)
+            found &= sum((self.held(stratum * groups + other, times) for other in others), np.zeros(times.size)) > 0
+        return found
+
+    def _sum_anchors(self) -> Integers:
+        """Return (times + 1,) anchors of the group at the times before each one, summed up over all groups."""
+        layout, clock = self._layout, self._clock
+        groups = len(layout.groups.values)
+        size = np.diff(clock.run_start.astype(np.int64))
+        group = layout.cell_of(clock.run_start[:-1].astype(np.int64)) % groups
+        # (runs,) sorted by group and time, with the anchors before each
+        order = np.lexsort((clock.run_time, group))
+        before = np.concatenate([[0], np.cumsum(size[order])])
+        pairs = np.stack([group[order].astype(np.float64), clock.run_time[order]], axis=1)
+        new = np.append(True, (pairs[1:] != pairs[:-1]).any(axis=1))
+        begins = np.append(np.flatnonzero(new), order.size)
+        anchors = np.diff(before[begins])  # (all distinct times of all groups,)
+        place = np.zeros(order.size, dtype=np.int64)
+        place[order] = np.cumsum(new) - 1
+        return np.concatenate([[0], np.cumsum(anchors[place[self._run]])])
+
+
+def _asked(shares: Sequence[object] | None) -> list[int]:
+    return [] if shares is None else [stratum for stratum, share in enumerate(shares) if share]

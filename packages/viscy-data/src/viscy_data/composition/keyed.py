@@ -9,7 +9,7 @@ lands inside (Black and Rogaway 2002, "Ciphers with arbitrary finite domains"). 
 the cost of a value does not depend on n. All functions work elementwise on broadcast arrays.
 """
 
-from collections.abc import Callable
+from enum import IntEnum
 from functools import lru_cache
 from typing import Final
 
@@ -34,6 +34,20 @@ _START: Final = np.uint64(0x243F6A8885A308D3)
 _FOLD_1: Final = np.uint32(0x85EBCA6B)
 _FOLD_2: Final = np.uint32(0xC2B2AE35)
 _STEPS: Final = tuple(np.uint32((turn + 1) * 0x9E3779B9 & 0xFFFFFFFF) for turn in range(_TINY_ROUNDS))
+
+
+class Purpose(IntEnum):
+    """What a random number is for: a word of every key, so that no two uses share bits."""
+
+    GROUP_ORDER = 1
+    FOCAL_TIME = 2
+    PASS = 3
+    DRAW = 4
+    LEAK = 5
+    FRAME = 6
+    REDRAW = 7
+    POSITIVE = 8
+    SPLIT = 9
 
 
 def words(*key: ArrayLike) -> Words:
@@ -115,34 +129,16 @@ def permute(index: ArrayLike, size: ArrayLike, key: ArrayLike) -> NDArray[np.int
     >>> sorted(permute(np.arange(6), 6, words(3)).tolist())
     [0, 1, 2, 3, 4, 5]
     """
-    return _walked(_encipher, index, size, key)
-
-
-def invert(index: ArrayLike, size: ArrayLike, key: ArrayLike) -> NDArray[np.int64]:
-    """Return which place `permute` sends to ``index``: its inverse, with the same arguments.
-
-    Examples
-    --------
-    >>> int(invert(permute(4, 6, words(3)), 6, words(3)).item())
-    4
-    """
-    return _walked(_decipher, index, size, key)
-
-
-def _walked(
-    step: Callable[[Half, Half, Half, Half], Half], index: ArrayLike, size: ArrayLike, key: ArrayLike
-) -> NDArray[np.int64]:
-    """Apply a permutation of the area around the domain until the value is inside it."""
     parts = np.broadcast_arrays(
         np.atleast_1d(np.asarray(size)).astype(np.uint32),
         *_halves(np.atleast_1d(np.asarray(key, dtype=np.uint64))),
         np.atleast_1d(np.asarray(index)).astype(np.uint32),
     )
     domain, low, high, value = (part.reshape(-1) for part in parts)
-    value = step(value, domain, low, high)
+    value = _encipher(value, domain, low, high)
     outside = np.flatnonzero(value >= domain)
     while outside.size:
-        value[outside] = step(value[outside], domain[outside], low[outside], high[outside])
+        value[outside] = _encipher(value[outside], domain[outside], low[outside], high[outside])
         outside = outside[value[outside] >= domain[outside]]
     return value.reshape(parts[0].shape).astype(np.int64)
 
@@ -194,27 +190,6 @@ def _feistel(rounds: range, place: Half, shift: Half, rows: Half, low_key: Half,
         # the top 16 bits times the number of rows (at most 2**16), high half: a number below rows
         row = row + ((_scramble(column + (high_key ^ step)) >> np.uint32(16)) * rows >> np.uint32(16))
         row = np.minimum(row, row - rows)  # below 0 wraps to a huge number, so this is row modulo rows
-    return (row << shift) | column
-
-
-def _decipher(place: Half, size: Half, low_key: Half, high_key: Half) -> Half:
-    shift, rows = _rectangle(size)
-    value = place.copy()
-    tiny = np.flatnonzero(size < _TINY)
-    if tiny.size:
-        parts = (part[tiny] for part in (value, shift, rows, low_key, high_key))
-        value[tiny] = _unfeistel(range(_ROUNDS, _TINY_ROUNDS), *parts)
-    return _unfeistel(range(_ROUNDS), value, shift, rows, low_key, high_key)
-
-
-def _unfeistel(rounds: range, place: Half, shift: Half, rows: Half, low_key: Half, high_key: Half) -> Half:
-    mask, unused = (np.uint32(1) << shift) - np.uint32(1), np.uint32(32) - shift
-    row, column = place >> shift, place & mask
-    for turn in reversed(rounds):
-        step = _STEPS[turn]
-        row = row - ((_scramble(column + (high_key ^ step)) >> np.uint32(16)) * rows >> np.uint32(16))
-        row = np.minimum(row, row + rows)  # below 0 wraps to a huge number
-        column = (column - (_scramble(row + (low_key ^ step)) >> unused)) & mask
     return (row << shift) | column
 
 

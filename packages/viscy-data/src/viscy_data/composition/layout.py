@@ -1,27 +1,31 @@
-"""The anchors of a table, sorted once so that every part of a batch is a range.
+"""The anchors of a table, sorted once so that every part of a batch is a range of places.
 
-Anchors are sorted by (stratum, group, time). A *cell*, the anchors of one stratum and one group, is
-then a contiguous range of places; a focal window in it is a contiguous subrange found by two binary
-searches; its outside, and the anchors of a stratum in all other groups, are two ranges.
+A batch wants anchors of one group and one stratum, near a time, from few frames. Looking for them in the
+table would cost a pass over it per batch. So anchors are sorted by (stratum, group, time, frame). A *cell*,
+the anchors of one stratum and one group, is then a range of neighbouring places; a focal window in it is a range
+found by two binary searches; its outside, and the anchors of a stratum in all other groups, are ranges with a
+hole. Where batches come from few fields of view, cells are sorted by (field of view, time) instead, and each
+field of view has a window of its own.
 
-Times are kept as *runs*: one entry per distinct time of a cell. Kept per anchor: 4 bytes of row
-number, and 16 bytes per run. Building: one sort of packed integers, then one per cell by time.
+Times are kept as *runs*: one entry per distinct time of a cell (or field of view). Kept per anchor: 4 bytes
+of row number, 4 for each cap, 4 with weights; and 16 bytes per run, 4 per frame. Building costs one sort of packed
+integers by cell and one per cell by time; frames cost another.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from viscy_data.composition.distinct import AnchorValues
 from viscy_data.composition.keyed import LIMIT
+from viscy_data.composition.ranges import Slots
 from viscy_data.errors import InvalidInputError
 
 Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
 Rows = NDArray[np.uint32]
 
 _FEW: Final = 100
@@ -48,34 +52,94 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class Frames:
-    """Frames of cells: a frame with anchors of two cells counts as two.
+class Clock:
+    """Times of anchors, as runs of places that share one.
+
+    Attributes
+    ----------
+    run_time, run_start
+        (runs,) distinct times of each cell (or unit), ascending, and (runs + 1,) their first places.
+    first_run
+        (cells + 1,), or (units + 1,), first run of each.
+    group_run, group_start
+        One run for each distinct time of each group, ascending; (groups + 1,) where each group's
+        begin.
+    """
+
+    run_time: Floats
+    run_start: Rows
+    first_run: Integers
+    group_run: Rows
+    group_start: Integers
+
+    def window(self, which: Integers, low: Floats, high: Floats) -> tuple[Integers, Integers]:
+        """Return the first place of each cell (or unit) with time >= low, and with time > high."""
+        first, last = self.first_run[which], self.first_run[which + 1]
+        found = (self._search(first, last, low, False), self._search(first, last, high, True))
+        begin, end = (self.run_start[run].astype(np.int64) for run in found)
+        return begin, np.maximum(begin, end)
+
+    def time_of(self, place: Integers) -> Floats:
+        """Return the time of the anchor at each place."""
+        return self.run_time[np.searchsorted(self.run_start, place, side="right") - 1]
+
+    def times_of_group(self, group: int) -> Floats:
+        """Return the distinct times of a group, ascending."""
+        return self.run_time[self.group_run[self.group_start[group] : self.group_start[group + 1]]]
+
+    def _search(self, first: Integers, last: Integers, value: Floats, after: bool) -> Integers:
+        """Binary search in many ranges of `run_time` at once: the first run >= value, or > value."""
+        times = self.run_time
+        if value.size < _FEW:
+            find = bisect_right if after else bisect_left
+            asked = zip(value.tolist(), first.tolist(), last.tolist(), strict=True)
+            return np.array([find(times.data, *one) for one in asked], dtype=np.int64)
+        low, high = first.copy(), last.copy()
+        for _ in range(int((last - first).max(initial=0)).bit_length()):
+            middle = (low + high) >> 1
+            at = times[np.minimum(middle, times.size - 1)]
+            right = (at <= value if after else at < value) & (low < high)
+            low = np.where(right, middle + 1, low)
+            high = np.where(right, high, middle)
+        return low
+
+
+@dataclass(frozen=True)
+class Units:
+    """Frames, or fields of view, of cells: one with anchors of two cells counts as two.
 
     Attributes
     ----------
     start
-        (frames + 1,) first place of each frame; those of a cell follow each other.
-    cell
-        (cells + 1,) first frame of each cell.
+        (units + 1,) first place of each; those of a cell follow each other.
+    first
+        (cells + 1,) first unit of each cell.
+    are_fovs
+        Whether a unit is a field of view, in which times are sorted.
     """
 
     start: Integers
-    cell: Integers
+    first: Integers
+    are_fovs: bool
 
-    @property
-    def size(self) -> Integers:
-        """(frames,) anchors."""
-        return np.diff(self.start)
 
-    def bounds(self, place: Integers) -> tuple[Integers, Integers]:
-        """Return the first place of the frame of each place, and the first one after it."""
-        frame = np.searchsorted(self.start, place, side="right") - 1
-        return self.start[frame], self.start[frame + 1]
+@dataclass(frozen=True)
+class Values:
+    """What a cap counts.
 
-    def members(self, place: Integers) -> Integers:
-        """Return all places of the frames of these places, each once."""
-        start, end = (np.unique(edge) for edge in self.bounds(place))
-        return np.concatenate([np.arange(low, high) for low, high in zip(start, end, strict=True)])
+    Attributes
+    ----------
+    code
+        (N,) value of the anchor at each place.
+    count
+        Anchors of a value that may come together.
+    min_hours
+        How far apart on the clock two anchors of a value do not count against each other; None: never.
+    """
+
+    code: NDArray[np.uint32]
+    count: int
+    min_hours: float | None
 
 
 @dataclass(frozen=True)
@@ -90,41 +154,44 @@ class AnchorLayout:
         (N,) row of the table at each place.
     start
         (cells + 1,) first place of each cell.
-    run_time, run_start
-        (runs,) distinct times of each cell, ascending, and (runs + 1,) their first places; None
-        where the plan needs no clock.
-    cell_run
-        (cells + 1,) first run of each cell.
-    group_run, group_start
-        One run for each distinct time of each group, ascending; (groups + 1,) where each group's
-        begin.
-    values
-        What no two anchors of a batch may share, by place; None where they may share all.
-    weight_sum
-        (N + 1,) weights of the anchors before each place, in whole numbers; None where all count alike.
-    weight_unit
-        What one of these numbers is in the weights of the table.
-    frames
-        The frames of the anchors, where batches shall come from few.
+    clock
+        Times; None where the plan needs none.
+    units
+        Frames or fields of view; None where batches may come from everywhere.
+    slots
+        What anchors own by their weights; None where all count alike.
+    caps
+        What caps count.
     """
 
     groups: Labels
     strata: Labels
     rows: Rows
     start: Integers
-    run_time: NDArray[np.float64] | None = None
-    run_start: Rows | None = None
-    cell_run: Integers | None = None
-    group_run: Rows | None = None
-    group_start: Integers | None = None
-    values: AnchorValues | None = None
-    weight_sum: Integers | None = None
-    weight_unit: float = 1.0
-    frames: Frames | None = None
+    clock: Clock | None = None
+    units: Units | None = None
+    slots: Slots | None = None
+    caps: tuple[Values, ...] = ()
 
     @classmethod
-    def build(cls, count: int, groups: Labels, strata: Labels, times: NDArray[Any] | None) -> Self:
-        """Sort ``count`` anchors; ``times`` are finite hours, or None where no axis needs them.
+    def build(
+        cls,
+        count: int,
+        groups: Labels,
+        strata: Labels,
+        times: NDArray[Any] | None = None,
+        units: NDArray[Any] | None = None,
+        *,
+        are_fovs: bool = False,
+    ) -> Self:
+        """Sort ``count`` anchors.
+
+        Parameters
+        ----------
+        times
+            (N,) finite times by row, or None where no axis needs them.
+        units
+            (N,) codes >= 0 of frames, or of fields of view, by row; None where batches may come from everywhere.
 
         Raises
         ------
@@ -135,107 +202,30 @@ class AnchorLayout:
             raise InvalidInputError(f"The table holds {count} anchors; at most {LIMIT} are supported.")
         rows, start = _sort_by_cell(count, groups, strata)
         bare = [Labels(labels.names, None, labels.values) for labels in (groups, strata)]
-        if times is None:
-            return cls(bare[0], bare[1], rows, start)
-        run_time, run_start, cell_run = _sort_by_time(rows, start, times)
-        runs = _group_runs(len(groups.values), len(strata.values), run_time, cell_run)
-        return cls(bare[0], bare[1], rows, start, run_time, run_start, cell_run, *runs)
+        found = cls(bare[0], bare[1], rows, start)
+        if units is not None and are_fovs:
+            found = replace(found, units=_sort_by_units(rows, start, units, None, are_fovs=True))
+        if times is not None:
+            edges, cell_of = start, np.arange(start.size - 1)
+            if found.units is not None:
+                edges = found.units.start
+                cell_of = np.repeat(cell_of, np.diff(found.units.first))
+            found = replace(found, clock=_sort_by_time(rows, edges, times, cell_of % len(groups.values)))
+        if units is not None and not are_fovs:
+            found = replace(found, units=_sort_by_units(rows, start, units, found.clock, are_fovs=False))
+        return found
 
     @property
     def size(self) -> Integers:
         """(strata, groups) number of anchors in each cell."""
         return np.diff(self.start).reshape(len(self.strata.values), len(self.groups.values))
 
-    @property
-    def pool_size(self) -> Integers:
-        """(own | leaked, strata, groups) anchors of each cell, and of its stratum in all other groups."""
-        return np.stack([self.size, self.size.sum(axis=1, keepdims=True) - self.size])
-
     def __len__(self) -> int:
         return int(self.start[-1])
-
-    def focal_times(self, group: Integers, pick: Callable[[Integers], Integers]) -> NDArray[np.float64]:
-        """Return one distinct time of each group; ``pick`` draws a number below each count given."""
-        first = self._need(self.group_start)
-        number = first[group] + pick(first[group + 1] - first[group])
-        times: NDArray[np.float64] = self._need(self.run_time)[self._need(self.group_run)[number]]
-        return times
-
-    def all_focal_times(self, group: int) -> NDArray[np.float64]:
-        """Return the distinct times of a group, ascending."""
-        first, last = self._need(self.group_start)[group : group + 2]
-        times: NDArray[np.float64] = self._need(self.run_time)[self._need(self.group_run)[first:last]]
-        return times
-
-    def anchor_times(self, group: Integers, pick: Callable[[Integers], Integers]) -> NDArray[np.float64]:
-        """Return the time of one anchor of each group; ``pick`` draws a number below each count given."""
-        cell = np.arange(len(self.strata.values))[:, None] * len(self.groups.values) + group
-        end = np.cumsum(self.start[cell + 1] - self.start[cell], axis=0)
-        number = pick(end[-1])
-        stratum = (end <= number).sum(axis=0)
-        last = np.take_along_axis(end, stratum[None], axis=0)[0]
-        return self.time_of(self.start[stratum * len(self.groups.values) + group + 1] - last + number)
-
-    def edges(self, cell: Integers, times: NDArray[np.float64]) -> Integers:
-        """Return (edges, n) first place of each cell with time >= each of ``times`` (edges, n)."""
-        cells = np.broadcast_to(cell, times.shape).ravel()
-        first, last = self._need(self.cell_run)[cells], self._need(self.cell_run)[cells + 1]
-        found = self._search(first, last, times.ravel(), False)
-        places: Integers = self._need(self.run_start)[found].astype(np.int64)
-        return places.reshape(times.shape)
-
-    def window(self, cell: Integers, low: NDArray[np.float64], high: NDArray[np.float64]) -> Integers:
-        """Return (2, n): the first place of each cell with time >= low, and with time > high."""
-        first, last = self._need(self.cell_run)[cell], self._need(self.cell_run)[cell + 1]
-        found = np.stack([self._search(first, last, low, False), self._search(first, last, high, True)])
-        places: Integers = self._need(self.run_start)[found].astype(np.int64)
-        return places
 
     def cell_of(self, place: Integers) -> Integers:
         """Return the cell of each place."""
         return np.searchsorted(self.start, place, side="right") - 1
-
-    def time_of(self, place: Integers) -> NDArray[np.float64]:
-        """Return the time of the anchor at each place, in hours."""
-        run = np.searchsorted(self._need(self.run_start), place, side="right") - 1
-        times: NDArray[np.float64] = self._need(self.run_time)[run]
-        return times
-
-    def need_values(self) -> AnchorValues:
-        """Return the values of anchors."""
-        return self._need(self.values)
-
-    def need_frames(self) -> Frames:
-        """Return the frames."""
-        return self._need(self.frames)
-
-    def need_weights(self) -> Integers:
-        """Return the weights summed up."""
-        return self._need(self.weight_sum)
-
-    def _search(self, first: Integers, last: Integers, value: NDArray[np.float64], after: bool) -> Integers:
-        """Binary search in many ranges of `run_time` at once: the first run >= value, or > value."""
-        times = self._need(self.run_time)
-        if value.size < _FEW:
-            find = bisect_right if after else bisect_left
-            asked = zip(value.tolist(), first.tolist(), last.tolist(), strict=True)
-            return np.array([find(times.data, *one) for one in asked], dtype=np.int64)
-        low, high = first.copy(), last.copy()
-        for _ in range(int((last - first).max(initial=0)).bit_length()):
-            middle = (low + high) >> 1
-            at = times[np.minimum(middle, times.size - 1)]
-            right = (at <= value if after else at < value) & (low < high)
-            low = np.where(right, middle + 1, low)
-            high = np.where(right, high, middle)
-        return low
-
-    @staticmethod
-    def _need[T](array: T | None) -> T:
-        if array is None:
-            raise InvalidInputError(
-                "This layout lacks times, values, weights or frames; build it with the columns of the plan."
-            )
-        return array
 
 
 def _sort_by_cell(count: int, groups: Labels, strata: Labels) -> tuple[Rows, Integers]:
@@ -259,21 +249,45 @@ def _sort_by_cell(count: int, groups: Labels, strata: Labels) -> tuple[Rows, Int
     return key.astype(np.uint32), start
 
 
-def _sort_by_time(
-    rows: Rows, start: Integers, times: NDArray[Any]
-) -> tuple[NDArray[np.float64], Rows, Integers]:
-    """Sort each cell's rows by time in place; return run times, run starts and each cell's first run."""
-    found_times: list[NDArray[np.float64]] = []
+def _sort_by_time(rows: Rows, start: Integers, times: NDArray[Any], group: Integers) -> Clock:
+    """Sort the rows of each range in place by time; ``group`` (ranges,) is the group of each."""
+    found_times: list[Floats] = []
     found_starts: list[Rows] = []
-    cell_run = [0]
+    first_run = [0]
     for low, high in pairwise(start.tolist()):
         clock = _sorted_cell(rows[low:high], times)
         first = np.flatnonzero(np.concatenate([[high > low], clock[1:] != clock[:-1]]))
         found_times.append(clock[first].astype(np.float64))
         found_starts.append((first + low).astype(np.uint32))
-        cell_run.append(cell_run[-1] + first.size)
+        first_run.append(first_run[-1] + first.size)
+    run_time, firsts = np.concatenate(found_times), np.array(first_run)
     ends = np.array([start[-1]], dtype=np.uint32)
-    return np.concatenate(found_times), np.concatenate([*found_starts, ends]), np.array(cell_run)
+    # (runs,) by group, then time; the first run of each time of a group stands for it
+    of_run = np.repeat(group, np.diff(firsts))
+    order = np.lexsort((run_time, of_run)).astype(np.uint32)
+    one = np.append(True, np.diff(run_time[order]) != 0) | np.append(True, np.diff(of_run[order]) != 0)
+    kept = order[one[: order.size]]
+    count = np.bincount(of_run[kept], minlength=int(group.max()) + 1)
+    group_start = np.concatenate([[0], np.cumsum(count)])
+    return Clock(run_time, np.concatenate([*found_starts, ends]), firsts, kept, group_start)
+
+
+def _sort_by_units(
+    rows: Rows, start: Integers, code: NDArray[Any], clock: Clock | None, *, are_fovs: bool
+) -> Units:
+    """Sort the rows of each cell in place by unit; those of a cell that is sorted by time, at each time."""
+    starts, first = [], [0]
+    for low, high in pairwise(start.tolist()):
+        key = code[rows[low:high]].astype(np.int64)
+        if clock is not None:
+            key |= (np.searchsorted(clock.run_start, np.arange(low, high), side="right") << 32).astype(np.int64)
+        order = np.argsort(key, kind="stable")
+        rows[low:high] = rows[low:high][order]
+        key = key[order]
+        begins = np.flatnonzero(np.append(True, key[1:] != key[:-1])[: key.size])
+        starts.append(begins + low)
+        first.append(first[-1] + begins.size)
+    return Units(np.concatenate([*starts, start[-1:]]), np.array(first), are_fovs)
 
 
 def _sorted_cell(rows: Rows, times: NDArray[Any]) -> NDArray[Any]:
@@ -296,17 +310,3 @@ def _sorted_cell(rows: Rows, times: NDArray[Any]) -> NDArray[Any]:
     key >>= np.uint64(32)
     bits = key.astype(np.uint32)
     return np.where(bits & sign, bits ^ sign, ~bits).view(np.float32)
-
-
-def _group_runs(
-    groups: int, strata: int, run_time: NDArray[np.float64], cell_run: Integers
-) -> tuple[Rows, Integers]:
-    """Return one run for each distinct time of each group, ascending, and where each group's begin."""
-    parts = []
-    for group in range(groups):
-        cells = range(group, groups * strata, groups)
-        runs = np.concatenate(
-            [np.arange(cell_run[cell], cell_run[cell + 1], dtype=np.uint32) for cell in cells]
-        )
-        parts.append(runs[np.unique(run_time[runs], return_index=True)[1]])
-    return np.concatenate(parts), np.concatenate([[0], np.cumsum([part.size for part in parts])])

@@ -1,29 +1,28 @@
-"""What values of a plan may be: each check returns a plain copy of its value, or refuses it by name."""
+"""What the values of a plan may be: each check returns a plain copy of its value, or refuses it by name."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from functools import partial
 from math import isfinite
 from numbers import Integral, Real
 from typing import Any, Final, Literal
 
 from viscy_data.checks import brief, plain_number
-from viscy_data.composition.mix import NATURAL, Mix
-from viscy_data.composition.schedule import Schedule
 from viscy_data.errors import InvalidInputError, suggest
 
 LARGEST: Final = 2**63 - 1
 """Largest integer that any argument takes: one more does not fit into a word."""
 MOST_ANCHORS: Final = 10_000_000
-"""Largest batch: what a batch costs is a few words for each of its anchors."""
+"""Largest batch: a batch costs a few words for each of its anchors."""
 MOST_FRAMES: Final = 100_000
 """Most frames of a batch, and most batches in which a frame stays."""
 MOST_BATCHES: Final = 1_000_000
 """Most batches of a step."""
+NATURAL: Final = "natural"
+"""Strata in proportion to their anchors in the batch's group."""
 
 Ratios = Mapping[Any, float | Fraction]
-Shares = Ratios | Literal["natural"] | Mix
-Weights = Ratios | Mapping[str, Ratios] | Mix
+Shares = Ratios | Literal["natural"]
+Weights = Ratios | Mapping[str, Ratios]
 
 
 def check_fraction(name: str, value: object, *, below_one: bool = False) -> float:
@@ -35,16 +34,13 @@ def check_fraction(name: str, value: object, *, below_one: bool = False) -> floa
     return number
 
 
-def check_leak(name: str, value: object) -> float:
-    """Return ``value`` as a float in [0, 1)."""
-    return check_fraction(name, value, below_one=True)
-
-
 def check_window(name: str, value: object) -> float:
-    """Return ``value`` as a finite number of hours that is not negative."""
+    """Return ``value`` as a finite number that is not negative, in the unit of the clock."""
     number = _number(name, value)
     if not isfinite(number) or number < 0:
-        raise InvalidInputError(f"{name}={value!r} is not a finite number of hours >= 0.")
+        raise InvalidInputError(
+            f"{name}={value!r}: a finite number >= 0 is allowed; give it in the unit of the clock."
+        )
     return number
 
 
@@ -64,27 +60,15 @@ def check_ratios(name: str, value: object) -> Ratios | None:
 
 
 def check_shares(name: str, value: object) -> Shares | None:
-    """Return shares of strata: a copy of a mapping, None, "natural", or a mix of such."""
-    if isinstance(value, Mix):
-        return check_mix(name, value, check_shares)
+    """Return shares of strata: a copy of a mapping, None, or "natural"."""
     if isinstance(value, str):
         check_choice(name, value, [NATURAL])
         return NATURAL
     return check_ratios(name, value)
 
 
-def check_mix(name: str, value: Mix, check: Callable[[str, object], object]) -> Mix:
-    """Return a mix each part of which ``check`` takes, with weights >= 0 that are not all 0."""
-    weights = check_ratios(f"{name}.parts", dict(enumerate(weight for _, weight in value.parts)))
-    assert weights is not None
-    parts = enumerate(part for part, _ in value.parts)
-    return Mix(tuple((check(f"{name}.parts[{place}]", part), float(weights[place])) for place, part in parts))
-
-
 def check_weights(name: str, value: object, columns: Sequence[str]) -> Weights | None:
     """Return a copy of weights by group, or of a mapping from some of ``columns`` to weights by value."""
-    if isinstance(value, Mix):
-        return check_mix(name, value, partial(check_weights, columns=columns))
     if not isinstance(value, Mapping) or not any(isinstance(part, Mapping) for part in value.values()):
         return check_ratios(name, value)
     unknown = [level for level in value if level not in columns]
@@ -99,7 +83,7 @@ def check_weights(name: str, value: object, columns: Sequence[str]) -> Weights |
 
 
 def check_integer(name: str, value: object, least: int, most: int = LARGEST) -> int:
-    """Return ``value`` as an int from ``least`` to ``most``; a bool is none."""
+    """Return ``value`` as an int from ``least`` to ``most``; a bool is refused, NumPy's integers are not."""
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
         raise InvalidInputError(f"{name}={brief(value)} is not an integer >= {least}.")
     if int(value) > most:
@@ -119,18 +103,15 @@ def check_flag(name: str, value: object) -> bool:
 def check_choice(name: str, value: object, allowed: Sequence[str]) -> str:
     """Return ``value`` where it is one of the texts ``allowed``."""
     if not isinstance(value, str) or value not in allowed:
-        raise InvalidInputError(
-            f"{name}={value!r} is none of {', '.join(map(repr, allowed))}.{suggest(str(value), allowed)}"
-        )
+        choices = ", ".join(map(repr, allowed))
+        raise InvalidInputError(f"{name}={value!r}: allowed is {choices}.{suggest(str(value), allowed)}")
     return value
 
 
-def check_scheduled[T](name: str, value: object, check: Callable[[str, object], T]) -> T | Schedule:
-    """Return a checked value, or a schedule each of whose values ``check`` takes."""
-    if not isinstance(value, Schedule):
-        return check(name, value)
-    for position, one in zip(value.positions, value.values[:-1], strict=True):
-        check(f"{name} at {position:g} {value.unit}", one)
+def check_column(name: str, value: object) -> str:
+    """Return ``value`` where it is a text, the name of one column."""
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{name}={value!r} is not a column name.")
     return value
 
 

@@ -1,33 +1,32 @@
-"""What batches held against what was asked: counted over whole epochs, without reading a pixel."""
+"""What batches held against what was asked: counted over composed batches, without reading a pixel.
 
-from collections.abc import Callable, Iterator, Sequence
+A plan may ask for what a table cannot give, and code may have faults: either way the batches themselves say. So
+the first batches of training are composed, counted (`tally`), and set beside what each was asked to hold. It costs
+about a second for 2,000 batches and is true for every plan; what cannot be checked is named (`not_checked`)
+rather than passed over.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from math import ceil, floor, log2
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from viscy_data.composition.draw import BatchComposer
-from viscy_data.composition.expect import (
-    Expectation,
-    expect_composition,
-    focal_share,
-    mean_count,
-    plain,
-    stratum_means,
-    why_open,
-)
-from viscy_data.composition.marks import Marks
-from viscy_data.composition.tally import MarkTally, Tally
+from viscy_data.composition.composer import BatchComposer, Composer
+from viscy_data.composition.tally import Marks, MarkTally, Tally
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-BLOCK = 1 << 16
+BLOCK: Final = 1 << 16
 """Anchors composed at a time: enough that array operations set the pace, few enough for the cache."""
+_SLACK: Final = 1e-9
+"""Shares are exact fractions, compared as float64."""
+MOST_APART: Final = 2
+"""By how many visits passes let two anchors of a cell differ."""
 
 
 @dataclass(frozen=True)
@@ -104,24 +103,25 @@ class FirstBatches:
 
 @dataclass(frozen=True)
 class CompositionReport:
-    """Counts of what the batches of some epochs held.
+    """Counts of what the first batches of training held.
 
     Attributes
     ----------
     epochs, batches, batch_size, anchors
-        Epochs counted, batches in all of them, anchors in a batch and in the table.
+        Epochs that the batches fill (a fraction), batches counted, anchors in a batch and in the table.
     groups, strata
         Values of the groups and strata; ``(None,)`` where the axis is off.
-    expectation
-        The same in closed form; None where there is none (see `expect`).
+    not_checked
+        Pairs (axis, why): what is not compared with what was asked.
     batches_asked, batches_held
         (groups,) batches of each group: exact share, and count.
     batches_least, batches_most
-        (groups,) fewest and most batches of each group in one epoch.
+        (groups,) fewest and most batches of each group in one whole epoch; in all where none is whole.
     batches_off
-        (groups,) epochs in which the number was neither the floor nor the ceiling of the share.
-    batches_apart
-        Most batches by which a group may miss its share over all epochs.
+        (groups,) whole epochs in which the number was neither the floor nor the ceiling of the share, counted in
+        steps, give or take one for each further stage of a curriculum that the epoch follows.
+    batches_apart, batches_far
+        Most batches by which a group may miss its share over all whole epochs, and (groups,) whether it does.
     stratum_asked, stratum_held
         (groups, strata) mean anchors per batch of a group, by stratum; exact share, and mean.
     stratum_off
@@ -131,16 +131,16 @@ class CompositionReport:
         that held another number of them.
     focal_asked, focal_held
         Mean fraction of a batch inside its focal window; None where there is no window.
-    repeats
-        Anchors that came a second time in one batch.
-    apart
-        Most that the visits of two anchors of a cell may differ by; None where a focal window or
-        `Distinct` decides who comes, or weights do.
-    off_weight
-        How far an anchor's visits are from its share of its cell's draws at the most, and how far they
-        may be; None where nothing is drawn by weight, or something is that follows shares on average only.
+    repeats, repeats_in_steps
+        Anchors that came a second time in one batch, and in one step.
+    over_caps
+        For each cap of the plan, anchors beyond it in their steps.
+    frames_asked, frames_most
+        Most frames, or fields of view, that a step may have and had; None where it may have any number.
     visits, visits_least, visits_most
         How often anchors came; (groups, strata) fewest and most visits of any anchor of a cell.
+    uneven
+        (groups, strata) whether the visits of a cell's anchors differ by more than passes let them.
     lineages, frames
         Of the anchors of each batch; None where the table does not say.
     variety
@@ -154,19 +154,20 @@ class CompositionReport:
         The first batches, one by one.
     """
 
-    epochs: int
+    epochs: float
     batches: int
     batch_size: int
     anchors: int
     groups: tuple[Any, ...]
     strata: tuple[Any, ...]
-    expectation: Expectation | None
+    not_checked: tuple[tuple[str, str], ...]
     batches_asked: Floats
     batches_held: Integers
     batches_least: Integers
     batches_most: Integers
     batches_off: Integers
     batches_apart: float
+    batches_far: NDArray[np.bool_]
     stratum_asked: Floats
     stratum_held: Floats
     stratum_off: Integers
@@ -176,11 +177,14 @@ class CompositionReport:
     focal_asked: float | None
     focal_held: float | None
     repeats: int
-    apart: int | None
-    off_weight: tuple[float, float] | None
+    repeats_in_steps: int
+    over_caps: tuple[int, ...]
+    frames_asked: int | None
+    frames_most: int | None
     visits: Visits
     visits_least: Integers
     visits_most: Integers
+    uneven: NDArray[np.bool_]
     lineages: Lineages | None
     frames: Frames | None
     variety: dict[str, float]
@@ -194,82 +198,86 @@ class CompositionReport:
 
 
 def report_composition(
-    composer: BatchComposer,
-    epochs: range,
+    composer: Composer,
+    batches: int,
     advance: Callable[[int], None] = lambda _: None,
     *,
     marks: Marks | None = None,
 ) -> CompositionReport:
-    """Compose whole epochs and count.
+    """Compose the first batches of training and count.
 
     Parameters
     ----------
     composer
         What composes.
-    epochs
-        Which epochs.
+    batches
+        How many; made up to whole steps.
     advance
         Called with the number of batches done since the last call.
     marks
         What is known of the anchors besides the columns of the plan, by row of the table.
     """
-    tally = Tally(composer, marks or Marks())
-    block = max(1, BLOCK // composer.plan.batch_size)
-    for epoch in epochs:
+    tally, span = Tally(composer, marks or Marks()), composer.plan.span
+    block = max(span, BLOCK // composer.plan.batch_size // span * span)
+    left, epoch = batches, 0
+    while left > 0:
         tally.start_epoch()
-        for numbers in _blocks(composer.batches, block):
+        end = min(-(-left // span) * span, composer.batches)
+        for start in range(0, end, block):
+            numbers = np.arange(start, min(start + block, end))
             tally.add(epoch, numbers)
             advance(numbers.size)
-    return _report(composer, tally, epochs)
+        left, epoch = left - end, epoch + 1
+    return _report(composer, tally)
 
 
-def _blocks(batches: int, size: int) -> Iterator[Integers]:
-    for start in range(0, batches, size):
-        yield np.arange(start, min(start + size, batches))
-
-
-def _report(composer: BatchComposer, tally: Tally, counted: range) -> CompositionReport:
+def _report(composer: Composer, tally: Tally) -> CompositionReport:
     epochs = np.array(tally.epoch_batches)
-    exact = [[share * composer.batches for share in composer.schedule.shares(one)] for one in counted]
-    plan, asked = composer.plan, None if composer.stages is None else tally.asked
+    counted = epochs.sum(axis=1).tolist()
+    exact = [composer.group_shares(epoch) for epoch in range(len(epochs))]
+    whole = np.array([count == composer.batches for count in counted])
+    of_whole = epochs[whole] if whole.any() else epochs
     group_batches = epochs.sum(axis=0)
     batches = int(group_batches.sum())
-    has_edges = plan.window is not None and plan.window.kernel == "box"
-    focal_asked = focal_share(composer) if asked is None else asked.inside / tally.drawn
-    least, most, reached = _visit_range(composer, tally)
-    shape = composer.layout.size.shape
+    has_window = tally.layout.clock is not None and any(plan._window is not None for plan in _plans(composer))
+    shape = tally.layout.size.shape
+    least, most, reached = _visit_range(tally)
+    apart = _apart(composer, whole)
+    locality = composer.stages[0].plan.locality if not isinstance(composer, BatchComposer) else composer.plan.locality
+    why_uneven = _why_uneven(composer)
+    fractions = [one * Fraction(count, composer.batches) for one, count in zip(exact, counted, strict=True)]
     return CompositionReport(
-        epochs=len(epochs),
+        epochs=batches / composer.batches,
         batches=batches,
         batch_size=composer.plan.batch_size,
-        anchors=len(composer.layout),
-        groups=composer.layout.groups.values,
-        strata=composer.layout.strata.values,
-        expectation=None if why_open(plan) else expect_composition(composer),
-        batches_asked=np.array([float(sum(column)) for column in zip(*exact, strict=True)]),
+        anchors=len(tally.layout),
+        groups=tally.layout.groups.values,
+        strata=tally.layout.strata.values,
+        not_checked=tuple(_not_checked(composer, why_uneven, has_whole=bool(whole.any()))),
+        batches_asked=np.array([float(share) for share in sum(fractions)]),
         batches_held=group_batches,
-        batches_least=epochs.min(axis=0),
-        batches_most=epochs.max(axis=0),
-        batches_off=_off(epochs, exact),
-        batches_apart=len(epochs) if "Grouping.weights" in plan.scheduled else 1 + log2(len(epochs)),
-        stratum_asked=stratum_means(composer)
-        if asked is None
-        else asked.strata / np.maximum(group_batches, 1)[:, None],
+        batches_least=of_whole.min(axis=0),
+        batches_most=of_whole.max(axis=0),
+        batches_off=_off(composer, epochs, exact, whole),
+        batches_apart=apart,
+        batches_far=_far(epochs, exact, whole, apart),
+        stratum_asked=tally.asked / np.maximum(group_batches, 1)[:, None],
         stratum_held=tally.held / np.maximum(group_batches, 1)[:, None],
         stratum_off=tally.stratum_off,
-        leak_asked=mean_count(composer, lambda part: sum(part.leaked))
-        if asked is None
-        else asked.leaked / batches,
+        leak_asked=tally.leak_asked / batches,
         leak_held=tally.leaked / batches,
         leak_off=tally.leak_off,
-        focal_asked=focal_asked if has_edges else None,
-        focal_held=tally.inside / tally.drawn if has_edges else None,
+        focal_asked=tally.inside_asked / tally.drawn if has_window else None,
+        focal_held=tally.inside / tally.drawn if has_window else None,
         repeats=tally.repeats,
-        apart=_apart(composer, len(epochs), groups=int((group_batches > 0).sum())),
-        off_weight=_off_weight(composer, tally),
+        repeats_in_steps=tally.repeats_in_steps,
+        over_caps=tuple(tally.over),
+        frames_asked=None if locality is None else locality._most,
+        frames_most=None if locality is None else tally.most_units,
         visits=_visits(tally, reached),
         visits_least=least,
         visits_most=most,
+        uneven=_uneven(composer, most - least) if not why_uneven else np.zeros(shape[::-1], dtype=np.bool_),
         lineages=None if tally.lineages is None else _lineages(tally.lineages, tally.drawn),
         frames=None if tally.frames is None else _frames(tally.frames, batches),
         variety={name: one.entropy / batches for name, one in tally.variety.items()},
@@ -279,50 +287,90 @@ def _report(composer: BatchComposer, tally: Tally, counted: range) -> Compositio
     )
 
 
-def _off(held: Integers, exact: Sequence[Sequence[Fraction]]) -> Integers:
-    """Return (groups,) epochs in which a count was neither the floor nor the ceiling of the exact one."""
-    off = [
-        [not floor(share) <= count <= ceil(share) for count, share in zip(*row, strict=True)]
-        for row in zip(held.tolist(), exact, strict=True)
-    ]
-    return np.array(off, dtype=np.int64).sum(axis=0)
+def plain(value: Any) -> Any:
+    """Return numbers, texts, lists and dicts for a value of ours, as JSON takes them."""
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {str(name): plain(one) for name, one in value.items()}
+    if isinstance(value, tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
-def _apart(composer: BatchComposer, epochs: int, *, groups: int) -> int | None:
-    """Return by how many visits passes let two anchors of a cell differ: one, and one for each leak to it.
+def _plans(composer: Composer) -> list[Any]:
+    return [composer.plan] if isinstance(composer, BatchComposer) else [one.plan for one in composer.stages]
 
-    Where quotas change, passes begin anew with every epoch.
-    """
+
+def _not_checked(composer: Composer, why_uneven: str, *, has_whole: bool) -> list[tuple[str, str]]:
+    found = []
+    if not has_whole:
+        found.append(("group", f"fewer batches than an epoch of {composer.batches:,} were composed"))
+    if why_uneven:
+        found.append(("coverage", why_uneven))
+    if composer.layout.slots is not None:
+        found.append(("weights", "visits follow weights on average only"))
+    return found
+
+
+def _why_uneven(composer: Composer) -> str:
+    """Return why the visits of anchors are even on average only; an empty text where passes bound them."""
+    if not isinstance(composer, BatchComposer):
+        return "every stage of a curriculum has passes of its own"
     plan = composer.plan
-    if plan.window is not None or plan.distinct is not None or plan.weighting is not None:
-        return None
-    if plan.locality is not None:
-        return None
-    return (1 + (groups if plan.leak else 0)) * (1 if composer.stages is None else epochs)
+    why = [
+        (plan._window is not None, "the focal window decides who comes"),
+        (bool(plan._caps), "caps decide who comes"),
+        (plan.weighting is not None, "weights decide who comes"),
+        (plan.locality is not None, "frames decide who comes"),
+        (plan._leak > 0, "leaks come on top of passes, by chance"),
+    ]
+    return "; ".join(text for holds, text in why if holds)
 
 
-def _off_weight(composer: BatchComposer, tally: Tally) -> tuple[float, float] | None:
-    """Return how far visits are from the anchors' shares at the most, and how far they may be.
-
-    Only where all draws follow shares: without window, leak, `Distinct` and moving quotas.
-    """
-    plan, start, sums = composer.plan, composer.layout.start, composer.layout.weight_sum
-    free = plan.window is None and plan.distinct is None and not plan.leak and composer.stages is None
-    if sums is None or not free:
-        return None
-    worst = 0.0, 2.0
-    for low, high in pairwise(start.tolist()):
-        drawn = int(tally.visits[low:high].sum(dtype=np.int64))
-        if drawn:
-            share = np.diff(sums[low : high + 1]) / (sums[high] - sums[low])
-            off = float(np.abs(tally.visits[low:high] - drawn * share).max())
-            worst = max(worst, (off, 2 + log2(drawn)), key=lambda pair: pair[0] / pair[1])
-    return worst
+def _uneven(composer: Composer, apart: Integers) -> NDArray[np.bool_]:
+    """Return (groups, strata) cells of at least three steps' shares whose visits differ too much."""
+    assert isinstance(composer, BatchComposer)
+    visit = composer.most_per_step()[0].sum(axis=0).T
+    found: NDArray[np.bool_] = (composer.layout.size.T >= 3 * visit) & (visit > 0) & (apart > MOST_APART)
+    return found
 
 
-def _visit_range(composer: BatchComposer, tally: Tally) -> tuple[Integers, Integers, Integers]:
+def _off(
+    composer: Composer, held: Integers, exact: Sequence[NDArray[np.object_]], whole: NDArray[np.bool_]
+) -> Integers:
+    """Return (groups,) whole epochs in which a count was neither the floor nor the ceiling of the exact one."""
+    found = np.zeros(held.shape[1], dtype=np.int64)
+    for epoch in np.flatnonzero(whole).tolist():
+        slack = composer.stages_in(epoch) * composer.plan.span - 1
+        for group, share in enumerate(exact[epoch].tolist()):
+            found[group] += not floor(share) - slack <= held[epoch, group] <= ceil(share) + slack
+    return found
+
+
+def _apart(composer: Composer, whole: NDArray[np.bool_]) -> float:
+    """Return by how many batches a group may miss its share over all whole epochs: one and more per stage."""
+    epochs = int(whole.sum())
+    stages = sum(composer.stages_in(epoch) - 1 for epoch in np.flatnonzero(whole).tolist())
+    return composer.plan.span * (1 + log2(max(epochs, 1)) + stages)
+
+
+def _far(
+    held: Integers, exact: Sequence[NDArray[np.object_]], whole: NDArray[np.bool_], apart: float
+) -> NDArray[np.bool_]:
+    asked = np.zeros(held.shape[1])
+    for epoch in np.flatnonzero(whole).tolist():
+        asked += exact[epoch].astype(np.float64)
+    return np.abs(held[whole].sum(axis=0) - asked) > apart + _SLACK
+
+
+def _visit_range(tally: Tally) -> tuple[Integers, Integers, Integers]:
     """Return (groups, strata) fewest and most visits of an anchor, and anchors that came at all."""
-    start, shape = composer.layout.start, composer.layout.size.shape
+    start, shape = tally.layout.start, tally.layout.size.shape
     occupied = np.diff(start) > 0
     found = []
     for reduce, values in (

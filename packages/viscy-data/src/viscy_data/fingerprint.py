@@ -3,21 +3,23 @@
 import json
 from dataclasses import fields
 from hashlib import blake2b
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from viscy_data.composition.curriculum import Curriculum
 from viscy_data.composition.layout import AnchorLayout
 from viscy_data.composition.plan import BatchPlan
 
 
-def plan_text(plan: BatchPlan) -> str:
+def plan_text(plan: BatchPlan | Curriculum) -> str:
     """Return the plan as JSON with sorted keys: equal plans give equal texts.
 
     Examples
     --------
     >>> plan_text(BatchPlan(2))[:54]
-    '{"balance": null, "batch_size": 2, "distinct": null, "'
+    '{"at_most": [], "balance": null, "batch_size": 2, "foc'
     """
     return json.dumps(_plain(plan), sort_keys=True)
 
@@ -32,17 +34,15 @@ def table_fingerprint(layout: AnchorLayout) -> str:
     digest.update(repr([(label.names, label.values) for label in labels]).encode())
     digest.update(layout.start.astype("<i8").tobytes())
     digest.update(layout.rows.astype("<u4", copy=False).data)
-    if layout.run_time is not None and layout.run_start is not None:
-        digest.update(layout.run_time.astype("<f4").tobytes())
-        digest.update(layout.run_start.astype("<u4", copy=False).data)
-    if layout.values is not None:
-        digest.update(layout.values.code.astype("<u4", copy=False).data)
-        if layout.values.hours is not None:
-            digest.update(layout.values.hours.astype("<f4").tobytes())
-    if layout.frames is not None:
-        digest.update(layout.frames.start.astype("<i8", copy=False).data)
-    if layout.weight_sum is not None:
-        digest.update(layout.weight_sum.astype("<i8", copy=False).data)
+    if layout.clock is not None:
+        digest.update(layout.clock.run_time.astype("<f4").tobytes())
+        digest.update(layout.clock.run_start.astype("<u4", copy=False).data)
+    for cap in layout.caps:
+        digest.update(cap.code.astype("<u4", copy=False).data)
+    if layout.units is not None:
+        digest.update(layout.units.start.astype("<i8", copy=False).data)
+    if layout.slots is not None:
+        digest.update(layout.slots.first.astype("<u4", copy=False).data)
     return digest.hexdigest()
 
 
@@ -51,7 +51,7 @@ def _plain(value: Any) -> Any:
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):
         return {
-            str(key): _plain(part) if isinstance(part, dict) else float(part) for key, part in value.items()
+            str(key): float(part) if isinstance(part, Real) else _plain(part) for key, part in value.items()
         }
     if isinstance(value, (tuple, list)):
         return [_plain(part) for part in value]

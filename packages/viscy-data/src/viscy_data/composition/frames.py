@@ -1,0 +1,320 @@
+"""Batches from few frames: first frames are drawn, then each is a demand.
+
+Reading an image chunk costs far more than drawing a batch, and 128 anchors from 128 images read 128 chunks. So a
+plan may say from how many *frames* (one time of one field of view) or fields of view a step takes its anchors.
+That number is divided once among the strata and parts of a step: each needs as many as its largest frames take to
+hold its anchors, and what is left goes where most anchors come from one frame. A step then draws that many frames
+of each range, by the anchors they hold; a frame drawn twice is put apart. Counts are spread evenly over the
+frames, none above its size. Where drawn frames hold too little, the largest of the same ranges stand in.
+
+A frame that is *held* stays for some visits of its group: each place of a step draws anew every so many visits,
+and places take turns, so that a part of the frames is new each time. Cost: a binary search per frame.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from heapq import heapify, heapreplace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from viscy_data.composition import keyed
+from viscy_data.composition.apart import Origins, Rule, put_apart
+from viscy_data.composition.demands import Cells, Demands, Wanted, in_order, two_sides
+from viscy_data.composition.focal import FocalTimes
+from viscy_data.composition.keyed import Purpose
+from viscy_data.composition.layout import AnchorLayout, Units
+from viscy_data.composition.order import Steps
+from viscy_data.composition.ranges import Ranges, expand
+from viscy_data.errors import InvalidInputError
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Picks:
+    """Frames, or fields of view, to draw, or drawn; all arrays are (picks,).
+
+    Attributes
+    ----------
+    line
+        What is wanted, by its line in `Wanted`.
+    side
+        0 for near, 1 for far; fields of view serve both sides and are near.
+    cell, unit
+        Cell and, once it is drawn, unit.
+    """
+
+    line: Integers
+    side: Integers
+    cell: Integers
+    unit: Integers
+
+    def __getitem__(self, which: Integers | NDArray[np.bool_]) -> "_Picks":
+        return _Picks(self.line[which], self.side[which], self.cell[which], self.unit[which])
+
+
+class FrameDemands:
+    """Turns what steps want into demands on frames.
+
+    Parameters
+    ----------
+    layout, units
+        The table, sorted by frames or fields of view, and these.
+    focal
+        Focal times; None without a window.
+    budget
+        (halves, sides, strata, groups) frames of each part of a step, from `frame_budget`.
+    hold
+        Visits of a group in which a frame stays.
+    seed
+        First word of the keys.
+    """
+
+    def __init__(
+        self,
+        layout: AnchorLayout,
+        units: Units,
+        focal: FocalTimes | None,
+        budget: Integers,
+        hold: int,
+        seed: int,
+    ) -> None:
+        self._layout, self._units, self._focal, self._seed = layout, units, focal, seed
+        self._budget, self._hold = budget, hold
+        self._cells = Cells(layout)
+        self._only_near = focal is not None and focal.only_near
+
+    def of(self, epoch: int, steps: Steps, wanted: Wanted) -> Demands:
+        """Return the demands of steps."""
+        time = np.zeros(steps.number.size) if self._focal is None else self._focal.of(epoch, steps)
+        time = time[wanted.step]  # (lines,)
+        drawn = self._drawn(steps, wanted, time)
+        picks = self._once(drawn)
+        near_size, far_size, low, high = self._sizes(picks, time)
+        near, far, is_short = self._sides(wanted, picks, near_size, far_size)
+        if is_short.any():
+            picks = self._with_largest(drawn, picks, is_short, time)
+            near_size, far_size, low, high = self._sizes(picks, time)
+            near, far, _ = self._sides(wanted, picks, near_size, far_size)
+        start, end = self._units.start[picks.unit], self._units.start[picks.unit + 1]
+        count = np.concatenate([_evenly(picks.line, near_size, near), _evenly(picks.line, far_size, far)])
+        ranges = Ranges.joined([Ranges.whole(low, high), Ranges(start, end, low, high)])
+        strata = len(self._layout.strata.values)
+        part = (wanted.half * strata + wanted.stratum)[picks.line]
+        step, side = wanted.step[picks.line], np.repeat([0, 1], picks.line.size)
+        key = keyed.words(self._seed, Purpose.DRAW, epoch, steps.number)[step]
+        keys = np.concatenate([keyed.words(key, picks.unit, one) for one in (0, 1)])
+        none = np.zeros(count.size, dtype=np.int64)
+        return in_order(Demands(np.tile(step, 2), np.tile(part, 2), count, ranges, keys, none, none), side)
+
+    def _drawn(self, steps: Steps, wanted: Wanted, time: Floats) -> _Picks:
+        """Draw as many frames as the budget says, those that stay longest first."""
+        sides = self._budget.shape[1]
+        asked = [wanted.near, wanted.far] if sides > 1 else [wanted.near + wanted.far]
+        frames = np.stack(
+            [
+                np.where(count > 0, self._budget[wanted.half, side, wanted.stratum, wanted.group], 0)
+                for side, count in enumerate(asked)
+            ],
+            axis=1,
+        )
+        line, nth = expand(frames.sum(axis=1))
+        side = (nth >= frames[line, 0]).astype(np.int64)
+        nth -= np.where(side == 1, frames[line, 0], 0)
+        visit = steps.visit[wanted.step[line]]
+        stagger = 0 if self._focal is not None else nth * self._hold // frames[line, side]
+        turn = (visit + stagger) // self._hold
+        begun = turn * self._hold - stagger  # the visit with which the frame began to stay
+        order = np.lexsort((begun, line))
+        line, side, nth, turn = line[order], side[order], nth[order], turn[order]
+        half, stratum, group = wanted.half[line], wanted.stratum[line], wanted.group[line]
+        # rounding batches beyond an epoch have frames of their own
+        beyond = np.where(steps.is_beyond, steps.number, -1)[wanted.step[line]]
+        key = keyed.words(self._seed, Purpose.FRAME, turn, 2 * half + side, stratum, group, nth)
+        key = np.where(beyond < 0, key, keyed.words(key, beyond))
+        cell = self._cell(wanted, line, key, time)
+        ranges = self._ranges(cell, side, time[line])
+        some = ranges.size > 0
+        line, side, cell, key, ranges = line[some], side[some], cell[some], key[some], ranges[np.flatnonzero(some)]
+        in_slots = ranges.in_slots(self._layout.slots)
+        place = in_slots.place(keyed.below(keyed.words(key, 1), in_slots.size), np.arange(line.size))
+        place = place if self._layout.slots is None else self._layout.slots.place(place)
+        rule = Rule(self._unit)
+        place = put_apart(
+            [rule], line, place, lambda which: Origins(ranges[which], keyed.words(key[which], 2)), self._layout.slots
+        )
+        return _Picks(line, side, cell, self._unit(place))
+
+    def _cell(self, wanted: Wanted, line: Integers, key: keyed.Words, time: Floats) -> Integers:
+        """Return the cell of each pick: the group's own, or one of another group, drawn by size."""
+        groups = len(self._layout.groups.values)
+        cell = wanted.stratum[line] * groups + wanted.group[line]
+        leaked = np.flatnonzero(wanted.half[line])
+        if leaked.size:
+            elsewhere = self._cells.elsewhere(wanted.stratum, wanted.group)
+            of = line[leaked]
+            number = keyed.below(keyed.words(key[leaked], 0), elsewhere.size[of])
+            cell[leaked] = self._layout.cell_of(elsewhere.place(number, of))
+            if self._focal is not None and self._only_near:
+                cell[leaked] = self._cells.with_window(
+                    cell[leaked], wanted.group, elsewhere, of, keyed.words(key[leaked], 3), self._focal, time
+                )
+        return cell
+
+    def _ranges(self, cell: Integers, side: Integers, time: Floats) -> Ranges:
+        """Return the places whose frames may be drawn."""
+        start, end = self._layout.start[cell], self._layout.start[cell + 1]
+        if self._focal is None or self._units.are_fovs:
+            return Ranges.whole(start, end)
+        low, high = self._focal.window(cell, time)
+        near = side == 0
+        return Ranges(
+            np.where(near, low, start), np.where(near, high, end), np.where(near, high, low), high
+        )
+
+    def _unit(self, place: Integers) -> Integers:
+        return np.searchsorted(self._units.start, place, side="right") - 1
+
+    def _once(self, picks: _Picks) -> _Picks:
+        """Leave out units that a line has already."""
+        order = np.lexsort((np.arange(picks.line.size), picks.unit, picks.line))
+        pair = np.stack([picks.line, picks.unit])[:, order]
+        first = np.append(True, (pair[:, 1:] != pair[:, :-1]).any(axis=0))[: order.size]
+        return picks[np.sort(order[first])]
+
+    def _sizes(self, picks: _Picks, time: Floats) -> tuple[Integers, Integers, Integers, Integers]:
+        """Return anchors of each pick that are near and that are far, and where its near ones begin and end."""
+        start, end = self._units.start[picks.unit], self._units.start[picks.unit + 1]
+        if self._focal is not None and self._units.are_fovs:
+            low, high = self._focal.window(picks.unit, time[picks.line])
+        else:
+            low, high = start, np.where(picks.side == 0, end, start)
+        return high - low, end - start - (high - low), low, high
+
+    def _sides(
+        self, wanted: Wanted, picks: _Picks, near_size: Integers, far_size: Integers
+    ) -> tuple[Integers, Integers, NDArray[np.bool_]]:
+        """Return what either side of each line gives, and which lines' frames hold too little."""
+        held = []
+        for size in (near_size, far_size):
+            total = np.zeros(wanted.near.size, dtype=np.int64)
+            np.add.at(total, picks.line, size)
+            held.append(total)
+        near, far = two_sides(wanted.near, wanted.far, *held, only_near=self._only_near)
+        there = held[0] if self._only_near else held[0] + held[1]
+        return near, far, there < wanted.near + wanted.far
+
+    def _with_largest(
+        self, drawn: _Picks, picks: _Picks, is_short: NDArray[np.bool_], time: Floats
+    ) -> _Picks:
+        """Give some lines the largest units of the ranges that theirs were drawn from, as many of each."""
+        kept = picks[~is_short[picks.line]]
+        parts = [kept]
+        mine = drawn[is_short[drawn.line]]
+        ranges, counts = np.unique(
+            np.stack([mine.line, mine.cell, mine.side], axis=1), axis=0, return_counts=True
+        )
+        for (line, cell, side), count in zip(ranges.tolist(), counts.tolist(), strict=True):
+            unit = np.arange(self._units.first[cell], self._units.first[cell + 1])
+            every = np.full(unit.size, line)
+            candidates = _Picks(every, np.full(unit.size, side), np.full(unit.size, cell), unit)
+            if self._focal is not None and not self._units.are_fovs:
+                low, high = self._focal.window(np.array([cell]), time[[line]])
+                start = self._units.start[unit]
+                candidates = candidates[((start >= low) & (start < high)) == (side == 0)]
+            near, far, _, _ = self._sizes(candidates, time)
+            size = near if self._only_near else near + far
+            largest = np.argsort(-size, kind="stable")[:count]
+            parts.append(candidates[largest[size[largest] > 0]])
+        joined = _Picks(
+            *(np.concatenate([getattr(part, name) for part in parts]) for name in _Picks.__dataclass_fields__)
+        )
+        return self._once(joined)
+
+
+def frame_budget(
+    layout: AnchorLayout, units: Units, asked: Integers, most: int, name: str
+) -> Integers:
+    """Return (halves, sides, strata, groups) frames of each part of a step.
+
+    Parameters
+    ----------
+    asked
+        (halves, sides, strata, groups) the most anchors that a step takes of each.
+    most
+        Frames of a step.
+    name
+        What messages call this number.
+
+    Raises
+    ------
+    InvalidInputError
+        Fewer than some group's steps need; names the least number that would do.
+    """
+    least = _least(layout, units, asked)
+    needed = least.sum(axis=(0, 1, 2))
+    if int(needed.max()) > most:
+        group = int(needed.argmax())
+        shown = ", ".join(_need(layout, asked, least, (*at, group)) for at in np.argwhere(least[..., group]).tolist())
+        raise InvalidInputError(
+            f"{name}={most} is less than the least number of {needed.max()} that batches "
+            f"of {layout.groups.values[group]!s} need: {shown}. Set {name} to at least {needed.max()}, take "
+            "smaller batches, or switch an axis off."
+        )
+    found = least.copy()
+    for group in range(found.shape[-1]):
+        _share(found[..., group], asked[..., group], most)
+    return found
+
+
+def _need(layout: AnchorLayout, asked: Integers, least: Integers, at: Sequence[int]) -> str:
+    value = layout.strata.values[at[2]]
+    return f"{least[tuple(at)]} for {asked[tuple(at)]} anchors" + ("" if value is None else f" of {value}")
+
+
+def _least(layout: AnchorLayout, units: Units, asked: Integers) -> Integers:
+    """Return how many of its largest frames hold what is asked of a cell; 1 of what leaks."""
+    least = (asked > 0).astype(np.int64)
+    size = np.diff(units.start)
+    groups = asked.shape[-1]
+    for cell, (low, high) in enumerate(zip(units.first[:-1].tolist(), units.first[1:].tolist(), strict=True)):
+        stratum, group = divmod(cell, groups)
+        held = np.cumsum(-np.sort(-size[low:high]))
+        for side in np.flatnonzero(asked[0, :, stratum, group]).tolist():
+            count = asked[0, side, stratum, group]
+            least[0, side, stratum, group] = min(np.searchsorted(held, count) + 1, max(high - low, 1))
+    return least
+
+
+def _share(found: Integers, asked: Integers, most: int) -> None:
+    """Give what is left, one by one, where most anchors come from one frame."""
+    heap = [(-asked[at] / found[at], at) for at in map(tuple, np.argwhere(found).tolist())]
+    heapify(heap)
+    for _ in range(most - int(found.sum()) if heap else 0):
+        at = heap[0][1]
+        found[at] += 1
+        heapreplace(heap, (-asked[at] / found[at], at))
+
+
+def _evenly(line: Integers, size: Integers, count: Integers) -> Integers:
+    """Share what lines give (lines,) among their picks, as evenly as sizes (picks,) let.
+
+    What all picks of a line together hold too little of, each gives as often as it takes.
+    """
+    held = np.zeros(count.size, dtype=np.int64)
+    np.add.at(held, line, size)
+    whole, left = np.divmod(count, np.maximum(held, 1))
+    order = np.lexsort((size, line))
+    picks = np.bincount(line, minlength=count.size)
+    first = np.cumsum(picks) - picks
+    given = size * whole[line]
+    for nth in range(int(picks.max(initial=0))):
+        some = np.flatnonzero(picks > nth)
+        at = order[first[some] + nth]
+        # smaller picks first: what they lack is shared among the larger ones
+        share = np.minimum(size[at], -(-left[some] // (picks[some] - nth)))
+        given[at] += share
+        left[some] -= share
+    return given
