@@ -8,6 +8,7 @@ from typing import ClassVar
 from speed.contender import Batches, Contender
 from speed.data import BATCH, Data
 from viscy_data import (
+    AtMost,
     Balance,
     BatchPlan,
     Distinct,
@@ -24,7 +25,7 @@ class Ours(Contender):
 
     grouping: ClassVar[Grouping | None] = None
     focus: ClassVar[Focus | None] = None
-    distinct: ClassVar[Distinct | None] = None
+    caps: ClassVar[tuple[AtMost, ...]] = ()
     weighting: ClassVar[Weighting | None] = None
     locality: ClassVar[Locality | None] = None
 
@@ -34,11 +35,11 @@ class Ours(Contender):
             grouping=self.grouping,
             balance=self.balance(data),
             focus=self.focus,
-            distinct=self.distinct,
+            at_most=self.caps,
             weighting=self.weighting,
             locality=self.locality,
         )
-        table = data.full_table if self.distinct or self.weighting or self.locality else data.table
+        table = data.full_table if self.caps or self.weighting or self.locality else data.table
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # small tables: cells smaller than their share of a batch
             self.sampler = FlexibleBatchSampler.from_plan(table, plan)
@@ -111,7 +112,7 @@ class OneGroupBalancedFewFrames(OneGroupBalanced):
 
 
 class AllAxesDistinct(AllAxes):
-    distinct = Distinct("lineage_id")
+    caps = (Distinct("lineage_id"),)
 
 
 class AllAxesDistinctWeighted(AllAxesDistinct):

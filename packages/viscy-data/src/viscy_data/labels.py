@@ -51,10 +51,9 @@ def layout_of(anchors: pd.DataFrame, plan: BatchPlan | Curriculum, axes: Mapping
         )
     if not len(anchors):
         raise InvalidInputError("valid_anchors holds no rows; there is nothing to draw from.")
-    plans = [plan] if isinstance(plan, BatchPlan) else list(plan.plans.values())
-    plan = plans[0]
+    plan = plan if isinstance(plan, BatchPlan) else plan.plans[0]
     _check_columns(anchors, {axes[name]: columns for name, columns in plan._columns_of.items()})
-    clock = plan.focus.by if plan.focus and any(one._needs_clock for one in plans) else None
+    clock = None if plan.focus is None else plan.focus.by
     locality = plan.locality
     layout = AnchorLayout.build(
         len(anchors),

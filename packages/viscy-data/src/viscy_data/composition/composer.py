@@ -151,6 +151,7 @@ class BatchComposer:
         wanted = Wanted.of(steps, steps.summed(counts), self.counts.sides)
         demands = self._demands(epoch, steps, wanted)  # so many of which range
         place, line = draw(demands, self.layout.slots)
+        assert place.size == counts.sum(), "what is drawn is what is counted"
         place = self._put_apart(epoch, steps, demands, place, line)
         if self.plan.span == 1:  # a step is a batch
             return place, counts.sum(axis=(1, 2))

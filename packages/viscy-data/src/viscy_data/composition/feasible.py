@@ -136,7 +136,7 @@ def _refuse_empty_windows(composer: BatchComposer, focal: FocalTimes) -> None:
     empty = np.flatnonzero(focal.empty & drawn).tolist()
     if empty:
         hours = composer.plan.focus.window_hours if composer.plan.focus else 0.0
-        named = _listed([value_text(composer.layout.groups.values[group]) for group in empty], ", ")
+        named = _listed([f"'{value_text(composer.layout.groups.values[group])}'" for group in empty], ", ")
         leak = ", or no other group has one to leak" if composer.plan._leak else ""
         raise InvalidInputError(
             f"{composer.names['global_fraction']}=0 with a window of {hours:g}: at every time of {named} some "
@@ -147,7 +147,7 @@ def _refuse_empty_windows(composer: BatchComposer, focal: FocalTimes) -> None:
 
 def _left_out(composer: BatchComposer, focal: FocalTimes) -> Iterator[str]:
     texts = [
-        f"{value_text(composer.layout.groups.values[group])}: {focal.left_out[group]} times"
+        f"'{value_text(composer.layout.groups.values[group])}': {focal.left_out[group]} times"
         for group in np.flatnonzero(focal.left_out).tolist()
         if composer.shares.groups[group]
     ]

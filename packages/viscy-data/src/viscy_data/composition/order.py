@@ -15,6 +15,7 @@ an epoch, which round it up for many ranks, repeat its groups and count for noth
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,9 @@ from viscy_data.composition import keyed
 from viscy_data.composition.keyed import Purpose
 from viscy_data.composition.ranges import expand, rank_in_run
 from viscy_data.composition.rounding import Mixture
+
+_BLOCK: Final = 1 << 13
+"""Steps shuffled at a time."""
 
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -197,7 +201,8 @@ class Order:
         groups = np.arange(counts.shape[1], dtype=np.int32)
         group = np.repeat(groups, counts[0])
         if groups.size > 1 and group.size:
-            group = group[_in_runs(group, self._run, keyed.words(self.seed, Purpose.GROUP_ORDER, epoch, first))]
+            key = keyed.words(self.seed, Purpose.GROUP_ORDER, epoch, first)
+            group = group[_shuffled(group.size, key) if self._run == 1 else _in_runs(group, self._run, key)]
         group = np.concatenate([group, np.repeat(groups, counts[1])])
         return _Epoch(first, group, _rank(group), counts, before)
 
@@ -221,10 +226,16 @@ def _two_rows(counts: Integers) -> Integers:
     return np.pad(counts, ((0, 2 - counts.shape[0]), (0, 0)))
 
 
+def _shuffled(count: int, key: keyed.Words) -> Integers:
+    """Return a keyed order of so many steps, block by block: what is at hand stays in the cache."""
+    blocks = (np.arange(low, min(low + _BLOCK, count)) for low in range(0, count, _BLOCK))
+    return np.concatenate([keyed.permute(block, count, key) for block in blocks])
+
+
 def _in_runs(group: NDArray[np.int32], run: int, key: keyed.Words) -> Integers:
     """Return an order of steps, sorted by group, in which runs of so many steps of a group stay together."""
     begin = np.flatnonzero(rank_in_run(group) % run == 0)
-    order = keyed.permute(np.arange(begin.size), begin.size, key)
+    order = _shuffled(begin.size, key)
     runs, step = expand(np.diff(np.append(begin, group.size))[order])
     found: Integers = begin[order][runs] + step
     return found
@@ -232,7 +243,8 @@ def _in_runs(group: NDArray[np.int32], run: int, key: keyed.Words) -> Integers:
 
 def _rank(group: NDArray[np.int32]) -> NDArray[np.int32]:
     """Return how many earlier entries have the same value."""
-    order = np.argsort(group, kind="stable")
+    small = group.astype(np.min_scalar_type(int(group.max(initial=0))))  # 16 bits or fewer sort by radix
+    count = np.bincount(group)
     rank = np.empty(group.size, dtype=np.int32)
-    rank[order] = rank_in_run(group[order])
+    rank[np.argsort(small, kind="stable")] = expand(count)[1]
     return rank

@@ -127,8 +127,3 @@ class BatchPlan:
     def _reach(self) -> float:
         """How far from the focal time an anchor is still inside the window; below 0 without a window."""
         return -1.0 if self._window is None else self._window.window_hours + CLOCK_TOLERANCE
-
-    @property
-    def _needs_clock(self) -> bool:
-        """Whether times of anchors are needed at all: for a window, or for a cap in hours."""
-        return self._window is not None or any(cap.min_hours is not None for cap in self._caps)
