@@ -58,7 +58,7 @@ def test_synthesize_writes_what_was_asked(synthetic: Path) -> None:
 
 
 def test_defaults_are_those_of_the_recipe() -> None:
-    # They stand twice so that --help need not import NumPy.
+    # They are written twice so that --help need not import NumPy.
     parameters = signature(synthesize).parameters
     for field in fields(Recipe):
         assert parameters[field.name].default == field.default

@@ -1,7 +1,8 @@
 """Anchors to batches for a trainer: one dataset, in parts, each with its own sampler.
 
 Training follows the trainer's epochs. Validation batches are those of epoch 0, in every epoch and at
-every number of ranks. The trainer must leave the sampler alone, which knows ranks itself.
+every number of ranks, so that losses of two epochs are of the same cells. The trainer must not put a sampler
+of its own around ours, which deals batches out to ranks itself.
 """
 
 import warnings
@@ -216,7 +217,7 @@ class AnchorDataModule(LightningDataModule):
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        """Return where training stands, as plain values: after the last batch that a trainer trained on."""
+        """Return where training is, as plain values: after the last batch that a trainer trained on."""
         return {"training": self._training.state_dict()} if self._training is not None else {}
 
     @override

@@ -63,7 +63,7 @@ class SplitOptions:
     Parameters
     ----------
     fraction : float
-        How likely a lineage is to validate, in [0, 1); 0 is no validation. Not used with `held_out`.
+        How likely a lineage is to validate, in [0, 1); 0 switches validation off. Not used with `held_out`.
     held_out : tuple of str
         Experiments that validate, whole; the others train.
     seed : int

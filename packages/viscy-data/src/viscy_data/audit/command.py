@@ -89,7 +89,7 @@ def asked_plan(
     window_hours: float,
     global_fraction: float,
 ) -> BatchPlan:
-    """Return the plan of the options of the command."""
+    """Return the plan that the options of the command describe."""
     return flat_plan(
         batch_size,
         experiment_aware=experiment_aware,

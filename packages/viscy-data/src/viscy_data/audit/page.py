@@ -29,7 +29,7 @@ Chart = Callable[[CompositionReport], str]
 CHARTS: Final[Sequence[tuple[str, str, tuple[Chart, ...]]]] = (
     (
         "The first batches",
-        "One column is one batch. With one experiment per batch it has one colour, except for the leak.",
+        "A column is one batch. With one experiment per batch it has one colour, except for what leaks.",
         (batches_chart,),
     ),
     (

@@ -52,7 +52,7 @@ def unchecked_text(one: tuple[str, str]) -> str:
 
 
 def overall_rows(report: CompositionReport) -> dict[str, tuple[str, str]]:
-    """Return {what: (asked, held)}; "-" where nothing is asked."""
+    """Return {what: (asked, held)}; what is not asked is shown as "-"."""
     rows = {
         "batches": (f"{report.batches_asked.sum():,.0f}", f"{report.batches:,}"),
         "anchors": (f"{report.batch_size}", f"{report.by_time.sum() / report.batches:.1f}"),

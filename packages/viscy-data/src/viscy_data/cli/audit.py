@@ -64,9 +64,9 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
 ) -> None:
     """Compose batches without reading a pixel; show what they hold.
 
-    Shares asked for stand beside what was held, per experiment and condition.
+    Shares asked for are shown beside what was held, per experiment and condition.
     Movies without conditions need --no-condition-balanced. A count that is the
-    whole number below or above its share is no deviation. What cannot be
+    whole number below or above its share is not a deviation. What cannot be
     checked is named. One line says what is wrong with the table itself: movies
     that tau loses, and the like.
 

@@ -161,7 +161,7 @@ class AnchorDataset(Dataset[Batch]):
         try:
             self._counts.share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         except RuntimeError as error:  # as where /dev/shm is full, or files may not be so large
-            raise MemoryError(f"shared memory cannot be had: {error}") from error
+            raise MemoryError(f"shared memory is not available: {error}") from error
 
     @property
     def anchors(self) -> pd.DataFrame:
