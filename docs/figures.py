@@ -128,7 +128,7 @@ DRAWINGS: dict[str, Callable[[pd.DataFrame], Figure]] = {
 def draw_audit(cells: pd.DataFrame) -> str:
     """Return the first picture of an audit's page, as SVG."""
     arguments = {"leaky": 0.15, "temporal_enrichment": True, "temporal_window_hours": 1.0}
-    return batches_chart(FlexibleBatchSampler(cells, BATCH, **arguments).report())  # type: ignore[arg-type]
+    return batches_chart(FlexibleBatchSampler(cells, BATCH, **arguments).report(40))  # type: ignore[arg-type]
 
 
 def _side_by_side(

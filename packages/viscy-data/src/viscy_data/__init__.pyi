@@ -20,7 +20,7 @@ from .composition.axes import (
     Weighting as Weighting,
 )
 from .composition.batch import IndexBatch as IndexBatch
-from .composition.curriculum import Curriculum as Curriculum, ramp as ramp
+from .composition.curriculum import Curriculum as Curriculum
 from .composition.plan import BatchPlan as BatchPlan
 from .convert.run import convert_movies as convert_movies
 from .dataset.anchor_dataset import AnchorDataset as AnchorDataset, Pairing as Pairing, Reading as Reading
@@ -63,6 +63,7 @@ from .rich_text import verbatim as verbatim
 from .sampling.deviations import Deviation as Deviation, deviations as deviations
 from .sampling.flat import flat_plan as flat_plan
 from .sampling.plan_file import change_plan as change_plan
+from .sampling.ramp import ramp as ramp
 from .sampling.report import CompositionReport as CompositionReport
 from .sampling.sampler import FlexibleBatchSampler as FlexibleBatchSampler
 from .synthetic.writing import synthesize as synthesize

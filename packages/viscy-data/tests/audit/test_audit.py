@@ -15,14 +15,15 @@ from sampling_cases import Case, cases, make_table
 from viscy_data.audit.audited import Audited
 from viscy_data.audit.command import asked_plan, audit_plans
 from viscy_data.audit.page import render, write_page
-from viscy_data.audit.tables import audit_grids, bars
-from viscy_data.composition import Balance, BatchPlan, Focus, Grouping
+from viscy_data.audit.tables import amount_text, audit_grids, bars, overall_rows
+from viscy_data.composition import Balance, BatchPlan, Curriculum, Focus, Grouping
 from viscy_data.errors import InvalidInputError
 from viscy_data.pages.svg import ticks
 from viscy_data.sampling.plan_file import change_plan, read_plan
 
 PLAN = BatchPlan(12, grouping=Grouping("experiment"), balance=Balance("condition"))
 FOCUSED = change_plan(PLAN, {"grouping": {"leak": 0.25}, "focus": {"window_hours": 1.0}})
+STAGED = change_plan(PLAN, {"stages": {0: {}, 20: {"grouping": {"leak": 0.25}}}})
 
 
 def make_anchors() -> pd.DataFrame:
@@ -96,6 +97,41 @@ def test_tables_show_both_plans(audits: list[Audited]) -> None:
         assert {len(row) for row in grid.rows} == {len(grid.headings)}
 
 
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        ({"batches": 30}, "30 batches (1 epoch)"),
+        ({"batches": 1}, "1 batch (0.033 epochs)"),
+        ({"batches": 75}, "75 batches (2.5 epochs)"),
+        ({"batches": 7, "epochs": 3}, "90 batches (3 epochs)"),
+    ],
+)
+def test_titles_say_how_many_batches_were_composed(amount: dict[str, int], text: str) -> None:
+    audits = audit_plans(make_anchors(), [("plain", PLAN)], progress=False, **amount)
+    assert amount_text(audits) == text
+    assert next(iter(audit_grids(audits))).title == f"{text} from 360 anchors"
+    assert f"What the first {text} hold" in render(audits)
+
+
+def test_what_is_not_checked_is_said(audits: list[Audited]) -> None:
+    plain, focused = audits
+    assert overall_rows(plain.report)["visits of an anchor"][0] == "apart by 2 in a cell"
+    assert overall_rows(focused.report)["visits of an anchor"][0] == "not checked"
+    assert "Every axis holds what was asked." in render([plain])
+    page = render([focused])
+    assert "Everything that was checked holds what was asked." in page
+    assert "not checked: coverage: the focal window decides who comes; leaks come" in page
+
+
+def test_a_curriculum_is_audited_stage_by_stage() -> None:
+    (audited,) = audit_plans(make_anchors(), [("staged", STAGED)], epochs=1, progress=False)
+    assert isinstance(audited.plan, Curriculum)
+    assert audited.deviations == ()
+    assert overall_rows(audited.report)["anchors from other groups"] == ("1.00", "1.00")
+    assert list(audited.to_dict()["plan"]["plans"]) == ["0", "20"]
+    assert "every stage of a curriculum has passes of its own" in render([audited])
+
+
 def test_bars_are_as_high_as_their_counts() -> None:
     assert bars(np.array([0, 1, 4, 8, 2])) == " ▁▄█▂"
     assert bars(np.zeros(3, dtype=np.int64)) == "   "
@@ -139,7 +175,7 @@ def test_the_page_is_whole_and_fetches_nothing(audits: list[Audited], count: int
 
 def test_a_plan_that_is_left_is_said_on_the_page() -> None:
     (audited,) = audit_plans(make_table({("a", "x"): 3, ("a", "y"): 40}), [("p", PLAN)], progress=False)
-    assert [one.axis for one in audited.deviations] == ["repeats", "coverage"][: len(audited.deviations)]
+    assert [one.axis for one in audited.deviations] == ["repeats"]
     page = render([audited])
     assert "Batches leave what was asked" in page
     assert "hold fewer anchors" in page
@@ -148,8 +184,9 @@ def test_a_plan_that_is_left_is_said_on_the_page() -> None:
 @settings(max_examples=20)
 @given(case=cases())
 def test_any_report_becomes_a_page_of_finite_numbers(case: Case) -> None:
-    report = case.sampler().report(2, table=case.table)
-    audited = Audited("case", case.sampler().plan, report, (), ())
+    sampler = case.sampler()
+    report = sampler.report(2 * sampler.batches_per_epoch, table=case.table)
+    audited = Audited("case", sampler.plan, report, (), ())
     drawn = "".join(re.findall(r"<svg.*?</svg>", render([audited, audited])))
     assert not re.search(r"nan|inf[ ,\"]", drawn)
     assert json.loads(json.dumps(audited.to_dict()))["name"] == "case"

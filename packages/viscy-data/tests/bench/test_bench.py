@@ -181,7 +181,7 @@ def test_the_page_is_whole_and_fetches_nothing(tmp_path: Path, copied: float | N
     assert "a plan needs 12" in page
     assert [path.name for path in tmp_path.iterdir()] == ["bench.html"]
     rows = len(settings_grid(result).rows)
-    assert rates_chart(result).count("<rect") == rows + rows - 1  # a bar each, and a mark but for the first
+    assert rates_chart(result).count("<rect") == rows + rows - 1  # a bar each, and a mark except on the first
 
 
 def test_gain_is_over_the_rates_beside() -> None:

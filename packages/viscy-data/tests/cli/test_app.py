@@ -58,7 +58,7 @@ def test_synthesize_writes_what_was_asked(synthetic: Path) -> None:
 
 
 def test_defaults_are_those_of_the_recipe() -> None:
-    # They stand twice so that --help need not import NumPy.
+    # They are written twice so that --help need not import NumPy.
     parameters = signature(synthesize).parameters
     for field in fields(Recipe):
         assert parameters[field.name].default == field.default
@@ -85,7 +85,7 @@ def test_audit_holds_what_was_asked(anchors: Path, options: tuple[str, ...]) -> 
     report = audited["report"]
     assert audited["deviations"] == []
     assert report["batch_size"] == 16
-    assert report["epochs"] == (3 if "--epochs=3" in options else 1)
+    assert (report["epochs"] == 3) if "--epochs=3" in options else (report["batches"] == 2000)
     assert sum(report["batches_held"]) == report["batches"]
     if "--no-condition-balanced" not in options:
         assert np.allclose(report["stratum_held"], 8, atol=1)
@@ -108,13 +108,42 @@ def test_audit_compares_two_plans_and_writes_them(anchors: Path, tmp_path: Path)
 
 def test_audit_is_strict_where_asked(anchors: Path) -> None:
     batches = ("audit", anchors, "--batch-size=16")
-    run(*batches, "--strict")
-    lax = run(*batches, "--temporal-enrichment", "--window-hours=0", "--global-fraction=0")
-    assert "plan: focus: asked 1.000 of a batch inside the window" in lax.stderr
-    strict = run(
-        *batches, "--temporal-enrichment", "--window-hours=0", "--global-fraction=0", "--strict", code=1
+    assert "not checked" not in run(*batches, "--strict").stderr
+    short = ("--temporal-enrichment", "--window-hours=0")
+    for fraction, said in (
+        (0.1, "plan: focus: asked"),
+        (0, "plan: repeats: asked no anchor twice in a step"),
+    ):
+        lax = run(*batches, *short, f"--global-fraction={fraction}")
+        assert said in lax.stderr
+        assert "plan: not checked: coverage: the focal window decides who comes" in lax.stderr
+        assert said in run(*batches, *short, f"--global-fraction={fraction}", "--strict", code=1).stderr
+
+
+def test_audit_composes_as_many_batches_as_asked(anchors: Path) -> None:
+    options = ("audit", anchors, "--batch-size=16")
+    text = run(*options, "--batches=5").output
+    assert "5 batches (" in text
+    assert "plan: not checked: group: fewer batches than an epoch of" in text
+    assert "one of the two is allowed" in run(*options, "--batches=5", "--epochs=1", code=2).stderr
+
+
+def test_audit_and_bench_take_a_curriculum(synthetic: Path, anchors: Path, tmp_path: Path) -> None:
+    plan, other = tmp_path / "later.yaml", tmp_path / "small.yaml"
+    plan.write_text("batch_size: 16\nstages: {0: {}, 4: {grouping: {leak: 0.25}}}\n")
+    other.write_text("batch_size: 8\n")
+    written = run("audit", anchors, "--plan", plan, "--compare", other, "--batches=10", "--json=-").stdout
+    first, second = json.loads(written)
+    assert first["deviations"] == second["deviations"] == []
+    assert (first["report"]["leak_held"], second["report"]["leak_held"]) == (4 * 0.6, 2 * 0.6)
+    assert list(second["plan"]["plans"]) == ["0", "4"]
+    page = tmp_path / "bench.html"
+    options = ("--plan", plan, "--seconds=0", "--workers=0", "--frames=8", "--no-optimize", "--html", page)
+    assert (
+        "batches of 16 pairs"
+        in run("bench", synthetic / "experiments.yaml", "--index", anchors, *options).output
     )
-    assert "the table allows 0." in strict.stderr
+    assert "leak: 0.25" in page.read_text(encoding="utf-8")
 
 
 def test_optimize_says_cost_and_gain_then_writes(synthetic: Path, anchors: Path, tmp_path: Path) -> None:

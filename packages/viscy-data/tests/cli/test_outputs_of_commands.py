@@ -260,10 +260,10 @@ def test_the_working_folder_may_be_named_and_no_name_may_not(
     for arguments in (["convert", str(tmp_path / "in" / "m")], ["synthesize"]):
         done = CliRunner().invoke(app, [*arguments, "-o", ""])
         assert done.exit_code == 2
-        assert "no name to write to" in done.output
-    with pytest.raises(InvalidInputError, match="no name to write to"):
+        assert "cannot be written to" in done.output
+    with pytest.raises(InvalidInputError, match="cannot be written to"):
         synthesize("", progress=False)
-    with pytest.raises(InvalidInputError, match="no name to write to"):
+    with pytest.raises(InvalidInputError, match="cannot be written to"):
         synthesize("/", experiments=1, wells=2, frames=2, progress=False)
     assert tree(tmp_path) == before
 

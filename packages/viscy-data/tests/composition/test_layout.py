@@ -1,12 +1,14 @@
 """Anchors sorted once: cells, windows and times against plain loops."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from viscy_data.composition import AnchorLayout, Labels
+from viscy_data.composition.layout import Clock
 from viscy_data.errors import InvalidInputError
 
 Table = tuple[list[int], list[int], list[float]]
@@ -27,6 +29,11 @@ def layout_of(table: Table, dtype: type = np.float32) -> AnchorLayout:
     return AnchorLayout.build(len(table[0]), groups, strata, np.array(table[2], dtype=dtype))
 
 
+def clock_of(layout: AnchorLayout) -> Clock:
+    assert layout.clock is not None
+    return layout.clock
+
+
 @given(table=tables(), dtype=st.sampled_from([np.float32, np.float64]))
 def test_places_are_sorted_by_stratum_group_time_and_row(table: Table, dtype: type) -> None:
     groups, strata, times = table
@@ -36,7 +43,9 @@ def test_places_are_sorted_by_stratum_group_time_and_row(table: Table, dtype: ty
     assert rows == order
     cells = layout.cell_of(np.arange(len(rows))).tolist()
     assert cells == [strata[row] * 4 + groups[row] for row in rows]
-    assert layout.time_of(np.arange(len(rows))).tolist() == [float(dtype(times[row])) for row in rows]
+    assert clock_of(layout).time_of(np.arange(len(rows))).tolist() == [
+        float(dtype(times[row])) for row in rows
+    ]
     for stratum in range(3):
         for group in range(4):
             held = [r for r in rows if (strata[r], groups[r]) == (stratum, group)]
@@ -50,7 +59,7 @@ def test_a_window_is_a_range_of_places(table: Table, data: st.DataObject) -> Non
     bound = st.sampled_from([-2.0, -1.5, 0.0, 0.05, 0.1, 0.2, 0.25, 3.0, 4.0, 1e7])
     pairs = [sorted(data.draw(st.tuples(bound, bound))) for _ in cells]
     low, high = np.array(pairs).T
-    first, last = layout.window(cells, low, high)
+    first, last = clock_of(layout).window(cells, low, high)
     for cell in cells:
         places = range(layout.start[cell], layout.start[cell + 1])
         inside = [p for p in places if low[cell] <= table[2][layout.rows[p]] <= high[cell]]
@@ -58,39 +67,40 @@ def test_a_window_is_a_range_of_places(table: Table, data: st.DataObject) -> Non
 
 
 @given(table=tables())
-def test_focal_times_are_the_distinct_times_of_a_group_in_order(table: Table) -> None:
-    layout = layout_of(table, np.float64)
-    for group in sorted(set(table[0])):
+def test_times_of_a_group_are_its_distinct_times_in_order(table: Table) -> None:
+    clock = clock_of(layout_of(table, np.float64))
+    for group in range(max(table[0]) + 1):
         distinct = sorted({time for g, time in zip(table[0], table[2], strict=True) if g == group})
-        counts: list[int] = []
-        for number, time in enumerate(distinct):
-            pick = Pick(number)
-            assert layout.focal_times(np.array([group]), pick).tolist() == [time]
-            counts += pick.counts
-        assert counts == [len(distinct)] * len(distinct)
+        assert clock.times_of_group(group).tolist() == distinct
 
 
-class Pick:
-    """Picks the same number always, and remembers from how many."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.counts: list[int] = []
-
-    def __call__(self, count: NDArray[np.int64]) -> NDArray[np.int64]:
-        self.counts += count.tolist()
-        return np.full(count.shape, self.number)
-
-
-def test_a_layout_without_times_says_so() -> None:
-    labels = Labels((), None, (None,))
-    layout = AnchorLayout.build(5, labels, labels, None)
-    assert layout.rows.tolist() == [0, 1, 2, 3, 4]
-    assert len(layout) == 5
-    with pytest.raises(
-        InvalidInputError, match="lacks times, values, weights or frames; build it with the columns"
-    ):
-        layout.time_of(np.array([0]))
+@given(table=tables(), data=st.data(), are_fovs=st.booleans(), has_clock=st.booleans())
+def test_anchors_of_a_unit_are_neighbours(
+    table: Table, data: st.DataObject, are_fovs: bool, has_clock: bool
+) -> None:
+    """A unit is a field of view of a cell, or a frame; frames are cut where the clock changes."""
+    groups, strata, times = table
+    code = data.draw(st.lists(st.integers(0, 3), min_size=len(groups), max_size=len(groups)))
+    labels = [
+        Labels((name,), np.array(codes), (0, 1, 2, 3)) for name, codes in (("g", groups), ("s", strata))
+    ]
+    layout = AnchorLayout.build(
+        len(groups), *labels, np.array(times) if has_clock else None, np.array(code), are_fovs=are_fovs
+    )
+    assert layout.units is not None
+    rows = layout.rows.tolist()
+    units = [rows[low:high] for low, high in pairwise(layout.units.start.tolist())]
+    cut = has_clock and not are_fovs
+    kinds = [{(strata[r], groups[r], code[r], cut and times[r]) for r in unit} for unit in units]
+    assert all(len(kind) == 1 for kind in kinds)
+    assert len(set.union(*kinds)) == len(units)
+    for cell, (first, last) in enumerate(pairwise(layout.units.first.tolist())):
+        assert all(
+            layout.cell_of(layout.units.start[[unit]]).tolist() == [cell] for unit in range(first, last)
+        )
+    if has_clock:
+        for unit in units if are_fovs else []:
+            assert [times[r] for r in unit] == sorted(times[r] for r in unit)
 
 
 def test_more_anchors_than_row_numbers_are_refused() -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sampling_cases import quiet_sampler_of
+from contract_tables import sampler_of
 
-from viscy_data.composition import Balance, BatchPlan, Distinct, Focus, Grouping, Schedule
+from viscy_data.composition import AtMost, Balance, BatchPlan, Distinct, Focus, Grouping
 from viscy_data.errors import InvalidInputError
 
 NAN, INFINITE = float("nan"), float("inf")
@@ -40,17 +40,16 @@ def test_a_global_fraction_is_a_fraction(fraction: Any) -> None:
 
 @pytest.mark.parametrize("window", [-1, NAN, INFINITE, "a", None, False])
 def test_a_window_is_finite_hours(window: Any) -> None:
-    with pytest.raises(InvalidInputError, match=r"Focus\.window_hours=.* is not a"):
+    with pytest.raises(
+        InvalidInputError, match=r"Focus\.window_hours=.*(finite number >= 0|is not a number)"
+    ):
         Focus("hours", window_hours=window)
 
 
-@pytest.mark.parametrize("value", ["boxes", "", None, 1, ["box"]])
-@pytest.mark.parametrize(
-    ("name", "allowed"), [("kernel", "'box', 'gaussian'"), ("times", "'distinct', 'anchors'")]
-)
-def test_kernels_and_focal_times_are_of_those_there_are(name: str, allowed: str, value: Any) -> None:
-    with pytest.raises(InvalidInputError, match=rf"Focus\.{name}=.* is none of {allowed}\."):
-        Focus("hours", **{name: value})
+@pytest.mark.parametrize("value", ["distinct", "", None, 1, ["uniform"]])
+def test_focal_times_are_drawn_in_one_of_two_ways(value: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"Focus\.times=.*: allowed is 'uniform', 'by_anchor'\."):
+        Focus("hours", times=value)
 
 
 RATIOS = [
@@ -73,11 +72,9 @@ def test_weights_and_ratios_are_finite_and_not_all_zero(numbers: Any, match: str
         Balance("condition", ratio=numbers)
 
 
-@pytest.mark.parametrize("by", ["", (), [], 3, None, ["a", 3], ["a", "a"], {"a": 1}])
+@pytest.mark.parametrize("by", [(), [], 3, None, ["a", 3], ["a", "a"], {"a": 1}])
 def test_an_axis_is_by_one_column_or_several(by: Any) -> None:
-    if by == "":
-        return  # pandas takes the empty name
-    for axis in (Grouping, Balance):
+    for axis in (Grouping, Balance, AtMost):
         with pytest.raises(InvalidInputError, match=r"\.by=.*column name"):
             axis(by)
 
@@ -95,45 +92,23 @@ def test_axes_are_of_their_kinds(name: str, value: Any) -> None:
         BatchPlan(8, **{name: value})
 
 
-MOVING = Grouping("experiment", leak=Schedule({0: 0.0, 5: 0.3}))
-BELL = Focus("hours", kernel="gaussian")
-NARROWING = Focus("hours", window_hours=Schedule({0: 8.0, 5: 2.0}))
-UNFIT: list[tuple[dict[str, Any], str]] = [
-    ({"grouping": MOVING, "span": 2}, r"Grouping\.leak follows a Schedule and BatchPlan\.span=2.*set span=1"),
-    (
-        {"balance": Balance("kind", ratio=Schedule({0: {"x": 1}})), "span": 3},
-        r"Balance\.ratio follows a Schedule and BatchPlan\.span=3",
-    ),
-    (
-        {"focus": Focus("hours", global_fraction=Schedule({0: 0.5})), "span": 2},
-        r"Focus\.global_fraction follows a Schedule and BatchPlan\.span=2",
-    ),
-    (
-        {"grouping": MOVING, "distinct": Distinct("lineage", strict=True)},
-        r"Distinct\.strict=True and a Schedule in Grouping\.leak.*strict=False",
-    ),
-    (
-        {"focus": NARROWING, "distinct": Distinct("lineage", strict=True)},
-        r"Distinct\.strict=True and a Schedule in Focus\.window_hours",
-    ),
-    ({"focus": BELL, "span": 2}, r"kernel='gaussian' and BatchPlan\.span=2: .*Use kernel='box'"),
-    ({"focus": BELL, "distinct": Distinct("lineage")}, r"kernel='gaussian' and BatchPlan\.distinct"),
-]
+@pytest.mark.parametrize("caps", ["lineage", [Grouping("a")], 3, {"by": "a"}])
+def test_caps_are_caps(caps: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"BatchPlan\.at_most=.*an AtMost or several are allowed"):
+        BatchPlan(8, at_most=caps)
 
 
-@pytest.mark.parametrize(("axes", "match"), UNFIT)
-def test_what_does_not_go_together_is_refused(axes: dict[str, Any], match: str) -> None:
-    with pytest.raises(InvalidInputError, match=match):
-        BatchPlan(8, **axes)
+def test_one_cap_is_a_tuple_of_one() -> None:
+    assert BatchPlan(8, at_most=Distinct("lineage")) == BatchPlan(8, at_most=[AtMost("lineage", 1)])
 
 
-def test_what_goes_together_is_not_refused() -> None:
-    apart = Distinct("lineage")
-    assert BatchPlan(8, focus=NARROWING, span=2, distinct=apart).moving_quotas == ()
-    assert BatchPlan(8, grouping=MOVING, distinct=apart).scheduled == ("Grouping.leak",)
-    assert BatchPlan(8, focus=Focus("hours", kernel="gaussian", global_fraction=1.0), span=2).window is None
-    with pytest.raises(InvalidInputError, match=r"Focus\.window_hours follows a Schedule; ask"):
-        _ = BatchPlan(8, focus=NARROWING).reach
+def test_a_cap_in_hours_needs_a_clock_and_takes_one_without_a_window() -> None:
+    cap = AtMost("lineage", min_hours=2)
+    with pytest.raises(
+        InvalidInputError, match=r"AtMost\.min_hours=2\.0 needs a clock; give BatchPlan\.focus"
+    ):
+        BatchPlan(8, at_most=cap)
+    assert BatchPlan(8, at_most=cap, focus=Focus("age", global_fraction=1)).columns == ("age", "lineage")
 
 
 def test_columns_are_named_once_and_only_by_axes_that_are_on() -> None:
@@ -155,7 +130,7 @@ def test_a_plan_does_not_follow_changes_of_what_it_was_given() -> None:
 def test_numbers_of_any_kind_are_numbers(kind: Any) -> None:
     table = pd.DataFrame({"plate": [1, 1, 1, 2, 2, 2, 2, 2, 2], "stain": ["x", "y", "y"] * 3})
     samplers = [
-        quiet_sampler_of(
+        sampler_of(
             table,
             BatchPlan(
                 3,

@@ -17,7 +17,7 @@ NINE = ",".join(["x"] * 9)
 
 
 def expanding(pattern: str) -> str:
-    """Return a text whose aliases stand for nine to the power of ten values."""
+    """Return a text whose aliases repeat nine to the power of ten values."""
     lines = [f"a0: &a0 [{NINE}]" if "<<" not in pattern else "a0: &a0 {x: 1}"]
     lines += [pattern.format(i=i, all=",".join([f"*a{i - 1}"] * 9)) for i in range(1, 11)]
     return "\n".join(lines)
@@ -26,7 +26,7 @@ def expanding(pattern: str) -> str:
 REFUSED = {
     "aliases of aliases": (expanding("a{i}: &a{i} [{all}]"), "1,000,000 values"),
     "merges of merges": (expanding("a{i}: &a{i}\n  <<: [{all}]"), "1,000,000 values"),
-    "a circle": ("a: &x [*x]", r"\*x stands inside of what it stands for"),
+    "a circle": ("a: &x [*x]", r"\*x lies inside what it repeats"),
     "brackets": ("[" * 10**5, "nested deeper than 50"),
     "dashes": ("- " * 10**5 + "a", "nested deeper than 50"),
     "mappings": ("{a: " * 10**5, "nested deeper than 50"),

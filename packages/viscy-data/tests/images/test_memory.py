@@ -34,7 +34,7 @@ library.fclose(file)
 
 
 def resident() -> int:
-    """Bytes of this process that are no file's."""
+    """Bytes of this process that belong to no file."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:")) * 1024
 

@@ -45,7 +45,10 @@ OPTIONAL = {"Locality.frames", "Locality.fovs", "AtMost.min_hours"}
 
 
 NOT_ALLOWED = [
-    (name, value) for name in [*WHOLE, *REAL] for value in NOT_NUMBERS if value is not None or name not in OPTIONAL
+    (name, value)
+    for name in [*WHOLE, *REAL]
+    for value in NOT_NUMBERS
+    if value is not None or name not in OPTIONAL
 ]
 
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sampling_cases import Case, all_axes, cases, quiet_sampler
+from viscy_data.composition.tally import Sharing
 
-from viscy_data.composition.marks import Sharing
 from viscy_data.errors import InvalidInputError
 from viscy_data.sampling.marks import marks_of
 
@@ -45,7 +45,7 @@ def entropy_of(marks: list[Any]) -> float:
 def test_lineages_frames_and_visits_are_those_of_the_batches(case: Case, seed: int, kind: str) -> None:
     table = marked(case.table, seed, kind)
     sampler = case.sampler()
-    report = sampler.report(2, table=table)
+    report = sampler.report(2 * sampler.batches_per_epoch, table=table)
     batches = [list(batch) for _ in range(2) for batch in sampler]
     lineage = table["lineage_id"].astype(str).tolist()
     frame = list(zip(table["experiment"], table["fov"], table["t"], strict=True))
@@ -88,10 +88,10 @@ def test_hours_come_from_the_table_where_the_plan_has_no_clock() -> None:
     hours[:7] = np.nan
     table["hours_post_infection"] = hours
     sampler = quiet_sampler(table, batch_size=len(table), experiment_aware=False, condition_balanced=False)
-    report = sampler.report(table=table)
+    report = sampler.report(1, table=table)
     assert report.times is not None
     assert report.by_time.ravel().tolist() == np.histogram(hours[7:], report.times)[0].tolist()
-    assert sampler.report().times is None
+    assert sampler.report(1).times is None
 
 
 def test_a_missing_lineage_is_one_of_its_own() -> None:

@@ -1,7 +1,8 @@
 """Anchors to batches for a trainer: one dataset, in parts, each with its own sampler.
 
 Training follows the trainer's epochs. Validation batches are those of epoch 0, in every epoch and at
-every number of ranks. The trainer must leave the sampler alone, which knows ranks itself.
+every number of ranks, so that losses of two epochs are of the same cells. The trainer must not put a sampler
+of its own around ours, which deals batches out to ranks itself.
 """
 
 import warnings
@@ -167,7 +168,7 @@ class AnchorDataModule(LightningDataModule):
         if not training.all():
             self.validation_sampler = sample_part("validation", valid, ~training, self.batches, self.seed)
         self._lineages = _codes(self.dataset.anchors[LINEAGE_ID])
-        plan = self.train_sampler.sampler.plan
+        plan = self.train_sampler.sampler.plan_at(0, epoch=0)
         self._groups = None if plan.grouping is None else _codes(self.dataset.anchors[EXPERIMENT])
         _warn_of_scattered_positives(plan, self.pairing)
         self._training = self.train_sampler
@@ -216,7 +217,7 @@ class AnchorDataModule(LightningDataModule):
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        """Return where training stands, as plain values: after the last batch that a trainer trained on."""
+        """Return where training is, as plain values: after the last batch that a trainer trained on."""
         return {"training": self._training.state_dict()} if self._training is not None else {}
 
     @override
@@ -262,9 +263,10 @@ def _codes(column: "pd.Series[Any]") -> IntArray:
 def _warn_of_scattered_positives(plan: BatchPlan, pairing: Pairing) -> None:
     """Say that positives undo what few frames bring, where the time to each is drawn apart."""
     if plan.locality is not None and pairing.tau_per == "anchor":
+        few = plan.locality.frames or plan.locality.fovs
         warnings.warn(
-            f"The plan takes batches from {plan.locality.most} frames or fields of view, but pairing.tau_per="
-            "'anchor' draws the time to each positive apart, so that positives come from many more frames; "
+            f"The plan takes batches from {few} frames or fields of view, but pairing.tau_per='anchor' "
+            "draws the time to each positive apart, so that positives come from many more frames; "
             "set tau_per to 'frame'.",
             CompositionWarning,
             stacklevel=4,

@@ -118,7 +118,7 @@ class ContrastiveModule(LightningModule):
         self.augment = Augment(self.crop, geometry=geometry, intensity=intensity)
 
     def forward(self, patches: Tensor) -> Encoded:
-        """Encode patches (B, C, Z, Y, X) as they are, but for the centre crop."""
+        """Encode patches (B, C, Z, Y, X) as they are, except for the centre crop."""
         return self._encode(patches if self.crop is None else center_crop(patches, self.crop))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

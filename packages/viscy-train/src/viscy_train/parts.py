@@ -39,7 +39,9 @@ class BatchOptions:
     holds. A part of one experiment has nothing to leak in.
 
     ``plan`` holds what the flat arguments have no name for, or changes what they say, as a plan file
-    does: ``{"distinct": {"by": "lineage_id"}, "locality": {"frames": 8}, "span": 4}``.
+    does: ``{"at_most": {"by": "lineage_id"}, "locality": {"frames": 8}, "span": 4}``. With ``stages``,
+    changes by the number of global batches since training began, it is a curriculum:
+    ``{"stages": {0: {}, 20_000: {"grouping": {"leak": 0.2}}}}``.
     """
 
     batch_size: int = 128
@@ -61,7 +63,7 @@ class SplitOptions:
     Parameters
     ----------
     fraction : float
-        How likely a lineage is to validate, in [0, 1); 0 is no validation. Not used with `held_out`.
+        How likely a lineage is to validate, in [0, 1); 0 switches validation off. Not used with `held_out`.
     held_out : tuple of str
         Experiments that validate, whole; the others train.
     seed : int

@@ -12,7 +12,7 @@ TRACK, T = np.repeat(np.arange(30), 10), np.tile(np.arange(10), 30)
 
 
 def steady(seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Tracks that keep their place in the embedding but for a little noise."""
+    """Tracks that keep their place in the embedding except for a little noise."""
     rng = np.random.default_rng(seed)
     return rng.normal(size=(30, 5))[TRACK] + 0.05 * rng.normal(size=(300, 5))
 

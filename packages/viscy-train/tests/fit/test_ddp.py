@@ -13,7 +13,7 @@ def fit(anchors: str, folder: Path, ranks: int) -> None:
     """Fit for two epochs and write what each rank saw; run in a process of its own."""
     from lightning.pytorch import Callback, Trainer, seed_everything
 
-    from viscy_train.callbacks import CompositionLog, DataWait, FitProgress
+    from viscy_train.callbacks import CompositionLog, DataWait, FitProgress, PlanCheck
     from viscy_train.datamodule import AnchorDataModule
     from viscy_train.encoder import EncoderOptions
     from viscy_train.fit import quiet_lightning
@@ -38,10 +38,10 @@ def fit(anchors: str, folder: Path, ranks: int) -> None:
 
     quiet_lightning()
     seed_everything(0, verbose=False)
-    seen, composition = Seen(), CompositionLog()
+    seen, composition, check = Seen(), CompositionLog(), PlanCheck()
     trainer = Trainer(
         accelerator="cpu",
-        callbacks=[seen, composition, DataWait(), FitProgress()],
+        callbacks=[seen, composition, check, DataWait(), FitProgress()],
         default_root_dir=folder,
         devices=ranks,
         enable_checkpointing=False,
@@ -63,6 +63,7 @@ def fit(anchors: str, folder: Path, ranks: int) -> None:
         "weights": weights,
         "batches": data.train_sampler.sampler.batches_per_epoch,
         "validation": data.validation_batches,
+        "checked": [check.measured, check.deviating],
         "counted": int(composition.table()["anchors"].sum()),
     }
     (folder / f"rank{trainer.global_rank}.json").write_text(json.dumps(report))
@@ -112,6 +113,13 @@ def test_validation_does_not_depend_on_the_number_of_ranks(
 def test_composition_counts_both_ranks(two: list[dict[str, Any]]) -> None:
     anchors = sum(len(batch) for rank in two for batch in rank["training"])
     assert two[0]["counted"] == two[1]["counted"] == anchors
+
+
+def test_every_batch_of_each_rank_is_the_plans(two: list[dict[str, Any]], one: dict[str, Any]) -> None:
+    # an odd number, so that the epoch is rounded up for two ranks by a batch that is checked, too
+    assert one["batches"] % 2 == 1
+    for rank in (*two, one):
+        assert rank["checked"] == [len(rank["training"]), 0]
 
 
 if __name__ == "__main__":

@@ -99,6 +99,22 @@ def test_a_run_goes_on_from_its_last_checkpoint(run: Path, anchors_path: Path, t
     assert state["epoch"] * steps + state["step"] == 5
 
 
+# a new run has a folder of its own
+@pytest.mark.filterwarnings("ignore:The dirpath has changed:UserWarning")
+def test_a_curriculum_is_followed_and_goes_on(anchors_path: Path, tmp_path: Path) -> None:
+    stages = '--data.batches.plan={"stages": {0: {}, 3: {"grouping": {"leak": 0.25}}}}'
+    more = [f"--trainer.logger.init_args.save_dir={tmp_path}", "--trainer.log_every_n_steps=1", stages]
+    more += ["--data.batches.temporal_enrichment=false"]
+    fit("small", anchors_path, *more, "--trainer.max_steps=2")
+    first, later = (tmp_path / "small" / f"version_{n}" for n in range(2))
+    last = f"--ckpt_path={first / 'checkpoints' / 'last.ckpt'}"
+    fit("small", anchors_path, *more, "--trainer.max_steps=6", last)
+    logged = [pd.read_csv(folder / "metrics.csv") for folder in (first, later)]
+    leaks = [leak for table in logged for leak in table["composition/leak"].dropna().tolist()]
+    assert leaks == [0, 0, 0, 0.25, 0.25, 0.25]
+    assert all((table["composition/deviations"].dropna() == 0).all() for table in logged)
+
+
 def test_run_keeps_its_configuration(run: Path) -> None:
     kept = yaml.safe_load((run / "config.yaml").read_text())
     assert kept["data"]["batches"]["batch_size"] == 8

@@ -1,4 +1,4 @@
-"""Files that are no checkpoints and no embeddings: one sentence, exit status 1, and no code is run."""
+"""Files that are neither checkpoints nor embeddings: one sentence, exit status 1, and no code is run."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ def anchors(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def spoil(path: Path, how: str) -> None:
-    """Write what is no checkpoint."""
+    """Write what is not a checkpoint."""
     contents: dict[str, Any] = {"empty": b"", "text": b"hello\n", "half": b"PK\x03\x04" + bytes(90)}
     if how == "folder":
         path.mkdir()

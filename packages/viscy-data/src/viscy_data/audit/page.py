@@ -16,13 +16,12 @@ from viscy_data.audit.charts import (
     times_chart,
     visits_chart,
 )
-from viscy_data.audit.tables import audit_grids
+from viscy_data.audit.tables import amount_text, audit_grids, unchecked_text
 from viscy_data.check.finding import CheckReport
-from viscy_data.composition.expect import plain
 from viscy_data.files.outputs import write_text
 from viscy_data.pages.grid import html_table
 from viscy_data.pages.page import page, section
-from viscy_data.sampling.report import CompositionReport
+from viscy_data.sampling.report import CompositionReport, plain
 from viscy_data.text import html_text, shown
 
 Chart = Callable[[CompositionReport], str]
@@ -30,7 +29,7 @@ Chart = Callable[[CompositionReport], str]
 CHARTS: Final[Sequence[tuple[str, str, tuple[Chart, ...]]]] = (
     (
         "The first batches",
-        "One column is one batch. With one experiment per batch a column has one colour, but for the leak.",
+        "A column is one batch. With one experiment per batch it has one colour, except for what leaks.",
         (batches_chart,),
     ),
     (
@@ -40,7 +39,7 @@ CHARTS: Final[Sequence[tuple[str, str, tuple[Chart, ...]]]] = (
     ),
     (
         "When anchors were seen",
-        "Anchors drawn by hour, a line per stratum; dashed is what plan and table lead to expect.",
+        "Anchors drawn by hour, a line per stratum.",
         (times_chart,),
     ),
     (
@@ -54,11 +53,9 @@ CHARTS: Final[Sequence[tuple[str, str, tuple[Chart, ...]]]] = (
 
 def render(audits: Sequence[Audited], title: str = "Batch audit", *, check: CheckReport | None = None) -> str:
     """Return the page as one HTML document; with what a check of the table found, if there is one."""
-    report = audits[0].report
-    epochs = "one epoch" if report.epochs == 1 else f"{report.epochs} epochs"
     return page(
         title,
-        f"What the batches of {epochs} hold, against what was asked. No pixel was read.",
+        f"What the first {amount_text(audits)} hold, against what was asked. No pixel was read.",
         verdicts=_checked(check) + "".join(_verdict(one, named=len(audits) > 1) for one in audits),
         facts=_facts(audits),
         sections="".join([_tables(audits), *(_section(*one, audits) for one in CHARTS), _plans(audits)]),
@@ -80,9 +77,11 @@ def _checked(check: CheckReport | None) -> str:
 
 def _verdict(audited: Audited, *, named: bool) -> str:
     name = f"<strong>{html_text(shown(audited.name))}</strong>: " if named else ""
-    notes = "".join(f'<p class="note">{html_text(note)}</p>' for note in audited.notes)
+    said = [*audited.notes, *map(unchecked_text, audited.report.not_checked)]
+    notes = "".join(f'<p class="note">{html_text(note)}</p>' for note in said)
     if not audited.deviations:
-        return f'<div class="verdict">{name}Every axis holds what was asked.{notes}</div>'
+        what = "Everything that was checked" if audited.report.not_checked else "Every axis"
+        return f'<div class="verdict">{name}{what} holds what was asked.{notes}</div>'
     lines = "".join(f"<li>{html_text(str(one))}</li>" for one in audited.deviations[:12])
     more = len(audited.deviations) - 12
     rest = f"<li>and {more} more</li>" if more > 0 else ""
@@ -96,7 +95,7 @@ def _facts(audits: Sequence[Audited]) -> list[tuple[str, str]]:
         ("anchors", f"{report.anchors:,}"),
         ("groups", str(sum(one is not None for one in report.groups) or "-")),
         ("strata", str(strata or "-")),
-        ("batches per epoch", f"{report.batches // report.epochs:,}"),
+        ("batches per epoch", f"{round(report.batches / report.epochs):,}"),
         ("batch size", str(report.batch_size)),
     ]
     if report.lineages is not None:

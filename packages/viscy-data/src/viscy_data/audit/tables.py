@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from viscy_data.audit.audited import Audited
 from viscy_data.pages.grid import BARS, Grid
 from viscy_data.sampling.deviations import leaves_batches
-from viscy_data.sampling.report import CompositionReport
+from viscy_data.sampling.report import MOST_APART, CompositionReport
 from viscy_data.text import shown
 
 VARIETY = {"fov": "fields of view", "track": "tracks", "time": "time points"}
@@ -31,25 +31,43 @@ def overall_grid(audits: Sequence[Audited]) -> Grid:
     names = list(dict.fromkeys(name for column in columns for name in column))
     rows = [(name, *(text for column in columns for text in column.get(name, ("", "")))) for name in names]
     headings = [text for audited in audits for text in _headings(audited, len(audits) > 1)]
-    report = audits[0].report
-    epochs = "1 epoch" if report.epochs == 1 else f"{report.epochs} epochs"
-    return Grid(f"{epochs} from {report.anchors:,} anchors", ("per batch", *headings), tuple(rows))
+    title = f"{amount_text(audits)} from {audits[0].report.anchors:,} anchors"
+    return Grid(title, ("per batch", *headings), tuple(rows))
+
+
+def amount_text(audits: Sequence[Audited]) -> str:
+    """Say how many batches were composed and how many epochs they fill; the same of several plans once."""
+    return " and ".join(dict.fromkeys(_amount(audited.report) for audited in audits))
+
+
+def _amount(report: CompositionReport) -> str:
+    batches = "1 batch" if report.batches == 1 else f"{report.batches:,} batches"
+    epochs = float(f"{report.epochs:.2g}") if report.epochs < 10 else round(report.epochs)
+    return f"{batches} ({epochs:,g} {'epoch' if epochs == 1 else 'epochs'})"
+
+
+def unchecked_text(one: tuple[str, str]) -> str:
+    """Say what is not compared with what was asked, and why."""
+    return f"not checked: {one[0]}: {one[1]}"
 
 
 def overall_rows(report: CompositionReport) -> dict[str, tuple[str, str]]:
-    """Return {what: (asked, held)}; what is not asked stands as "-"."""
+    """Return {what: (asked, held)}; what is not asked is shown as "-"."""
     rows = {
         "batches": (f"{report.batches_asked.sum():,.0f}", f"{report.batches:,}"),
         "anchors": (f"{report.batch_size}", f"{report.by_time.sum() / report.batches:.1f}"),
         "anchors from other groups": (f"{report.leak_asked:.2f}", f"{report.leak_held:.2f}"),
     }
     if report.focal_asked is not None:
-        asked = f"{report.focal_asked:.3f}"
-        window = None if report.expectation is None else report.expectation.window
-        if window is not None and abs(window.asked - window.held) >= 5e-4:
-            asked += f" ({window.held:.3f} possible)"
-        rows["fraction inside the window"] = (asked, f"{report.focal_held:.3f}")
+        rows["fraction inside the window"] = (f"{report.focal_asked:.3f}", f"{report.focal_held:.3f}")
     rows["repeated anchors"] = ("0", f"{report.repeats / report.batches:.2f}")
+    if report.repeats_in_steps != report.repeats:
+        rows["repeated anchors, in steps"] = ("0", f"{report.repeats_in_steps / report.batches:.2f}")
+    for number, over in enumerate(report.over_caps, start=1):
+        cap = "the cap" if len(report.over_caps) == 1 else f"cap {number}"
+        rows[f"anchors over {cap}"] = ("0", f"{over / report.batches:.2f}")
+    if report.frames_asked is not None:
+        rows["frames or fields of a step, at most"] = (f"{report.frames_asked}", f"{report.frames_most}")
     if report.lineages is not None:
         rows["pairs of one lineage"] = ("-", f"{report.lineages.pairs / report.batches:.2f}")
         rows["effective negatives of an anchor"] = ("-", f"{report.lineages.negatives:.2f}")
@@ -116,12 +134,8 @@ def _headings(audited: Audited, several: bool) -> tuple[str, str]:
 
 
 def _visits_asked(report: CompositionReport) -> str:
-    expected = report.expectation
-    if expected is None:
-        return "-"
-    held = expected.sizes > 0
-    least, most = expected.visits_least[held].min(), expected.visits_most[held].max()
-    return f"{least * report.epochs:.2f} to {most * report.epochs:.2f}"
+    is_checked = all(axis != "coverage" for axis, _ in report.not_checked)
+    return f"apart by {MOST_APART} in a cell" if is_checked else "not checked"
 
 
 def _visits_held(report: CompositionReport) -> str:

@@ -1,4 +1,9 @@
-"""How far positives are when the time to them is drawn per frame rather than per anchor, and what is read."""
+"""How far positives are when the time to them is drawn per frame rather than per anchor, and what is read.
+
+Positives lie in other frames than their anchors, and each time ahead that is drawn adds frames to read. With
+one draw per frame, anchors that share a frame share the frame of their positives; the price is that a batch
+has fewer different times. The table shows both side by side.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +52,7 @@ class Taus:
         Parameters
         ----------
         anchors
-            The whole table: positives may be rows that are no valid anchors.
+            The whole table: positives may be rows that are not valid anchors.
         tau_frames
             Range of tau by experiment, as `Positives` takes it.
         batches

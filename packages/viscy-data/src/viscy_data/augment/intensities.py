@@ -38,6 +38,6 @@ def gamma(x: Tensor, power: Tensor) -> Tensor:
 
 
 def drop_channels(x: Tensor, dropped: Tensor, rank: Tensor) -> Tensor:
-    """Set ``dropped`` channels (B, C, 1, 1, 1) to 0, but for the one of highest ``rank``."""
+    """Set ``dropped`` channels (B, C, 1, 1, 1) to 0, except the one of highest ``rank``."""
     kept = rank == rank.amax(dim=1, keepdim=True)
     return x.masked_fill(dropped & ~kept, 0)

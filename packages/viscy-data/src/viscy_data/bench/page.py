@@ -7,15 +7,16 @@ import yaml
 from viscy_data.bench.charts import rates_chart
 from viscy_data.bench.result import Bench, rate_text
 from viscy_data.bench.tables import notes, settings_grid
-from viscy_data.composition.expect import plain
+from viscy_data.composition.curriculum import Curriculum
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.files.outputs import write_text
 from viscy_data.pages.grid import html_table
 from viscy_data.pages.page import page, section
+from viscy_data.sampling.report import plain
 from viscy_data.text import html_text, shown
 
 
-def render(result: Bench, plan: BatchPlan) -> str:
+def render(result: Bench, plan: BatchPlan | Curriculum) -> str:
     """Return the page as one HTML document."""
     read = ", ".join(map(shown, result.subject.experiments))
     return page(
@@ -28,7 +29,7 @@ def render(result: Bench, plan: BatchPlan) -> str:
     )
 
 
-def write_page(result: Bench, plan: BatchPlan, path: Path) -> None:
+def write_page(result: Bench, plan: BatchPlan | Curriculum, path: Path) -> None:
     """Write the page, whole or not at all."""
     write_text(path, render(result, plan), argument="html")
 
@@ -77,5 +78,5 @@ def _rates(result: Bench) -> str:
     )
 
 
-def _plan(plan: BatchPlan) -> str:
+def _plan(plan: BatchPlan | Curriculum) -> str:
     return section("The plan", f"<code>{html_text(yaml.safe_dump(plain(plan), sort_keys=False))}</code>")

@@ -59,5 +59,5 @@ def notes(result: Bench) -> list[str]:
             + ("decoding more than the disk." if result.from_disk < 0.5 else "the disk more than decoding.")
         )
     if result.step:
-        lines.append(f"A step of {result.step:g} s stood between batches, as while a GPU works.")
+        lines.append(f"A step of {result.step:g} s was put between batches, as while a GPU works.")
     return lines

@@ -123,8 +123,8 @@ def shared_places(survey: Survey) -> Iterator[Finding]:
             "problem",
             "places",
             f"{number(rows, 'row')} have the very patch of another cell of their frame ({listed(names)}): "
-            "cells are listed twice, their places are no places, or border='shift' moved them together. See "
-            "the tracks.",
+            "cells are listed twice, their places are placeholders, or border='shift' moved them together. "
+            "See the tracks.",
             {"rows": rows, "experiments": by_experiment},
         )
 

@@ -13,7 +13,7 @@ from viscy_data.tables.tau import TauRange
 
 NO_POSITIVE: Final = "no positive within tau"
 _DROPPED_MUCH: Final = 0.1
-# Fields of view that hold less of an experiment than this are named, but are no problem.
+# Fields of view that hold less of an experiment than this are named, but are not a problem.
 _SMALL: Final = 0.01
 
 

@@ -55,7 +55,7 @@ def check_anchors(path: str | Path, *, thorough: bool = True, progress: bool = F
     Raises
     ------
     InvalidInputError
-        The file is no anchors table, or cannot be read.
+        The file is not an anchors table, or cannot be read.
 
     Notes
     -----

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from viscy_data.cli.options import say_check
 from viscy_data.cli.plain_errors import plain_errors
+from viscy_data.errors import InvalidInputError
 from viscy_data.rich_text import verbatim
 from viscy_data.text import shown
 
@@ -40,7 +41,12 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
         typer.Option(help="A second plan file: what differs from the first plan.", show_default=False),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the sampler.")] = 0,
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs to compose and count.")] = 1,
+    batches: Annotated[
+        int | None, typer.Option(min=1, help="Batches to compose and count.", show_default="2000")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Whole epochs to compose instead.", show_default=False)
+    ] = None,
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Write all counts; - prints them.", show_default=False)
     ] = None,
@@ -51,16 +57,18 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
         bool,
         typer.Option(
             "--strict",
-            help="Leave with code 1 where batches leave what was asked, or the table has a problem.",
+            help="Leave with code 1 where a check finds batches that leave what was asked, or a problem of "
+            "the table.",
         ),
     ] = False,
 ) -> None:
-    """Compose epochs without reading a pixel; show what batches hold.
+    """Compose batches without reading a pixel; show what they hold.
 
-    Shares asked for stand beside what was held, per experiment and condition.
+    Shares asked for are shown beside what was held, per experiment and condition.
     Movies without conditions need --no-condition-balanced. A count that is the
-    whole number below or above its share is no deviation. One line says what
-    is wrong with the table itself: movies that tau loses, and the like.
+    whole number below or above its share is not a deviation. What cannot be
+    checked is named. One line says what is wrong with the table itself: movies
+    that tau loses, and the like.
 
     A plan file holds fields of the plan, as short as what differs:
     [cyan]grouping: {leak: 0.2}[/] or [cyan]focus: null[/] or [cyan]batch_size: 64[/].
@@ -84,14 +92,24 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
         window_hours=window_hours,
         global_fraction=global_fraction,
     )
-    first = first if plan is None else read_plan(plan, first)
-    plans = [("plan" if plan is None else plan.stem, first)]
+    if batches is not None and epochs is not None:
+        raise InvalidInputError(
+            f"batches={batches}, epochs={epochs}: one of the two is allowed; leave one out."
+        )
+    plans = [("plan" if plan is None else plan.stem, first if plan is None else read_plan(plan, first))]
     if compare is not None:
-        plans.append((compare.stem, read_plan(compare, first)))
+        plans.append((compare.stem, read_plan(compare, plans[0][1])))
     printed = json_path == Path("-")
     check_reports(html, json_path, inputs=[anchors, plan, compare])
     checked = say_check(anchors)
-    audits = audit_plans(read_valid_anchors(anchors), plans, seed=seed, epochs=epochs, progress=not printed)
+    audits = audit_plans(
+        read_valid_anchors(anchors),
+        plans,
+        seed=seed,
+        batches=batches or 2000,
+        epochs=epochs,
+        progress=not printed,
+    )
     if html is not None:
         write_page(audits, html, check=checked)
     if json_path is not None:
@@ -100,20 +118,27 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
     if not printed:
         for grid in audit_grids(audits):
             Console().print(rich_table(grid))
-        if first.locality is not None:
-            Console().print(rich_table(taus_of(anchors, first, seed=seed).grid()))
+        if "locality" in plans[0][1]._columns_of:
+            Console().print(rich_table(taus_of(anchors, plans[0][1], seed=seed).grid()))
     _say_what_leaves(audits, strict=strict)
     if strict and checked.problems:
         raise typer.Exit(1)
 
 
 def _say_what_leaves(audits: "Sequence[Audited]", *, strict: bool) -> None:
-    """Print notes and deviations to the standard error stream; with ``strict`` the latter are failures."""
+    """Print notes, deviations and what is not checked to the standard error stream.
+
+    With ``strict`` deviations are failures.
+    """
+    from viscy_data.audit.tables import unchecked_text
+
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     for audited in audits:
         for note in audited.notes:
             console.print(verbatim(f"{shown(audited.name)}: {note}", "yellow"))
         for one in audited.deviations:
             console.print(verbatim(f"{shown(audited.name)}: {one}", "red" if strict else "yellow"))
+        for unchecked in audited.report.not_checked:
+            console.print(verbatim(f"{shown(audited.name)}: {unchecked_text(unchecked)}", "yellow"))
     if strict and any(audited.deviations for audited in audits):
         raise typer.Exit(1)

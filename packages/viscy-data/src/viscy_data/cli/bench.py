@@ -14,6 +14,7 @@ from viscy_data.rich_text import verbatim
 
 if TYPE_CHECKING:
     from viscy_data.bench.measure import Case
+    from viscy_data.composition.curriculum import Curriculum
     from viscy_data.composition.plan import BatchPlan
 
 
@@ -126,7 +127,7 @@ def _case(
     return Case(index, stores, _plan(index, *plan), z_window, missing_chunks)
 
 
-def _plan(index: Path, path: Path | None, batch_size: int) -> "BatchPlan":
+def _plan(index: Path, path: Path | None, batch_size: int) -> "BatchPlan | Curriculum":
     from viscy_data.columns import CONDITION, EXPERIMENT
     from viscy_data.composition.axes import Balance, Grouping
     from viscy_data.composition.plan import BatchPlan

@@ -2,7 +2,7 @@
 
 A traceback is for whoever wrote the program. What the system refuses (a full disk, a file that may not be
 read, too little memory, an interrupt, a reader of the output that went away) is for whoever runs it, and so
-is every error that we raise on purpose. Programming errors keep their traceback: hidden, they could not be
+is every error that we raise on purpose. Programming errors keep their traceback: without it they could not be
 mended.
 
 A process may also be started with its standard streams closed. The next file that it opened would then be
@@ -49,7 +49,7 @@ _ADVICE: Final = {
 
 
 def plain_errors[**P](command: Callable[P, None]) -> Callable[P, None]:
-    """Print an error that is no programming error as one red message and leave with code 2."""
+    """Print an error that is not a programming error as one red message and leave with code 2."""
 
     @functools.wraps(command)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:

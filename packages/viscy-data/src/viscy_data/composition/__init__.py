@@ -16,17 +16,16 @@ own or leaked, near the focal time or far from it; a *range* is a run of sorted 
 
 To read: `axes`, `plan`, `curriculum` (what a user asks); `layout`, `ranges` (the table, sorted once), `keyed`
 (random numbers without a history); `shares` and `rounding` (exact shares in whole numbers); then `composer`,
-whose `rows` calls the seven steps in order, and each of them, with `focal` for focal times; `feasible` (what
-is said before the first batch). What batches held is counted outside, in `viscy_data.sampling.report`. An
-axis is a value in `axes`, a field of `plan`, what it asks of `layout`, its place in one of the steps, and its
-lines in `feasible` and `report`.
+whose `Stage.places` calls the seven steps in order, and each of them, with `focal` for focal times. What a
+table cannot give a plan is said, and what batches held is counted, outside: `viscy_data.sampling.feasible`
+and `report`. An axis is a value in `axes`, a field of `plan`, what it asks of `layout`, and its place in one
+of the steps.
 """
 
 from viscy_data.composition.axes import AtMost, Balance, Distinct, Focus, Grouping, Locality, Weighting
 from viscy_data.composition.batch import IndexBatch
 from viscy_data.composition.composer import BatchComposer
-from viscy_data.composition.curriculum import Curriculum, ramp
-from viscy_data.composition.feasible import make_composer
+from viscy_data.composition.curriculum import Curriculum
 from viscy_data.composition.layout import AnchorLayout, Labels
 from viscy_data.composition.plan import BatchPlan
 
@@ -44,6 +43,4 @@ __all__ = [
     "Labels",
     "Locality",
     "Weighting",
-    "make_composer",
-    "ramp",
 ]

@@ -8,7 +8,6 @@ table, and asks the one that a batch belongs to.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -118,9 +117,8 @@ class Stage:
         locality, units = self.plan.locality, self.layout.units
         most = self.most_per_step()
         if locality is None or units is None:
-            return _FromCells(
-                self.counts, CellDemands(self.layout, self.focal, most[0].sum(axis=0), self.seed)
-            )
+            visit = most[0].sum(axis=0)
+            return CellDemands(self.layout, self.focal, visit, self.counts.own_before, self.seed).of
         asked = most.sum(axis=1, keepdims=True) if units.are_fovs else most
         name = f"Locality.{locality._most_name}"
         budget = frame_budget(self.layout, units, asked, locality._most, name)
@@ -150,18 +148,6 @@ class Stage:
 
         place[number] = put_apart(rules, unit[number], place[number], origins, self.layout.slots)
         return place
-
-
-@dataclass(frozen=True)
-class _FromCells:
-    """Demands on cells, which need to know what cells gave before."""
-
-    counts: Counts
-    demands: CellDemands
-
-    def __call__(self, epoch: int, steps: Steps, wanted: Wanted) -> Demands:
-        before = self.counts.own_before(steps) if self.demands.has_passes else None
-        return self.demands.of(epoch, steps, wanted, before)
 
 
 _Demanding = Callable[[int, Steps, Wanted], Demands]

@@ -8,7 +8,8 @@ side of the same cell the rest. What comes out is one line per (step, part, cell
 costs a binary search per line, and a sort of the leaked anchors.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,34 +132,30 @@ class CellDemands:
         Focal times; None without a window.
     visit
         (strata, groups) the most own anchors that a step takes of each cell.
+    before
+        Returns (steps, strata) what the steps' groups took of their own cells before.
     seed
         First word of the keys.
-
-    Attributes
-    ----------
-    has_passes
-        Whether some cell is drawn in passes over epochs.
     """
 
-    def __init__(self, layout: AnchorLayout, focal: FocalTimes | None, visit: Integers, seed: int) -> None:
-        self._layout, self._focal, self._seed = layout, focal, seed
+    def __init__(
+        self,
+        layout: AnchorLayout,
+        focal: FocalTimes | None,
+        visit: Integers,
+        before: Callable[[Steps], Integers],
+        seed: int,
+    ) -> None:
+        self._layout, self._focal, self._before, self._seed = layout, focal, before, seed
         self._cells = Cells(layout)
         # passes over epochs: cells that hold what a step takes, drawn whole, anchor by anchor
         size, visit = np.diff(layout.start), visit.ravel()
         in_passes = (size >= visit) & (focal is None) & (layout.slots is None)
         self._visit = np.where(in_passes, visit, 0)
-        self.has_passes = bool(self._visit.any())
         self._pass_key = keyed.words(seed, Purpose.PASS, np.arange(size.size))
 
-    def of(self, epoch: int, steps: Steps, wanted: Wanted, before: Integers | None) -> Demands:
-        """Return the demands of steps.
-
-        Parameters
-        ----------
-        before
-            (steps, strata) what the steps' groups took of their own cells before; None where no cell is drawn
-            in passes over epochs.
-        """
+    def of(self, epoch: int, steps: Steps, wanted: Wanted) -> Demands:
+        """Return the demands of steps."""
         key = keyed.words(self._seed, Purpose.DRAW, epoch, steps.number)
         own = self._cells.own(wanted)
         time = None if self._focal is None else self._focal.of(epoch, steps)
@@ -176,34 +173,27 @@ class CellDemands:
             sides = two_sides(
                 near, far, high - low, end - start - (high - low), only_near=self._focal.only_near
             )
-            # near and far of each line, one after the other: (lines, 2) flattened
+            # (lines, 2) flattened: near and far of each line, one after the other
             step, part, cell = (np.repeat(one, 2) for one in (step, part, cell))
             count = np.stack(sides, axis=1).ravel()
             edges = ((low, start), (high, end), (high, low), (high, high))
             ranges = Ranges(*(np.stack(pair, axis=1).ravel() for pair in edges))
             side = np.arange(step.size) & 1
             key = keyed.words(key[step], cell, side)
-        demands = Demands(step, part, count, ranges, key, *_new(step))
-        if before is not None:
-            demands = self._in_passes(steps, before, demands, cell)
+        nothing = np.zeros_like(step)
+        demands = Demands(step, part, count, ranges, key, before=nothing, visit=nothing)
+        if self._visit.any():
+            demands = self._in_passes(steps, demands, cell)
         return in_order(demands, side)
 
-    def _in_passes(self, steps: Steps, before: Integers, demands: Demands, cell: Integers) -> Demands:
+    def _in_passes(self, steps: Steps, demands: Demands, cell: Integers) -> Demands:
         """Let own cells be drawn in passes over epochs, where they can be."""
         strata = len(self._layout.strata.values)
         is_own = (demands.part < strata) & ~steps.is_beyond[demands.step]
         visit = np.where(is_own, self._visit[cell], 0)
-        given = before[demands.step, demands.part % strata]
+        given = self._before(steps)[demands.step, demands.part % strata]
         key = np.where(visit > 0, self._pass_key[cell], demands.key)
-        return Demands(
-            demands.step,
-            demands.part,
-            demands.count,
-            demands.ranges,
-            key,
-            np.where(visit > 0, given, 0),
-            visit,
-        )
+        return replace(demands, key=key, before=np.where(visit > 0, given, 0), visit=visit)
 
     def _leaked(
         self, wanted: Wanted, key: keyed.Words, time: Floats | None
@@ -228,7 +218,8 @@ class CellDemands:
                 time[wanted.step],
             )
         is_near = nth < wanted.near[line]
-        pair = line * (len(self._layout.start) - 1) + cell  # (anchors,)
+        # (anchors,) line and cell as one number; sorted, the anchors of a line from one cell are neighbours
+        pair = line * (len(self._layout.start) - 1) + cell
         order = np.argsort(pair, kind="stable")
         first = np.flatnonzero(np.append(True, np.diff(pair[order]) != 0))
         near = np.add.reduceat(is_near[order], first, dtype=np.int64)
@@ -290,15 +281,15 @@ class Cells:
             others = [one for one in range(first, first + self._groups) if one != own]
             held = np.array([focal.held(one, time[draw : draw + 1]).item() for one in others])
             size = np.diff(self._layout.start)[others] * (held > 0)
-            number = keyed.below(keyed.words(key[draw], REDRAWS), size.sum()).item()
-            cell[draw] = others[int(np.searchsorted(np.cumsum(size), number, side="right"))]
+            drawn = keyed.below(keyed.words(key[draw], REDRAWS), size.sum())
+            cell[draw] = others[int(np.searchsorted(np.cumsum(size), drawn.item(), side="right"))]
         return cell
 
     def _is_empty(self, cell: Integers, focal: FocalTimes, time: Floats) -> NDArray[np.bool_]:
         units = self._layout.units
         if units is None or not units.are_fovs:
             low, high = focal.window(cell, time)
-            return low == high
+            return np.equal(low, high)
         pairs = zip(cell.tolist(), time[:, None], strict=True)
         return np.array([not focal.held(one, at).any() for one, at in pairs], dtype=np.bool_)
 
@@ -311,8 +302,3 @@ def in_order(demands: Demands, side: Integers) -> Demands:
     if (place[1:] >= place[:-1]).all():
         return demands if some.size == demands.count.size else demands[some]
     return demands[some[np.argsort(place, kind="stable")]]
-
-
-def _new(step: Integers) -> tuple[Integers, Integers]:
-    """Return before and visit of ranges that are new in every step."""
-    return np.zeros_like(step), np.zeros_like(step)

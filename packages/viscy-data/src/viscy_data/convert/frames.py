@@ -13,7 +13,7 @@ from viscy_data.errors import InvalidInputError
 from viscy_data.files.tiff import TiffImage
 
 AXES: Final = "TCZYX"
-"""Letters of axes that can be asked for; C stands for the samples of a pixel, too."""
+"""Letters of axes that can be asked for; C also means the samples of a pixel."""
 _ORDER: Final = "CSZYX"
 _COLOURS: Final = ("red", "green", "blue", "alpha")
 
@@ -118,7 +118,7 @@ def to_frame(pixels: NDArray[Any], axes: str, shape: tuple[int, int, int, int]) 
 
 
 def colours(axes: str, image: TiffImage) -> tuple[str, ...] | None:
-    """Return the names of channels that are the samples of a pixel; None where they are none."""
+    """Return the names of channels that are the samples of a pixel; None where they are something else."""
     if "S" not in axes or "C" in axes:
         return None
     count = image.shape[axes.index("S")]

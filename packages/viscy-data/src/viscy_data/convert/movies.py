@@ -5,11 +5,11 @@
 - a movie folder: ``frames/*.tif``, ``tracks.csv`` and, where there is one, ``meta.json`` with
   ``channel_names``, ``interval_min``, ``pixel_size_um`` and ``frame_axes``, any of them null or missing;
 - a Cell Tracking Challenge sequence: ``01/t000.tif`` with ``01_GT/TRA/man_track.txt`` or
-  ``01_RES/res_track.txt`` beside it; the folder of a data set stands for all of its sequences.
+  ``01_RES/res_track.txt`` beside it; the folder of a data set means all of its sequences.
 
 Axes are those that the TIFF files state. A third axis that they do not name is C in the first layout and
 Z in the second. What a source does not state is None here, never a guess; names that begin with a dot are
-no data.
+left alone.
 """
 
 import json

@@ -4,8 +4,8 @@ A movie becomes the field of view ``A/1/0`` of a plate of its own, pixel for pix
 tracks are checked and written as one table. A value that the source does not state (interval, pixel
 size, and always conditions and hours post infection) stays null in the experiments file, and is
 named in its head and in the summary; nothing is invented. Only channels need a name, so those without
-one are numbered. What a user would want to know of the pixels is remarked there, too: frames of one value
-only, pixels that are not finite, axes that no file states.
+one are numbered. The summary also says what a user would want to know of the pixels: frames of a single
+value, pixels that are not finite, axes that no file states.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ from viscy_data.tables.tracks.read import load_tracks
 _WELL: Final = "A/1"
 _FOV: Final = "A/1/0"
 _PACKED: Final = 4
-"""Bytes of pixels per byte written, at best: what is asked of the disk is no more than must be."""
+"""Bytes of pixels per byte written, at best: what is asked of the disk does not exceed what must be."""
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,14 @@
 has a positive; those that have are the valid anchors, and *positions* number them alone, in the same order.
 A sampler is given ``dataset.valid_anchors`` and draws positions, which ``dataset[...]`` takes;
 ``dataset.read(rows)`` takes any rows, and ``valid_rows[positions]`` are the rows of positions. With
-``positive="self"`` all anchors are valid, and both numbers are one. A *batch* is a dict of single tensors:
+``positive="self"`` all anchors are valid, and both numbers are one. A *batch* is a dict:
 
     anchor, positive         (B, C, Z, Y, X) float32, normalised
     positions                (B,) int64, among the valid anchors
     rows, positive_rows      (B,) int64, of the table
     anchor_meta              {column: (B,) array or list of str or None}
+    replaced                 int, anchors that could not be read and gave way to others (``on_error="skip"``)
+    epoch, number            int, which batch it is, where the positions say so as an ``IndexBatch`` does
 
 Invariant: a batch is a pure function of (table, options, seed, epoch, batch number, positions). Threads,
 workers and ranks do not change a byte of it.
@@ -159,7 +161,7 @@ class AnchorDataset(Dataset[Batch]):
         try:
             self._counts.share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         except RuntimeError as error:  # as where /dev/shm is full, or files may not be so large
-            raise MemoryError(f"shared memory cannot be had: {error}") from error
+            raise MemoryError(f"shared memory is not available: {error}") from error
 
     @property
     def anchors(self) -> pd.DataFrame:
@@ -294,8 +296,9 @@ class AnchorDataset(Dataset[Batch]):
         if not 0 <= position < len(self):
             raise IndexError(f"position={position!r} is not in 0 .. {len(self) - 1}, the valid anchors.")
         batch = self.__getitems__([position])
-        meta = {name: values[0] for name, values in batch.pop("anchor_meta").items()}
-        return {name: tensor[0] for name, tensor in batch.items()} | {"anchor_meta": meta}
+        meta = {name: values[0] for name, values in batch["anchor_meta"].items()}
+        tensors = {name: value[0] for name, value in batch.items() if isinstance(value, torch.Tensor)}
+        return {**tensors, "anchor_meta": meta}
 
     def __getitems__(self, positions: Sequence[int]) -> Batch:
         """Return the batch (module docstring) of ``positions``.
@@ -333,6 +336,8 @@ class AnchorDataset(Dataset[Batch]):
             "rows": torch.from_numpy(taken.rows),
             "positive_rows": torch.from_numpy(taken.positive_rows),
             "anchor_meta": {str(name): _plain(meta[name]) for name in meta},
+            "replaced": taken.replaced,
+            **({"epoch": epoch, "number": number} if _is_numbered(positions) else {}),
         }
 
     def _add_counts(self, replaced: int) -> None:
@@ -342,10 +347,14 @@ class AnchorDataset(Dataset[Batch]):
 
 
 def _key(positions: Sequence[int], asked: IntArray) -> tuple[int, int]:
-    epoch, number = getattr(positions, "epoch", None), getattr(positions, "number", None)
-    if epoch is None or number is None:
+    if not _is_numbered(positions):
         return 0, zlib.crc32(asked.tobytes())
-    return int(epoch), int(number)
+    numbered: Any = positions
+    return int(numbered.epoch), int(numbered.number)
+
+
+def _is_numbered(positions: Sequence[int]) -> bool:
+    return all(getattr(positions, name, None) is not None for name in ("epoch", "number"))
 
 
 def _plain(column: "pd.Series[Any]") -> Any:

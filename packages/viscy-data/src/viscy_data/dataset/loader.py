@@ -1,4 +1,9 @@
-"""A ``DataLoader`` over an ``AnchorDataset``, set as reading with TensorStore needs it."""
+"""A ``DataLoader`` over an ``AnchorDataset``, set as reading with TensorStore needs it.
+
+TensorStore's threads do not survive a fork, a worker that dies leaves the loop waiting, and each worker
+copies its batches. So workers are started by ``forkserver``, their end is noticed (`viscy_data.watched`), and
+by default there are none: TensorStore decodes on all cores of this process anyway.
+"""
 
 import math
 import multiprocessing
@@ -119,7 +124,7 @@ def anchor_loader(
     num_workers = check_integer("num_workers", num_workers, 0)
     look_ahead = check_integer("look_ahead", look_ahead, 0)
     if not _is_seconds(timeout):
-        raise InvalidInputError(f"timeout={timeout!r} must be a number of seconds >= 0; 0 is no limit.")
+        raise InvalidInputError(f"timeout={timeout!r} must be a number of seconds >= 0; 0 sets no limit.")
     options: dict[str, Any] = {}
     if num_workers:
         refuse_main_again(num_workers)

@@ -1,8 +1,8 @@
 """Read the next batches in this process while the current one is used.
 
 One thread reads, batch after batch and in order, what the caller's thread draws; TensorStore decodes on
-every core meanwhile. What is drawn ahead is not consumed: as with workers, who keeps a sampler's state
-says how many batches were, ``sampler.state_dict(consumed=...)``.
+every core meanwhile. What is drawn ahead is not consumed: as with workers, whoever saves a sampler's state
+says how many batches were consumed, ``sampler.state_dict(consumed=...)``.
 """
 
 from collections import deque

@@ -1,8 +1,8 @@
 """Notice that a worker of a loader died, and say how.
 
 A loader waits for batches that workers put into a queue. A worker that is killed puts nothing there, and
-workers of a fork server are not this process's children, so that no signal tells of their end: who waits
-with a long timeout learns of it when that has passed. Here the wait is cut into short ones. After each
+workers of a fork server are not this process's children, so that no signal tells of their end: a loader that
+waits with a long timeout learns of it when that has passed. Here the wait is cut into short ones. After each
 PyTorch looks whether the workers are alive; ``WatchedLoader`` goes on waiting until one is not, or until
 its own ``timeout`` is over, and turns what PyTorch says of either into a sentence. A thread watches too,
 for the worker that is killed in the middle of a message, whose other half nobody would write.

@@ -197,7 +197,7 @@ def _check_name(path: Path, name: str) -> None:
     if "\0" in str(path):
         raise InvalidInputError(f"{name} holds the character \\x00, which no path does; write it without.")
     if path.name in ("", "-", ".."):
-        raise InvalidInputError(f"{name} is no name to write to; give the name of a file or a folder.")
+        raise InvalidInputError(f"{name} cannot be written to; give the name of a file or a folder.")
 
 
 def _status(path: Path, name: str) -> os.stat_result | None:
@@ -298,7 +298,7 @@ def folder_named(out: str | Path) -> Path:
     'plates'
     """
     if not str(out):
-        raise InvalidInputError("out='' is no name to write to; give the name of a folder, such as '.'.")
+        raise InvalidInputError("out='' cannot be written to; give the name of a folder, such as '.'.")
     return Path(out)
 
 
@@ -318,7 +318,7 @@ def check_entries(
     name = f"out={shown(out, 300)!r}"
     _check_name(out / "entry", name)
     if out.name == "-" or out.absolute() == Path(out.anchor or "-"):
-        raise InvalidInputError(f"{name} is no name to write to; give the name of a folder.")
+        raise InvalidInputError(f"{name} cannot be written to; give the name of a folder.")
     status = _status(out, name)
     check_outside_stores(out / "entry", name)
     if status is not None and not out.is_dir():

@@ -1,8 +1,8 @@
 """What the text in a TIFF file states: sizes, names and layout, from OME-XML or ImageJ's lines.
 
 Units come under many names and are looked up in one table; a size in a unit that is not known, or that is
-no finite number above 0, is not known, and that is said. Entities of XML are not expanded: a file that
-declares some is refused.
+not a finite number above 0, counts as not known, and that is said. Entities of XML are not expanded: a file
+that declares some is refused.
 """
 
 import re

@@ -4,7 +4,7 @@ YAML can say much in little. Nine aliases of nine aliases unpack to a billion va
 brackets end the parser's stack, ``12:30`` is the number 750 and ``010`` is 8. So a file is looked at before
 values are made of it: its bytes, how deep it nests, and how many values it has with all aliases written out.
 A key given twice is an error rather than the last one winning, and numbers that other programs read
-otherwise are refused with the key that they stand under. The look costs as much as the reading.
+otherwise are refused with the key that they are written under. The look costs as much as the reading.
 """
 
 import re
@@ -82,7 +82,7 @@ def check_bounds(text: str) -> None:
     yaml.YAMLError
         Naming the bound.
     """
-    sizes: dict[str, int] = {}  # of what an anchor stands for, with its aliases written out
+    sizes: dict[str, int] = {}  # of what an anchor repeats, with its aliases written out
     opened: list[tuple[str | None, int]] = []  # anchor, and values before it, of what is open
     values = 0
     for event in yaml.parse(text, Loader=_Fast):
@@ -103,11 +103,11 @@ def check_bounds(text: str) -> None:
 
 
 def _size(event: Any, sizes: dict[str, int], opened: list[tuple[str | None, int]]) -> int:
-    """Return how many values an event begins or stands for."""
+    """Return how many values an event begins, or repeats as an alias."""
     if not isinstance(event, yaml.AliasEvent):
         return 1
     if event.anchor in (anchor for anchor, _ in opened):
-        raise _error(event, f"*{shown(event.anchor)} stands inside of what it stands for; write it out")
+        raise _error(event, f"*{shown(event.anchor)} lies inside what it repeats; write it out")
     return sizes.get(str(event.anchor), 1)
 
 
@@ -124,7 +124,9 @@ def _read(path: Path, what: str) -> str:
     name = f"path={shown(path, 300)!r}"
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise ExperimentsFileError(f"{name}: the {what} cannot be read: it is no file; name a YAML file.")
+            raise ExperimentsFileError(
+                f"{name}: the {what} cannot be read: it is a folder or a device; name a YAML file."
+            )
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:

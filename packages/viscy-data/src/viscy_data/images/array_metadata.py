@@ -58,7 +58,7 @@ def read_array_metadata(folder: Path) -> ArrayMetadata:
     Raises
     ------
     OSError, ValueError
-        Where there is none, it has other axes or pixels that are no numbers, or a size is out of bounds.
+        Where there is none, it has other axes or pixels that are not numbers, or a size is out of bounds.
     """
     content, zarr_format = read_json(folder / "zarr.json"), 3
     if content is None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 SAMPLE: Final = 65536
-"""Pixels of a frame that stand for it in the median of floats and wide integers."""
+"""Pixels of a frame that represent it in the median of floats and wide integers."""
 
 _BLOCK: Final = 1 << 20
 _QUARTILES: Final = (0.25, 0.5, 0.75)

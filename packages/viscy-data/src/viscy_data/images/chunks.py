@@ -1,13 +1,14 @@
 """Which chunks crops lie in, and in what portions to ask for them.
 
-A *chunk* is what is decoded at once, a *shard* a file of several. A *portion* is a run of crops of one
-fov and frame that is asked for at once, sorted so that crops with chunks in common are neighbours; its
-*cost* are the bytes that it may need until all of it is read: its chunks as stored, the same decoded, and
-the crops cut from them.
+A chunk that two crops need should be read once; but asking for all crops of a batch at once may take more
+memory than reading is allowed. A *chunk* is what is decoded at once, a *shard* a file of several. A
+*portion* is a run of crops of one fov and frame that is asked for at once, sorted so that crops with chunks
+in common are neighbours; its *cost* is the bytes that it may need until all of it is read: its chunks as
+stored, the same decoded, and the crops cut from them.
 
 Invariant: crops with a chunk in common are of one portion, unless that would cost more than is allowed.
-What it takes is sorting the chunks of all crops once: a raw store gives a batch in less time than a few
-thousand chunks, looked at one by one, would take.
+The price is sorting the chunks of all crops once, vectorised: looking at a few thousand chunks one by one
+would take longer than a raw store takes to give the batch.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -111,7 +111,7 @@ def _readable(where: str) -> Iterator[None]:
         yield
     except StoreError:
         raise
-    except Exception as error:  # malformed metadata raise whatever comes of what stands where it should not
+    except Exception as error:  # malformed metadata raise whatever comes of what is where it should not be
         raise StoreError(
             f"{where} cannot be read as OME-Zarr 0.4 or 0.5, plate or single position: {_plainly(error)}"
         ) from error

@@ -1,11 +1,11 @@
 """Memory that was freed, and that the C library's allocator holds on to.
 
-glibc gives threads *arenas*; what is freed in one serves no other, and what is free between two blocks
-that are not stays with the process. TensorStore's threads come and go, so that decoded chunks are freed
+glibc gives threads *arenas*: what is freed in one cannot be used from another, and what is free between two
+blocks in use stays with the process. TensorStore's threads come and go, so that decoded chunks are freed
 here and allocated there, and a process ends up with several times what it uses. Two things keep it to
 what it uses: no further arenas, and free pages handed back before there are too many.
 
-Elsewhere than with glibc both do nothing.
+With other C libraries both do nothing.
 """
 
 import ctypes

@@ -52,7 +52,7 @@ def staged(
     Parameters
     ----------
     out
-        Folder that shall hold the entries; made when it does not exist.
+        Folder that will hold the entries; made when it does not exist.
     entries
         Names of what will be written, in the order in which they become visible.
     overwrite

@@ -1,7 +1,7 @@
 """From an experiments file to an anchors table: describe, check, build, count, merge.
 
 Everything that can be wrong with the file and its stores is found first and reported at once. Experiments
-do not know of each other: each is built on its own, wherever there is room, into a file of its own (a
+do not need each other: each is built on its own, wherever there is room, into a file of its own (a
 *part*), and the parts are then written one after the other into the table. What is in memory at a time
 is one experiment for each process, and one row group at the end.
 """

@@ -1,7 +1,7 @@
 """Independent jobs, done here, in processes of this machine, or on a Dask cluster.
 
 A job is a value and its work a function of a module, so that both travel to another process. Results
-come as they are ready, each with its job: whoever wants an order makes one. What a job leaves behind
+come as they are ready, each with its job: a caller that needs an order sorts them. What a job leaves behind
 for others is a file, which on a cluster lies where every worker sees it.
 """
 

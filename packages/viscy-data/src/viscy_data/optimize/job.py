@@ -27,7 +27,7 @@ from viscy_data.text import shown
 
 @dataclass(frozen=True)
 class Image:
-    """One field of view: where its pixels lie now, and how they shall lie.
+    """One field of view: where its pixels lie now, and how they will lie.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Job:
     Attributes
     ----------
     store, out
-        The original, and the copy that shall be.
+        The original, and the copy to write.
     patch
         Slices, rows and columns of what will be read.
     compression, missing_chunks
@@ -134,7 +134,7 @@ def plan_job(
     store
         OME-Zarr 0.4 or 0.5: an HCS plate or a single position.
     out
-        The copy to write; it does not exist, the folder that shall hold it does.
+        The copy to write; it does not exist, the folder that will hold it does.
     patch
         Slices, rows and columns of the patches that will be read.
     compression
@@ -228,7 +228,7 @@ def patch_of_index(
     Raises
     ------
     InvalidInputError
-        The file is no anchors table, or not of this store.
+        The file is not an anchors table, or not of this store.
     """
     metadata = read_metadata(index)
     wanted = Path(store).resolve()

@@ -12,6 +12,7 @@ Read in this order:
 - `flat`: keyword arguments for what most people ask for; `plan_file`: a plan in YAML
 - `state`: where a sampler stands; `batch_iterator`: an iterator that can say where it stands
 - `ranks`: noticing that ranks were given different tables, plans or seeds
+- `feasible`: what a table cannot give a plan, said before the first batch; `ramp`: plans between two plans
 - `shard`: which batches a rank takes; `fingerprint`: short texts that tell plans and tables apart
 - `report`: what batches held beside what was asked, counted by `tally`; `deviations`: where the two differ
 - `notes`: what a plan warns of on a table, collected

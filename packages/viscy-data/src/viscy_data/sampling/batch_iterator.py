@@ -1,9 +1,9 @@
-"""An iterator over the batches of one epoch that says where it stands.
+"""An iterator over the batches of one epoch that says where it is.
 
-An iterator takes its place with its first batch and moves on before it hands out a batch, so that a
+Loaders that keep an iterator's state (torchdata's ``StatefulDataLoader``) cannot take it from the sampler: at
+the end of an epoch a sampler means the next one, while an iterator there is over. So the iterator keeps a
+place of its own. It takes the place with its first batch and moves on before it hands out a batch, so that a
 state taken between two batches names the second.
-Loaders that keep an iterator's state (torchdata's ``StatefulDataLoader``) need it from the iterator and
-not from the sampler: a sampler at the end of an epoch means the next one, an iterator there is over.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -32,32 +32,36 @@ from viscy_data.files.yaml_file import read_yaml
 USUAL_COLUMN: Final = {"grouping": EXPERIMENT, "balance": CONDITION, "focus": HOURS}
 """The column that the sampler's flat arguments use, by section."""
 
-
 STAGES: Final = "stages"
 """The section that makes a curriculum of a plan."""
 
 
-def read_plan(path: Path, base: BatchPlan) -> BatchPlan | Curriculum:
+def read_plan(path: Path, base: BatchPlan | Curriculum) -> BatchPlan | Curriculum:
     """Return ``base`` as a plan file changes it; a curriculum where the file names stages.
 
     Raises
     ------
     InvalidInputError
-        The file cannot be read, is no mapping, names what a plan does not have, or holds a value that a
+        The file cannot be read, is not a mapping, names what a plan does not have, or holds a value that a
         plan refuses.
     """
     changes = read_yaml(path, "plan file")
     try:
-        stages = changes.get(STAGES) if isinstance(changes, Mapping) else None
-        if stages is None:
-            return change_plan(base, changes)
-        return _curriculum(base, {name: value for name, value in changes.items() if name != STAGES}, stages)
+        return change_plan(base, changes)
     except InvalidInputError as error:
         raise InvalidInputError(f"{path}: {error}") from error
 
 
-def change_plan(base: BatchPlan, changes: object) -> BatchPlan:
+def change_plan(base: BatchPlan | Curriculum, changes: object) -> BatchPlan | Curriculum:
     """Return ``base`` with fields replaced; a mapping changes fields of a section.
+
+    ``stages``, changes by the global batch at which they begin, makes a curriculum of the plan. Without it a
+    curriculum changes in each of its plans; with it the new stages replace those it had.
+
+    Raises
+    ------
+    InvalidInputError
+        The changes name what a plan does not have, or hold a value that it refuses.
 
     Examples
     --------
@@ -65,24 +69,38 @@ def change_plan(base: BatchPlan, changes: object) -> BatchPlan:
     >>> base = BatchPlan(8, grouping=Grouping("plate"))
     >>> change_plan(base, {"batch_size": 4, "grouping": {"leak": 0.5}}).grouping
     Grouping(by=('plate',), weights=None, leak=0.5)
+    >>> stages = {0: {}, 500: {"grouping": {"leak": 0.5}}}
+    >>> [plan.grouping.leak for plan in change_plan(base, {"stages": stages}).plans.values()]
+    [0.0, 0.5]
     """
+    stages = changes.get(STAGES) if isinstance(changes, Mapping) else None
+    if isinstance(changes, Mapping) and stages is not None:
+        first = base if isinstance(base, BatchPlan) else base.plans[0]
+        common = _changed(first, {name: value for name, value in changes.items() if name != STAGES})
+        return _curriculum(common, stages)
+    if isinstance(base, BatchPlan):
+        return _changed(base, changes)
+    return Curriculum({begin: _changed(plan, changes) for begin, plan in base.plans.items()})
+
+
+def _curriculum(base: BatchPlan, stages: object) -> Curriculum:
+    if not isinstance(stages, Mapping):
+        raise InvalidInputError(
+            f"{STAGES}={stages!r}: a mapping from numbers of batches to changes is allowed; give one."
+        )
+    return Curriculum({number: _changed(base, changes or {}) for number, changes in stages.items()})
+
+
+def _changed(base: BatchPlan, changes: object) -> BatchPlan:
     if not isinstance(changes, Mapping):
         raise InvalidInputError(f"A plan is a mapping of {_names(BatchPlan)}, not {changes!r}.")
+    changes = {name: value for name, value in changes.items() if (name, value) != (STAGES, None)}
     _check_names("The plan", changes, BatchPlan)
     types = get_type_hints(BatchPlan)
     sections = {
         name: _section(name, getattr(base, name), types[name], value) for name, value in changes.items()
     }
     return replace(base, **sections)
-
-
-def _curriculum(base: BatchPlan, common: Mapping[str, Any], stages: object) -> Curriculum:
-    if not isinstance(stages, Mapping):
-        raise InvalidInputError(
-            f"{STAGES}={stages!r}: a mapping from numbers of batches to changes is allowed; give one."
-        )
-    plan = change_plan(base, common)
-    return Curriculum({number: change_plan(plan, changes or {}) for number, changes in stages.items()})
 
 
 def _section(name: str, base: Any, kind: Any, value: Any) -> Any:
@@ -101,7 +119,7 @@ def _section(name: str, base: Any, kind: Any, value: Any) -> Any:
 
 
 def _made(name: str, axis: Any, value: Any) -> Any:
-    """Return an axis of fields in a file; what is no mapping is left for the plan to refuse."""
+    """Return an axis of fields in a file; what is not a mapping is left for the plan to refuse."""
     if not isinstance(value, Mapping):
         return value
     _check_names(f"{name!r}", value, axis)

@@ -1,4 +1,4 @@
-"""Where a sampler stands: a place in the sequence of batches, and whose sequence it is.
+"""Where a sampler is: a place in the sequence of batches, and whose sequence it is.
 
 A *place* is an epoch and the next global batch of it. An *identity* is what two samplers must share for
 a place of one to be a place of the other: seed, ``drop_last``, plan and table.
@@ -49,7 +49,7 @@ def place_of(state: State, identity: State) -> Place:
     Raises
     ------
     InvalidInputError
-        The state is none, or of another sampler.
+        The state is not one of a sampler, or is of another sampler.
     """
     missing = [name for name in ("epoch", "position", *identity) if name not in state]
     if missing:

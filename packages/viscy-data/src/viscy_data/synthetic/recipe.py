@@ -4,8 +4,8 @@
 batch effect. Setups spread over their ranges by a low-discrepancy sequence, so that even three
 experiments lie far apart, and experiment i of a seed is the same however many there are.
 
-*design*: infected wells are the fewer on a plate, and not as many on every plate: one to three in eight,
-a fifth of all wells, the same on every seed. That is the case which balancing conditions is for: a batch
+*design*: few wells of a plate are infected, and not equally many on each plate: one to three in eight,
+a fifth of all wells, the same on every seed. This is the case that balancing conditions is for: a batch
 drawn at random holds few infected cells, and what tells experiments apart tells something about the
 condition, too. Where every plate is half infected, there is little to balance.
 """

@@ -10,7 +10,7 @@ Who wants neither leaves such cells out (``drop``).
 
 A *box* is what a patch covers, ``[start, stop)`` along an axis, and may reach over the border. Its *span* is
 the part of the image that the box's pixels come from: the only thing that is read. A *fold* says which row
-and column of the span stands at each place of the patch.
+and column of the span is at each place of the patch.
 
 Cost: nothing for a box inside its image; two copies of the pixels for one that is folded.
 """
@@ -96,7 +96,7 @@ def share_outside(
 
 
 def reflected(places: IntArray, extent: int) -> IntArray:
-    """Return the pixel of the image that stands at each place on the line that continues it.
+    """Return the pixel of the image at each place on the line that continues it.
 
     Examples
     --------

@@ -1,9 +1,9 @@
 """Cells of one frame that share a patch: they are counted, because no model can tell them apart.
 
-Two cells whose centres round to the same pixel have one patch between them. Where they touch or lie over
-each other that is so; where both are at exactly the same place, a cell that two tracks follow for example,
-it is probably a fault of tracking. With ``border="shift"`` cells in a corner are moved to one place besides.
-Cells in different slices are different patches.
+Two cells whose centres round to the same pixel have one patch between them. That happens where cells touch or
+lie on top of each other; where both are at exactly the same place, as when two tracks follow one cell, it is
+probably a fault of tracking. With ``border="shift"`` cells in a corner may be moved to one place, too. Cells
+in different slices have different patches.
 
 Cost: one sort of a word for each row.
 """

@@ -73,7 +73,7 @@ class Experiment(_Frozen):
     track_filter
         Boolean properties of a GEFF that nodes and links must have; None: ``solution``, where it is there.
     missing_parents
-        A parent that is no track of its field of view is an ``error``, or is ``cut``.
+        A parent that is not a track of its field of view is an ``error``, or is ``cut``.
 
     Examples
     --------

@@ -1,7 +1,9 @@
 """How far apart in time an anchor and its positive are: a range in hours or in frames.
 
-Hours become frames per experiment: the lower bound is rounded up, the upper one down, and the lower
-one is at least 1, so that no cell is ever its own positive.
+Experiments have intervals of their own, so that a range in hours is another number of frames in each; and
+half an hour at one frame an hour, rounded to 0 frames, would make each cell its own positive. So hours become
+frames per experiment: the lower bound is rounded up and at least 1, the upper one down. A range that holds
+no whole number of frames is an error.
 """
 
 import math

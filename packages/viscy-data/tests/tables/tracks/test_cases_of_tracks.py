@@ -68,7 +68,7 @@ REFUSED = {
     "fov_int_category": "column 'fov': fov='0' is not in the store",
     "name_ids": "column 'track_id': 'cell_1' is not a number",
     "one_based": r"t=8 lies outside the movie of 8 frames, 0 \.\. 7",
-    "orphans": "parent_track_id=99 is no track of this fov; .* set missing_parents to 'cut'",
+    "orphans": "parent_track_id=99 is not a track of this fov; .* set missing_parents to 'cut'",
     "timedelta": r"column 't' holds duration\[us\]: numbers or text are needed",
     "timestamp": r"column 't' holds timestamp.*: numbers or text are needed",
     "trackmate_csv": "has LABEL, ID, .* track_names: "
@@ -99,7 +99,7 @@ def test_the_options_that_the_errors_propose_are_the_right_ones(tmp_path: Path) 
     assert show_their_cells(table)
     summary, table = index(folder / "orphans.yaml", missing_parents="cut")
     assert show_their_cells(table)
-    assert any("2 parents that are no track" in note for note in summary.notes)
+    assert any("2 parents that are not a track" in note for note in summary.notes)
 
 
 @pytest.mark.parametrize("name", ["csv_z0", "geff_z0"])

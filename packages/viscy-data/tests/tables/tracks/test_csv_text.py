@@ -232,12 +232,12 @@ def test_0_is_a_parent_where_a_track_is_called_so(tmp_path: Path) -> None:
 
 def test_parents_that_are_no_track_are_cut_and_counted_where_that_is_asked_for(tmp_path: Path) -> None:
     path = write(tmp_path, "track_id,t,y,x,parent_track_id\n1,0,1,1,-1\n2,1,1,1,99\n2,2,1,1,99\n3,1,1,1,1\n")
-    with pytest.raises(TracksError, match=r"parent_track_id=99 is no track .* missing_parents to 'cut'"):
+    with pytest.raises(TracksError, match=r"parent_track_id=99 is not a track .* missing_parents to 'cut'"):
         read(path)
     values = {"name": "a", "data_path": "a", "tracks_path": str(path), "channels": ["c"]}
     cut = load_tracks(Experiment.model_validate(values | {"missing_parents": "cut"}), [INFO])
     assert cut.frame["parent_track_id"].tolist() == [-1, -1, 1, -1]
-    assert cut.notes == ("left out of the tracks: 1 parents that are no track",)
+    assert cut.notes == ("left out of the tracks: 1 parents that are not a track",)
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.parquet", "tracks/a.csv"])

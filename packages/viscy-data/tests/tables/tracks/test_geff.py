@@ -366,7 +366,7 @@ def test_what_is_not_in_the_solution_is_left_out_and_counted(tmp_path: Path) -> 
 def test_any_boolean_property_can_be_asked_for(tmp_path: Path) -> None:
     path = write(tmp_path / "t.geff", {"checked": [True, False, True], "score": [0.5, 1, 2]})
     assert load(path, track_filter=["checked"]).frame["t"].tolist() == [0, 2]
-    with pytest.raises(TracksError, match=r"track_filter='cheked' is no property .* Did you mean 'checked'"):
+    with pytest.raises(TracksError, match=r"track_filter='cheked' is not a property .* mean 'checked'"):
         load(path, track_filter=["cheked"])
     with pytest.raises(TracksError, match="'nodes/props/score' holds float64, not true and false"):
         load(path, track_filter=["score"])

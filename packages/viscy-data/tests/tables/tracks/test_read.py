@@ -136,7 +136,7 @@ def change(line: int, column: str, value: str) -> str:
         (change(2, "track_id", str(2**31)), "line 2, column 'track_id': ids lie in 0"),
         (
             change(4, "parent_track_id", "9"),
-            "line 4, column 'parent_track_id': parent_track_id=9 is no track",
+            "line 4, column 'parent_track_id': parent_track_id=9 is not a track",
         ),
         (change(6, "parent_track_id", "3"), r"line 5.*the rows of one track name different parents"),
         (
@@ -317,7 +317,7 @@ def test_challenge_folders(tmp_path: Path, names: tuple[str, str], depth: int | 
         ),
         ("1 0 1\n", 3, r"man_track\.txt: line 1: '1 0 1' is not 'label begin end parent'"),
         (LINES + "\n1 0 1 0\n", 3, "column 'label': 1 is there a second time"),
-        ("1 0 1 0\n2 2 2 7\n5 2 2 1\n", 3, "line 2, column 'parent_track_id': parent_track_id=7 is no track"),
+        ("1 0 1 0\n2 2 2 7\n5 2 2 1\n", 3, "line 2, column 'parent_track_id': parent_track_id=7 is not a"),
         (LINES, 2, r"man_track002\.tif: t lies outside the movie of 2 frames"),
     ],
 )

@@ -34,5 +34,5 @@ def test_another_z_is_believed(z: list[float], tmp_path: Path) -> None:
 
 
 def test_a_slice_that_the_stack_lacks_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TracksError, match="track_z=7 is no slice of the stack"):
+    with pytest.raises(TracksError, match="track_z=7 is not a slice of the stack"):
         read(tmp_path, [1, 2], track_z=7)

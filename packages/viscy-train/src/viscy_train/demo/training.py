@@ -1,4 +1,4 @@
-"""Train the demo's two encoders: the same but for their batches.
+"""Train the demo's two encoders: the same except for their batches.
 
 Weights, augmentation, positives, steps and batch size are the same; *composed* batches have the
 axes on that the data allow, *random* ones have all off.

@@ -1,6 +1,6 @@
 """The command: parse, build, train, and say what came of it.
 
-Every argument of `ContrastiveModule`, `AnchorDataModule` and the trainer can stand in a YAML file or
+Every argument of `ContrastiveModule`, `AnchorDataModule` and the trainer can be given in a YAML file or
 follow on the command line, which wins. What a run needs beyond Lightning's command line is added here:
 checkpoints that are whole (`viscy_train.models.checkpoint_file`) and recent (`SaveLast`), and a plain ending.
 """
@@ -141,7 +141,7 @@ class FitCLI(LightningCLI):
             self.datamodule.train_sampler.load_state_dict(checkpoint["AnchorDataModule"]["training"])
         except KeyError:
             raise InvalidInputError(
-                f"ckpt_path={self.config.fit.ckpt_path!r} does not say where its batches stood; give "
+                f"ckpt_path={self.config.fit.ckpt_path!r} does not say where its batches were; give "
                 "one that viscy-train fit wrote."
             ) from None
         except InvalidInputError as error:

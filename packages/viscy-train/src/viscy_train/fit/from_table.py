@@ -1,9 +1,9 @@
 """What a run takes from its table, so that nobody has to say it twice.
 
 A table says how many channels a patch has, how large it is, which conditions and hours are known and how
-many anchors each part holds. Options that a user stated win where they can be; where they cannot, all of
-them are named at once, before anything is built or written. Options of a packaged configuration are only
-wishes: they give way to the table, each with a line that says so.
+many anchors each part holds. Options that a user stated win where the table allows them; those that it does
+not allow are named all at once, before anything is built or written. Options of a packaged configuration are
+only wishes: they give way to the table, each with a line that says so.
 """
 
 from dataclasses import dataclass, field

@@ -1,4 +1,9 @@
-"""From a checkpoint to embeddings: the encoder, and patches as it saw them in training."""
+"""From a checkpoint to embeddings: the encoder, and patches as it saw them in training.
+
+An encoder means something only for patches like those it was trained on. So size, depth and normalisation
+of patches are those of the checkpoint, never stated anew, and a table with another number of channels is
+refused.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -93,7 +98,7 @@ def load_checkpoint(path: str | Path) -> tuple[ContrastiveModule, PatchOptions]:
     FileNotFoundError
         No such file.
     InvalidInputError
-        The file is no checkpoint of a `ContrastiveModule` fitted on an `AnchorDataModule`.
+        The file is not a checkpoint of a `ContrastiveModule` fitted on an `AnchorDataModule`.
     """
     return _module_of(path, read_checkpoint(path))
 

@@ -161,7 +161,7 @@ def read_anchors(
     Raises
     ------
     InvalidInputError
-        Where the file is no anchors table, is damaged, or a name is not in it.
+        Where the file is not an anchors table, is damaged, or a name is not in it.
 
     Notes
     -----

@@ -1,9 +1,10 @@
 """Columns of an anchors table, taken in a row group at a time, in little more memory than they end up with.
 
-Rows go where they stay, into memory for as many as there may be. A row group has dictionaries of its own:
-its names are numbered after those of the row groups before, in words as narrow as the numbers allow. Of
-lineages, where there are millions of names, that is their alphabetical order in the whole table wherever
-each row group has experiments of its own; what is in order needs no hash of each name to be unique.
+Reading a table whole takes its columns twice for a moment: as the file gives them, and as they are kept. So
+memory for all rows is taken once, and row groups are written into it one after the other. Each row group has
+dictionaries of its own, whose names are numbered after those of the row groups before, in words as narrow as
+the numbers allow. Lineages have millions of names; where each row group has experiments of its own, their
+numbers are their alphabetical order in the whole table, so that none has to be hashed to find equal ones.
 """
 
 from typing import Any, Final
@@ -92,7 +93,7 @@ class Categories:
 
 
 def _occurring(codes: Codes, count: int, *, nulls: bool) -> NDArray[np.intp]:
-    """Return which of ``count`` codes occur; -1, which is there where ``nulls``, is none of them."""
+    """Return which of ``count`` codes occur; -1, which is there where ``nulls``, does not count."""
     if count <= _FEW:  # experiments and conditions, of which a row group has one or two
         return np.flatnonzero([(codes == code).any() for code in range(count)])
     if nulls:

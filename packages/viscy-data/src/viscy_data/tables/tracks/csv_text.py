@@ -1,6 +1,6 @@
 """Text tables of whatever program wrote them, as Arrow reads them, within stated bounds.
 
-Programs differ in what separates columns and decimals, in what stands before the header and below it, and
+Programs differ in what separates columns and decimals, in what comes before the header and below it, and
 in how the text is encoded; and a file may be damaged, or made to hurt: a quote that is never closed swallows
 the rest of a file as one cell, a gzipped file of 20 MB may unpack to 20 GB of nothing, a single cell may be
 larger than memory. So the beginning of the file says how to read it (:class:`Dialect`), and all of it
@@ -56,7 +56,7 @@ class Dialect:
     Attributes
     ----------
     names
-        The columns' names, as they stand there.
+        The columns' names, as they are written there.
     skipped
         Lines up to the first row: comments, the header, and titles below it.
     filled

@@ -1,9 +1,10 @@
 """The detections of one tracking file, and what must hold of them.
 
 A *detection* is one cell in one frame. Every reader turns its file into :class:`Detections`; the
-rules stand here once, whatever the file's format: places are finite, frames lie in the movie, a
+rules are written here once, whatever the file's format: places are finite, frames lie in the movie, a
 track is in one place at a time, and parents exist, come first and form no cycle. Gaps are fine. A track
-without parent names none, -1, itself, or 0 where no track has that id: trackers do all of these.
+without parent leaves its parent empty, or names -1, itself, or 0 where no track has that id: trackers do all
+of these.
 
 Messages name file, line or row, and column.
 """
@@ -24,7 +25,7 @@ from viscy_data.tables.lineage import BoolArray, Forest, IntArray, build_forest,
 
 type FloatArray = NDArray[np.float64]
 
-MISSING_PARENTS: Final = "parents that are no track"
+MISSING_PARENTS: Final = "parents that are not a track"
 """Why a link is left out, in the counts of what is."""
 
 _LARGEST_ID = np.iinfo(np.int32).max
@@ -207,7 +208,7 @@ def _refuse_parents(
     found.refuse(
         unknown,
         PARENT_TRACK_ID,
-        f"parent_track_id={found.parent_track_id[row]} is no track of this fov; where parents were left "
+        f"parent_track_id={found.parent_track_id[row]} is not a track of this fov; where parents were left "
         "out on "
         "purpose, set missing_parents to 'cut' in the experiments file",
     )

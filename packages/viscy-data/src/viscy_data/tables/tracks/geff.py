@@ -8,9 +8,8 @@ that keep candidates write all of them, and mark those that they chose: what a b
 :mod:`viscy_data.tables.tracks.graphs`.
 Specification: https://liveimagetrackingtools.org/geff
 
-A file from elsewhere may claim any size and name any codec, among them such that run code. So an array's
-shape,
-type and codecs are checked before any of it is read (:func:`_check_array`).
+A file from elsewhere may claim any size and name any codec, among them some that run code. So an array's
+shape, type and codecs are checked before any of it is read (:func:`_check_array`).
 """
 
 import math
@@ -232,7 +231,7 @@ class _Geff:
             if not sides and asked is not None:
                 held = [*self._properties("nodes"), *self._properties("edges")]
                 raise TracksError(
-                    f"{self._path}: track_filter={name!r} is no property of nodes or edges, which have "
+                    f"{self._path}: track_filter={name!r} is not a property of nodes or edges, which have "
                     f"{', '.join(held)}.{suggest(name, held)}"
                 )
             for side in sides:

@@ -3,9 +3,8 @@
 An axis names a property of nodes, and may have a unit, a scale that leads to another unit, and an offset
 after it. Programs use them differently: a place may be in pixels with the scale that leads to micrometres,
 in micrometres already, or in units of the world with the scale that led there (funtracks, whose file says
-so).
-Frames may be counted, or be times. Each axis becomes one factor and one offset here; where what the
-file says has two meanings, or none, it is refused with what to set.
+so). Frames may be counted, or given as times. Each axis becomes one factor and one offset here; where what
+the file says has two meanings, or no meaning, it is refused with what to set.
 """
 
 from dataclasses import dataclass
@@ -132,7 +131,7 @@ def to_frames(context: AxisContext, axis: Axis, values: FloatArray, ids: IntArra
     if per_frame and len(np.unique(values)) > len(np.unique(whole)):
         raise context.refuse(axis, f"different times are of one frame at {interval}. {_COUNTED}")
     if len(whole) and np.abs(whole).max() > np.iinfo(np.int32).max:
-        raise context.refuse(axis, f"{np.abs(whole).max():g} is no frame of a movie")
+        raise context.refuse(axis, f"{np.abs(whole).max():g} is not a frame of a movie")
     return whole.astype(np.int64)
 
 

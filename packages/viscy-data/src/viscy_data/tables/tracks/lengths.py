@@ -1,8 +1,8 @@
 """Places of cells in lengths, turned into pixels and slices of the store.
 
-A file of tracks states places in pixels, or in micrometres and their like. Which of the two is not seen from
+A file of tracks states places in pixels, or in micrometres and the like. Which of the two cannot be told from
 the numbers: read the wrong way, every patch shows another place and nothing fails. So a unit is what the
-experiments file says, else what the file says, and places without either are looked at by
+experiments file says, or else what the file says, and places without either are looked at by
 :func:`refuse_lengths`: where all of them lie in the corner of the image that has the size of the whole in
 micrometres, they are taken for micrometres, and refused. So are places of pixels larger than a micrometre
 where many lie outside the image, and none outside its size in micrometres.

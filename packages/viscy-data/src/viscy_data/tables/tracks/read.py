@@ -173,7 +173,7 @@ def _files_of(folder: Path, fov: str) -> list[Path]:
 
 
 def _visible(folder: Path) -> Iterator[Path]:
-    """Yield what a folder holds; a name that begins with a dot, such as ``._tracks.csv``, is no data."""
+    """Yield what a folder holds; a name that begins with a dot, such as ``._tracks.csv``, is not data."""
     if folder.is_dir():
         yield from (path for path in folder.iterdir() if not path.name.startswith("."))
 

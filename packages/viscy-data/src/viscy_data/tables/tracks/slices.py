@@ -2,9 +2,8 @@
 
 Trackers that work in two dimensions write z = 0 where they know none. Believed, it shows the first slice of a
 stack, which is out of focus or holds nothing, in every patch; and no number looks wrong. So a z that is 0 in
-every row of a file, beside a stack of several slices, is refused: ``track_z`` of the experiments file says
-what
-is meant. Another z that never changes was written by somebody who chose a slice, and is believed.
+every row of a file, beside a stack of several slices, is refused: ``track_z`` of the experiments file
+says what is meant. Another z that never changes was written by somebody who chose a slice, and is believed.
 """
 
 from collections.abc import Sequence
@@ -43,7 +42,7 @@ def with_slices(found: Detections, experiment: Experiment, fovs: Sequence[FovInf
             return replace(found, z=None)
     number = int(experiment.track_z)
     depth = np.array([info.shape[2] for info in fovs])[found.fov]
-    found.refuse(depth <= number, Z, f"track_z={number} is no slice of the stack: slices count from 0")
+    found.refuse(depth <= number, Z, f"track_z={number} is not a slice of the stack: slices count from 0")
     return replace(found, z=np.full(len(found.t), number, dtype=np.float64))
 
 

@@ -77,7 +77,7 @@ def read_table(path: Path, experiment: Experiment, fovs: Sequence[FovInfo], *, f
     Raises
     ------
     TracksError
-        Where the file cannot be read, a column is missing or there twice, or a value is no number.
+        Where the file cannot be read, a column is missing or there twice, or a value is not a number.
     """
     names = {info.fov: i for i, info in enumerate(fovs)}
     needs_fov = fov is None and len(names) != 1
@@ -195,7 +195,7 @@ class _Reader:
         try:
             return codes, column.dictionary.to_pylist()
         except UnicodeDecodeError as error:
-            raise TracksError(f"{self._path}: column {FOV!r} is no text: {error}") from error
+            raise TracksError(f"{self._path}: column {FOV!r} is not text: {error}") from error
 
     def _refuse(self, row: int, name: str, why: str) -> None:
         raise TracksError(f"{self._path}: {self.unit} {self._start + row}, column {name!r}: {why}")

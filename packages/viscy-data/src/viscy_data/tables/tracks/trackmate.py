@@ -6,9 +6,8 @@ its ``Edge`` elements; here it becomes one track for each cell (:mod:`viscy_data
 Tracks that a filter in TrackMate removed, and spots in no track, are left out.
 
 A file of another image has places that mean nothing here: where the image that it names has another width,
-height or number of frames than the store's, it is refused. The number of slices is often wrong, since Fiji
-takes
-frames for slices: where spots do lie in different slices, what they say counts.
+height or number of frames than the store's, it is refused. The number of slices is often wrong, since
+Fiji takes frames for slices: where spots do lie in different slices, what they say counts.
 
 The file is read as a stream, within bounds: a document type is refused, so that no entity is expanded or
 fetched, and so are an element of more than 16 MiB and elements a hundred deep.
@@ -62,9 +61,8 @@ def read_trackmate(path: Path, experiment: Experiment, info: FovInfo, fov: int) 
     Raises
     ------
     TracksError
-        Where the file is no such file, is of another image, lacks a value, or its cells merge; rows are ids
-        of
-        spots.
+        Where the file is not of TrackMate, is of another image, lacks a value, or its cells merge; rows
+        are ids of spots.
     """
     found = _parse(path)
     found.check_image(info)
@@ -218,7 +216,7 @@ class _Spots:
     def _whole(self, tag: str, attributes: dict[str, str], name: str) -> int:
         value = self._real(tag, attributes, name)
         if not (math.isfinite(value) and value == int(value) and abs(value) < 2**53):
-            raise self._wrong(tag, attributes, name, "is no whole number")
+            raise self._wrong(tag, attributes, name, "is not a whole number")
         return int(value)
 
     def _wrong(self, tag: str, attributes: dict[str, str], name: str, why: str) -> TracksError:

@@ -19,7 +19,8 @@ from viscy_data.composition.curriculum import Curriculum
 from viscy_data.composition.focal import FocalTimes
 from viscy_data.composition.layout import AnchorLayout, Values
 from viscy_data.composition.plan import BatchPlan
-from viscy_data.composition.shares import PLAN_NAMES
+from viscy_data.composition.plan_checks import NATURAL
+from viscy_data.composition.shares import PLAN_NAMES, column_text
 from viscy_data.errors import CompositionWarning, InvalidInputError
 from viscy_data.text import shown
 
@@ -63,7 +64,8 @@ def notes_of(stage: Stage) -> Iterator[str]:
         No focal time of some group has an anchor of every stratum in its window, and none may come from
         outside.
     """
-    yield from stage.shares.notes
+    yield from _idle(stage)
+    yield from _lacking(stage)
     yield from _rounded_away(stage)
     yield from _small_cells(stage)
     if stage.focal is not None:
@@ -95,6 +97,36 @@ def value_text(value: object) -> str:
     a, 1 x\ny
     """
     return ", ".join(map(shown, value)) if isinstance(value, tuple) else shown(value)
+
+
+def _idle(stage: Stage) -> Iterator[str]:
+    """Say which groups get no batch."""
+    idle = [stage.layout.groups.values[group] for group, own in enumerate(stage.shares.own) if own is None]
+    if idle:
+        listed = ", ".join(map(repr, idle))
+        yield f"{stage.names['ratio']} is 0 for every stratum of {listed}: no batch comes from there."
+
+
+def _lacking(stage: Stage) -> Iterator[str]:
+    """Say once which strata which groups lack: their shares go to the others of the group."""
+    layout, balance = stage.layout, stage.plan.balance
+    ratio = None if balance is None else balance.ratio
+    if ratio == NATURAL:
+        return
+    texts = []
+    for group, sizes in zip(layout.groups.values, layout.size.T.tolist(), strict=True):
+        of_strata = zip(layout.strata.values, sizes, strict=True)
+        absent = [
+            repr(stratum)
+            for stratum, size in of_strata
+            if not size and (not isinstance(ratio, Mapping) or ratio[stratum] > 0)
+        ]
+        if absent:
+            texts.append(f"{group!r} has no {', '.join(absent)}")
+    if texts:
+        columns = column_text(layout.strata)
+        listed = _listed(texts, "; ")
+        yield f"Some groups lack values of {columns}; the others share their places: {listed}."
 
 
 def _rounded_away(stage: Stage) -> Iterator[str]:

@@ -8,8 +8,17 @@ import pandas as pd
 import pytest
 from sampling_cases import make_table, quiet_sampler
 
-from viscy_data.composition import Balance, BatchPlan, Focus, Grouping, Schedule
-from viscy_data.composition.fingerprint import plan_text
+from viscy_data.composition import (
+    AtMost,
+    Balance,
+    BatchPlan,
+    Curriculum,
+    Focus,
+    Grouping,
+    Locality,
+    Weighting,
+)
+from viscy_data.sampling.fingerprint import plan_text
 
 AXES: dict[str, Any] = {"temporal_enrichment": True, "batch_size": 4}
 
@@ -49,7 +58,7 @@ def test_columns_of_axes_that_are_off_do_not_count() -> None:
 
 
 def test_a_plan_is_told_apart_by_every_field() -> None:
-    plans = [
+    plans: list[BatchPlan | Curriculum] = [
         BatchPlan(4),
         BatchPlan(5),
         BatchPlan(4, grouping=Grouping("a")),
@@ -64,13 +73,20 @@ def test_a_plan_is_told_apart_by_every_field() -> None:
         BatchPlan(4, focus=Focus("a")),
         BatchPlan(4, focus=Focus("a", window_hours=3)),
         BatchPlan(4, focus=Focus("a", global_fraction=0.4)),
-        BatchPlan(4, focus=Focus("a", global_fraction=Schedule({0: 0.3, 1: 0.4}))),
-        BatchPlan(4, focus=Focus("a", global_fraction=Schedule({0: 0.3, 1: 0.5}))),
-        BatchPlan(4, focus=Focus("a", global_fraction=Schedule({0: 0.3, 1: 0.5}, unit="batches"))),
-        BatchPlan(4, focus=Focus("a", global_fraction=Schedule({0: 0.3, 1: 0.5}, shape="cosine"))),
-        BatchPlan(4, balance=Balance("a", ratio=Schedule({0: {"x": 1, "y": 1}, 1: {"x": 1, "y": 2}}))),
-        BatchPlan(4, focus=Focus("a", times="anchors")),
-        BatchPlan(4, focus=Focus("a", kernel="gaussian")),
+        BatchPlan(4, focus=Focus("a", times="by_anchor")),
+        BatchPlan(4, at_most=AtMost("a")),
+        BatchPlan(4, at_most=AtMost("a", 2)),
+        BatchPlan(4, at_most=[AtMost("a", 2), AtMost("b")]),
+        BatchPlan(4, locality=Locality(frames=3)),
+        BatchPlan(4, locality=Locality(fovs=3)),
+        BatchPlan(4, weighting=Weighting("a")),
+        BatchPlan(4, span=2),
+        Curriculum(
+            {0: BatchPlan(4, grouping=Grouping("a")), 7: BatchPlan(4, grouping=Grouping("a", leak=0.1))}
+        ),
+        Curriculum(
+            {0: BatchPlan(4, grouping=Grouping("a")), 8: BatchPlan(4, grouping=Grouping("a", leak=0.1))}
+        ),
     ]
     texts = [plan_text(plan) for plan in plans]
     assert len(set(texts)) == len(texts)
@@ -87,7 +103,3 @@ def test_equal_plans_have_equal_texts(number: Any) -> None:
         focus=Focus("t", window_hours=number),
     )
     assert plan_text(one) == plan_text(other)
-    moving = [
-        plan_text(BatchPlan(4, focus=Focus("t", window_hours=Schedule({0: value})))) for value in (2, number)
-    ]
-    assert moving[0] == moving[1]

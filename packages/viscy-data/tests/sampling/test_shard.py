@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viscy_data.composition import Shard
 from viscy_data.errors import InvalidInputError
+from viscy_data.sampling.shard import Shard
 
 
 @given(st.integers(1, 9), st.integers(0, 60), st.integers(0, 60), st.booleans())
