@@ -5,7 +5,7 @@ batches break; none where all hold. *own* anchors are of the batch's group, *lea
 *near* ones lie inside the focal window, *far* ones outside. Nothing says which group or which focal time a
 step was drawn for, so each that is possible is tried, and the one that explains the step best is taken.
 
-What needs many batches (coverage, shares over epochs, weights) stands with the tests of these promises.
+What needs many batches (coverage, shares over epochs, weights) is in the tests of these promises.
 """
 
 from collections import Counter, defaultdict
@@ -191,7 +191,7 @@ class Reader:
             lengths = [len(batch) for batch in step.batches]
             return [f"its batches hold {lengths} anchors, not {list(sizes)}"], set()
         if strange := [row for row in step.rows if type(row) is not int or not 0 <= row < self.count]:
-            return [f"{strange[:3]} are no positions in the table"], set()
+            return [f"{strange[:3]} are not positions in the table"], set()
         found = {group: self._broken(step, group) for group in self._possible(step)}
         if not found:
             own = [len(batch) - self.leaked_count(len(batch)) for batch in step.batches]
@@ -285,7 +285,7 @@ class Reader:
         )
 
     def _wrong_sides(self, step: Step, group: Value, focal: float) -> list[str]:
-        """Near and far hold their counts, but for what a side lacks and the other gives."""
+        """Near and far hold their counts, except for what one side lacks and the other gives."""
         near, shares = self.near(focal), self._shares(group)
         if self.fraction == 0:
             far = [row for row in step.rows if row not in near]
@@ -474,12 +474,6 @@ class Reader:
         most = self.plan.locality.frames or self.plan.locality.fovs or 0
         held = len({self.frame_of[row] for row in step.rows})
         return [f"{held} frames, at most {most} are allowed"] if held > most else []
-
-
-def largest_gap_of_visits(visits: Mapping[int, int], cells: Iterable[Sequence[int]]) -> int:
-    """Return by how much the visits of two anchors of one cell differ at the most."""
-    seen = [[visits[row] for row in rows] for rows in cells]
-    return max(max(counts) - min(counts) for counts in seen)
 
 
 def _by_level(

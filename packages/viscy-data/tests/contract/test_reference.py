@@ -42,12 +42,13 @@ RIGHT: list[tuple[dict[str, Any], list[int]]] = [
     (GROUPED | {"at_most": [AtMost("fov", 4), AtMost("lineage")]}, [0, 1, 4, 5, 10, 11, 14, 15]),
     (THRICE, [0, 3, 4, 7, 8, 11, 12, 15]),
     (FRAMES, PLAIN),
+    (FOCUSED | FRAMES, [2, 3, 6, 7, 10, 11, 14, 15]),  # near hour 3 two frames of one x and one y, all used
     (GROUPED | {"locality": Locality(fovs=1)}, PLAIN),
 ]
 WRONG: list[tuple[dict[str, Any], list[Any], str]] = [
     ({}, PLAIN[:-1], r"its batches hold \[7\] anchors, not \[8\]"),
-    ({}, [*PLAIN[:-1], 32], r"\[32\] are no positions"),
-    ({}, [*PLAIN[:-1], "a"], r"\['a'\] are no positions"),
+    ({}, [*PLAIN[:-1], 32], r"\[32\] are not positions"),
+    ({}, [*PLAIN[:-1], "a"], r"\['a'\] are not positions"),
     ({}, [*PLAIN[:-1], 0], "anchor 0 comes 2 times, with 8 from 32"),
     (GROUPED, [16, *PLAIN[1:]], r"no group gives \[8\] anchors"),
     (GROUPED, [0, 1, 2, 3, 4, 5, 8, 9], r"6 own anchors of \('x',\) .* exact is 4"),
@@ -70,6 +71,7 @@ WRONG: list[tuple[dict[str, Any], list[Any], str]] = [
     (GROUPED | {"at_most": AtMost("fov", 4)}, [0, 1, 4, 5, 8, 9, 10, 15], r"5 anchors of \('fov',\)"),
     (THRICE, [0, 1, 4, 7, 8, 9, 12, 15], r"4 anchors of \('fov',\) \(0,\), at most 3"),
     (FRAMES, [0, 1, 2, 3, 9, 10, 11, 12], "5 frames, at most 4"),
+    (FOCUSED | {"locality": Locality(fovs=2)}, [0, 3, 5, 7, 8, 11, 13, 15], "in the window"),
     (
         GROUPED | {"locality": Locality(fovs=1)},
         [0, 0, 1, 2, 8, 9, 10, 11],
