@@ -35,7 +35,7 @@ class BatchOptions:
     holds. A part of one experiment has nothing to leak in.
 
     ``plan`` holds what the flat arguments have no name for, or changes what they say, as a plan file
-    does: ``{"distinct": {"by": "lineage_id"}, "locality": {"frames": 8}, "span": 4}``.
+    does: ``{"at_most": {"by": "lineage_id"}, "locality": {"frames": 8}, "span": 4}``.
     """
 
     batch_size: int = 128
