@@ -91,7 +91,7 @@ def _rate(reader: Ours, sampler: FlexibleBatchSampler, batches: int) -> float:
 
 def _trade(name: str, locality: Locality | None, rate: float, table: pd.DataFrame) -> Trade:
     sampler = FlexibleBatchSampler.from_plan(table, BatchPlan(SIZE.pairs, locality=locality))
-    report = sampler.report(table=table)
+    report = sampler.report(sampler.batches_per_epoch, table=table)
     assert report.frames is not None
     variety = report.variety
     return Trade(name, locality, rate, 2 ** variety["track"], 2 ** variety["fov"], report.frames.mean)

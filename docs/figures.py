@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from viscy_data.audit.charts import batches_chart
 from viscy_data.composition import IndexBatch
-from viscy_data.sampler import FlexibleBatchSampler
+from viscy_data.sampling.sampler import FlexibleBatchSampler
 
 type IntArray = NDArray[np.int64]
 
@@ -128,7 +128,7 @@ DRAWINGS: dict[str, Callable[[pd.DataFrame], Figure]] = {
 def draw_audit(cells: pd.DataFrame) -> str:
     """Return the first picture of an audit's page, as SVG."""
     arguments = {"leaky": 0.15, "temporal_enrichment": True, "temporal_window_hours": 1.0}
-    return batches_chart(FlexibleBatchSampler(cells, BATCH, **arguments).report())  # type: ignore[arg-type]
+    return batches_chart(FlexibleBatchSampler(cells, BATCH, **arguments).report(40))  # type: ignore[arg-type]
 
 
 def _side_by_side(

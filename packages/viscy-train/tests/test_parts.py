@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from viscy_data import AtMost, BatchPlan, Grouping
 from viscy_data.errors import CompositionWarning, InvalidInputError
-from viscy_data.sampler import FlexibleBatchSampler
+from viscy_data.sampling.sampler import FlexibleBatchSampler
 from viscy_train.parts import BatchOptions, FixedEpoch, SplitOptions, choose_training, sample_part
 
 SMALL = BatchOptions(batch_size=4, condition_balanced=False)
@@ -141,18 +142,27 @@ def test_fraction_is_checked(fraction: float) -> None:
 def test_a_plan_adds_what_flat_options_have_no_name_for() -> None:
     valid = table(lineages=20)
     everything = np.ones(len(valid), dtype=np.bool_)
-    changes = {"distinct": {"by": "lineage_id"}, "grouping": {"leak": 0.25}, "span": 2}
+    changes = {"at_most": {"by": "lineage_id"}, "grouping": {"leak": 0.25}, "span": 2}
     options = replace(SMALL, leaky=0.5, plan=changes)
     part = sample_part("training", valid, everything, options, 0)
     plan = part.sampler.plan
-    assert (plan.batch_size, plan.span, plan.leak) == (4, 2, 0.25)
-    assert plan.distinct is not None
-    assert plan.balance is None
+    assert plan == BatchPlan(
+        4, grouping=Grouping("experiment", leak=0.25), at_most=AtMost("lineage_id"), span=2
+    )
     lineage = valid["lineage_id"].astype(str).to_numpy()
     assert all(len(set(lineage[batch])) == 4 for batch in part)
-    wrong = replace(SMALL, plan={"distnct": {}})
-    with pytest.raises(InvalidInputError, match="distnct"):
+    wrong = replace(SMALL, plan={"at_mots": {}})
+    with pytest.raises(InvalidInputError, match="at_mots"):
         sample_part("training", valid, everything, wrong, 0)
+
+
+def test_a_plan_of_stages_is_a_curriculum() -> None:
+    valid = table(lineages=20)
+    options = replace(SMALL, plan={"stages": {0: {}, 5: {"grouping": {"leak": 0.25}}}})
+    part = sample_part("training", valid, np.ones(len(valid), dtype=np.bool_), options, 0)
+    experiment = valid["experiment"].astype(str).to_numpy()
+    held = [len(set(experiment[part.batch(number, epoch=0)])) for number in range(10)]
+    assert held == [1] * 5 + [2] * 5
 
 
 def test_options_are_the_sampler_s_flat_arguments() -> None:

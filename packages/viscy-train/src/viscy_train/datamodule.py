@@ -16,11 +16,17 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Sampler
 
+from viscy_data import (
+    AnchorDataset,
+    AnchorLoader,
+    BatchPlan,
+    CompositionWarning,
+    InvalidInputError,
+    Pairing,
+    Reading,
+    anchor_loader,
+)
 from viscy_data.columns import EXPERIMENT, LINEAGE_ID
-from viscy_data.composition import BatchPlan
-from viscy_data.dataset import AnchorDataset, Pairing, Reading
-from viscy_data.errors import CompositionWarning, InvalidInputError
-from viscy_data.loader import AnchorLoader, anchor_loader
 from viscy_train.parts import (
     BatchOptions,
     FixedEpoch,
@@ -162,7 +168,7 @@ class AnchorDataModule(LightningDataModule):
         if not training.all():
             self.validation_sampler = sample_part("validation", valid, ~training, self.batches, self.seed)
         self._lineages = _codes(self.dataset.anchors[LINEAGE_ID])
-        plan = self.train_sampler.sampler.plan
+        plan = self.train_sampler.sampler.plan_at(0, epoch=0)
         self._groups = None if plan.grouping is None else _codes(self.dataset.anchors[EXPERIMENT])
         _warn_of_scattered_positives(plan, self.pairing)
         self._training = self.train_sampler
@@ -257,9 +263,10 @@ def _codes(column: "pd.Series[Any]") -> IntArray:
 def _warn_of_scattered_positives(plan: BatchPlan, pairing: Pairing) -> None:
     """Say that positives undo what few frames bring, where the time to each is drawn apart."""
     if plan.locality is not None and pairing.tau_per == "anchor":
+        few = plan.locality.frames or plan.locality.fovs
         warnings.warn(
-            f"The plan takes batches from {plan.locality.most} frames or fields of view, but pairing.tau_per="
-            "'anchor' draws the time to each positive apart, so that positives come from many more frames; "
+            f"The plan takes batches from {few} frames or fields of view, but pairing.tau_per='anchor' "
+            "draws the time to each positive apart, so that positives come from many more frames; "
             "set tau_per to 'frame'.",
             CompositionWarning,
             stacklevel=4,

@@ -33,10 +33,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from viscy_data import claimed, columns, marked, whole_folder
-from viscy_data.dataset import AnchorDataset
-from viscy_data.errors import InvalidInputError, ViscyDataError
-from viscy_data.progress import progress_bar
+from viscy_data import (
+    AnchorDataset,
+    InvalidInputError,
+    ViscyDataError,
+    claimed,
+    columns,
+    marked,
+    progress_bar,
+    whole_folder,
+)
 from viscy_train.evaluation.reading import quiet_anndata
 
 PROVENANCE: Final = "viscy_train"

@@ -15,8 +15,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from viscy_data.errors import InvalidInputError
-from viscy_data.transforms import Augment, Geometry, Intensity, center_crop
+from viscy_data import Augment, Geometry, Intensity, InvalidInputError, center_crop
 from viscy_train.encoder import ContrastiveEncoder, Encoded, EncoderOptions
 from viscy_train.finite import NotFiniteError, all_finite
 from viscy_train.losses import NTXentHCL, alignment, effective_rank, pair_similarities, uniformity

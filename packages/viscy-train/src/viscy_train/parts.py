@@ -15,13 +15,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
-from viscy_data.audit.plan_file import change_plan
+from viscy_data import (
+    CompositionWarning,
+    FlexibleBatchSampler,
+    IndexBatch,
+    InvalidInputError,
+    change_plan,
+    flat_plan,
+    split_lineages,
+    suggest,
+)
 from viscy_data.columns import EXPERIMENT
-from viscy_data.composition import IndexBatch
-from viscy_data.errors import CompositionWarning, InvalidInputError, suggest
-from viscy_data.flat import flat_plan
-from viscy_data.sampler import FlexibleBatchSampler
-from viscy_data.splits import split_lineages
 
 type IntArray = NDArray[np.int64]
 type BoolArray = NDArray[np.bool_]
@@ -35,7 +39,9 @@ class BatchOptions:
     holds. A part of one experiment has nothing to leak in.
 
     ``plan`` holds what the flat arguments have no name for, or changes what they say, as a plan file
-    does: ``{"at_most": {"by": "lineage_id"}, "locality": {"frames": 8}, "span": 4}``.
+    does: ``{"at_most": {"by": "lineage_id"}, "locality": {"frames": 8}, "span": 4}``. With ``stages``,
+    changes by the number of global batches since training began, it is a curriculum:
+    ``{"stages": {0: {}, 20_000: {"grouping": {"leak": 0.2}}}}``.
     """
 
     batch_size: int = 128

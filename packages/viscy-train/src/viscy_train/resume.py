@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 
 from torch.utils.data import Sampler
 
-from viscy_data.errors import InvalidInputError
-from viscy_data.loader import AnchorLoader
+from viscy_data import AnchorLoader, InvalidInputError
 from viscy_train.parts import PartSampler
 
 

@@ -1,17 +1,16 @@
 """One plan on one table, audited: what the tables and the page show."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from viscy_data.composition.deviations import Deviation, deviations
-from viscy_data.composition.expect import plain
+from viscy_data.composition.curriculum import Curriculum
 from viscy_data.composition.plan import BatchPlan
-from viscy_data.composition.report import CompositionReport
-from viscy_data.notes import collect_notes
-from viscy_data.sampler import FlexibleBatchSampler
+from viscy_data.sampling.deviations import Deviation, deviations
+from viscy_data.sampling.report import CompositionReport, plain
+from viscy_data.sampling.sampler import FlexibleBatchSampler
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Audited:
     """
 
     name: str
-    plan: BatchPlan
+    plan: BatchPlan | Curriculum
     report: CompositionReport
     notes: tuple[str, ...]
     deviations: tuple[Deviation, ...]
@@ -40,18 +39,16 @@ class Audited:
     def of(
         cls,
         name: str,
-        plan: BatchPlan,
+        sampler: FlexibleBatchSampler,
         anchors: pd.DataFrame,
+        batches: int,
         *,
-        seed: int,
-        epochs: int,
+        notes: Sequence[str],
         advance: Callable[[int], None],
     ) -> "Audited":
-        """Compose epochs of a plan and count."""
-        with collect_notes() as notes:
-            sampler = FlexibleBatchSampler.from_plan(anchors, plan, seed=seed)
-        report = sampler.report(epochs, table=anchors, advance=advance)
-        return cls(name, plan, report, tuple(notes), deviations(report))
+        """Compose the first batches of a sampler and count."""
+        report = sampler.report(batches, table=anchors, advance=advance)
+        return cls(name, sampler.plan, report, tuple(notes), deviations(report))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as JSON takes them: plan, report, notes and deviations."""

@@ -1,6 +1,6 @@
 """The pictures of an audit: what batches hold, from a report, as SVG.
 
-A group has a colour, its strata have shades of it. A thin dark mark or a dashed line is what was asked.
+A group has a colour, its strata have shades of it. A thin dark mark is what was asked.
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from viscy_data.audit.svg import INK, LINE, box, colour, lighter, line, picture, text, ticks
-from viscy_data.composition.report import CompositionReport
+from viscy_data.pages.svg import INK, LINE, box, colour, lighter, line, picture, text, ticks
+from viscy_data.sampling.report import CompositionReport
 from viscy_data.text import shown
 
 type Numbers = NDArray[Any]
@@ -87,7 +87,7 @@ def groups_chart(report: CompositionReport) -> str:
 
 
 def times_chart(report: CompositionReport) -> str:
-    """Draw anchors by time, a panel per group and a line per stratum; dashed is what was expected."""
+    """Draw anchors by time, a panel per group and a line per stratum."""
     if report.times is None:
         return ""
     columns = 2 if len(report.groups) > 1 else 1
@@ -108,9 +108,7 @@ def _time_panel(
     edges, held = report.times, report.by_time[g]
     if edges is None:
         return []
-    expected = None if report.expectation is None else report.expectation.by_time
-    asked = None if expected is None else expected[g] * report.epochs
-    top = max(1.0, float(held.max()), 0.0 if asked is None else float(asked.max()))
+    top = max(1.0, float(held.max()))
     x0, y0, wide, tall = at[0] + 34, at[1] + size[1] - 22, size[0] - 44, size[1] - 44
     middle = (edges[:-1] + edges[1:]) / 2
     x = x0 + wide * (middle - edges[0]) / (edges[-1] - edges[0])
@@ -124,11 +122,9 @@ def _time_panel(
         place = x0 + wide * (value - edges[0]) / (edges[-1] - edges[0])
         parts.append(text(place, y0 + 13, f"{value:g} h", anchor="middle"))
     for s, counts in enumerate(held):
-        fill = shade(g, s, len(held))
-        for values, dash in ((counts, ""), (None if asked is None else asked[s], "3 2")):
-            if values is not None and values.any():
-                points = list(zip(x.tolist(), (y0 - tall * values / top).tolist(), strict=True))
-                parts.append(line(points, INK if dash else fill, width=1 if dash else 2, dash=dash))
+        if counts.any():
+            points = list(zip(x.tolist(), (y0 - tall * counts / top).tolist(), strict=True))
+            parts.append(line(points, shade(g, s, len(held))))
     return parts
 
 

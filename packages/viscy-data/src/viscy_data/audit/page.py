@@ -1,12 +1,7 @@
-"""One self-contained HTML page of an audit, of one plan or of two side by side.
-
-Pictures are inline SVG; there is no script, font or link to fetch. All text is escaped.
-"""
+"""The page of an audit, of one plan or of two side by side; pictures are inline SVG, all text is escaped."""
 
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Final
 
 import yaml
@@ -21,11 +16,12 @@ from viscy_data.audit.charts import (
     times_chart,
     visits_chart,
 )
-from viscy_data.audit.tables import BARS, Grid, audit_grids
+from viscy_data.audit.tables import amount_text, audit_grids, unchecked_text
 from viscy_data.check.finding import CheckReport
-from viscy_data.composition.expect import plain
-from viscy_data.composition.report import CompositionReport
-from viscy_data.outputs import write_text
+from viscy_data.files.outputs import write_text
+from viscy_data.pages.grid import html_table
+from viscy_data.pages.page import page, section
+from viscy_data.sampling.report import CompositionReport, plain
 from viscy_data.text import html_text, shown
 
 Chart = Callable[[CompositionReport], str]
@@ -43,7 +39,7 @@ CHARTS: Final[Sequence[tuple[str, str, tuple[Chart, ...]]]] = (
     ),
     (
         "When anchors were seen",
-        "Anchors drawn by hour, a line per stratum; dashed is what plan and table lead to expect.",
+        "Anchors drawn by hour, a line per stratum.",
         (times_chart,),
     ),
     (
@@ -57,17 +53,11 @@ CHARTS: Final[Sequence[tuple[str, str, tuple[Chart, ...]]]] = (
 
 def render(audits: Sequence[Audited], title: str = "Batch audit", *, check: CheckReport | None = None) -> str:
     """Return the page as one HTML document; with what a check of the table found, if there is one."""
-    folder = files("viscy_data.audit")
-    report = audits[0].report
-    epochs = "one epoch" if report.epochs == 1 else f"{report.epochs} epochs"
-    return Template((folder / "page.html").read_text(encoding="utf-8")).substitute(
-        title=html_text(title),
-        style=(folder / "style.css").read_text(encoding="utf-8"),
-        subtitle=f"What the batches of {epochs} hold, against what was asked. No pixel was read.",
+    return page(
+        title,
+        f"What the first {amount_text(audits)} hold, against what was asked. No pixel was read.",
         verdicts=_checked(check) + "".join(_verdict(one, named=len(audits) > 1) for one in audits),
-        facts="".join(
-            f"<div><span>{html_text(name)}</span>{html_text(value)}</div>" for name, value in _facts(audits)
-        ),
+        facts=_facts(audits),
         sections="".join([_tables(audits), *(_section(*one, audits) for one in CHARTS), _plans(audits)]),
     )
 
@@ -87,9 +77,11 @@ def _checked(check: CheckReport | None) -> str:
 
 def _verdict(audited: Audited, *, named: bool) -> str:
     name = f"<strong>{html_text(shown(audited.name))}</strong>: " if named else ""
-    notes = "".join(f'<p class="note">{html_text(note)}</p>' for note in audited.notes)
+    said = [*audited.notes, *map(unchecked_text, audited.report.not_checked)]
+    notes = "".join(f'<p class="note">{html_text(note)}</p>' for note in said)
     if not audited.deviations:
-        return f'<div class="verdict">{name}Every axis holds what was asked.{notes}</div>'
+        what = "Everything that was checked" if audited.report.not_checked else "Every axis"
+        return f'<div class="verdict">{name}{what} holds what was asked.{notes}</div>'
     lines = "".join(f"<li>{html_text(str(one))}</li>" for one in audited.deviations[:12])
     more = len(audited.deviations) - 12
     rest = f"<li>and {more} more</li>" if more > 0 else ""
@@ -103,7 +95,7 @@ def _facts(audits: Sequence[Audited]) -> list[tuple[str, str]]:
         ("anchors", f"{report.anchors:,}"),
         ("groups", str(sum(one is not None for one in report.groups) or "-")),
         ("strata", str(strata or "-")),
-        ("batches per epoch", f"{report.batches // report.epochs:,}"),
+        ("batches per epoch", f"{round(report.batches / report.epochs):,}"),
         ("batch size", str(report.batch_size)),
     ]
     if report.lineages is not None:
@@ -115,19 +107,7 @@ def _facts(audits: Sequence[Audited]) -> list[tuple[str, str]]:
 
 def _tables(audits: Sequence[Audited]) -> str:
     grids = "".join(html_table(one) for one in audit_grids(audits))
-    return f"<section><h2>Asked and held</h2>{grids}</section>"
-
-
-def html_table(grid: Grid) -> str:
-    """Return a table as the page shows it."""
-    count = len(grid.headings) - grid.headings[-1].endswith(BARS)  # the page draws hours as pictures
-    head = "".join(f"<th>{html_text(one)}</th>" for one in grid.headings[:count])
-    rows = ("".join(f"<td>{html_text(text)}</td>" for text in row[:count]) for row in grid.rows)
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    return (
-        f'<div class="wide"><table><caption>{html_text(grid.title)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
+    return section("Asked and held", grids)
 
 
 def _section(heading: str, lead: str, charts: Sequence[Chart], audits: Sequence[Audited]) -> str:
@@ -140,10 +120,7 @@ def _section(heading: str, lead: str, charts: Sequence[Chart], audits: Sequence[
     if not drawn:
         return ""
     shape = "pair" if len(drawn) > 1 else "single"
-    return (
-        f'<section><h2>{html_text(heading)}</h2><p class="lead">{html_text(lead)}</p>'
-        f'<div class="{shape}">{"".join(drawn)}</div></section>'
-    )
+    return section(heading, f'<div class="{shape}">{"".join(drawn)}</div>', lead=lead)
 
 
 def _figure(audited: Audited, chart: Chart, *, named: bool) -> str:
@@ -167,4 +144,4 @@ def _plans(audits: Sequence[Audited]) -> str:
         f"<code>{html_text(yaml.safe_dump(plain(one.plan), sort_keys=False))}</code></div>"
         for one in audits
     )
-    return f'<section><h2>The plan{"s" if several else ""}</h2><div class="pair">{plans}</div></section>'
+    return section("The plans" if several else "The plan", f'<div class="pair">{plans}</div>')

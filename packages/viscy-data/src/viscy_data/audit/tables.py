@@ -1,34 +1,21 @@
 """What batches hold, as tables: for the terminal, and for the page."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.table import Table
 
 from viscy_data.audit.audited import Audited
-from viscy_data.composition.deviations import leaves_batches
-from viscy_data.composition.report import CompositionReport
-from viscy_data.rich_text import verbatim
+from viscy_data.pages.grid import BARS, Grid
+from viscy_data.sampling.deviations import leaves_batches
+from viscy_data.sampling.report import MOST_APART, CompositionReport
 from viscy_data.text import shown
 
-BARS = " hours"
-"""End of the heading of the column of bars."""
 VARIETY = {"fov": "fields of view", "track": "tracks", "time": "time points"}
 """What the marks of `CompositionReport.variety` are called; an effective number is 2 to the entropy."""
 SHOWN = 40
 """Groups shown at most; the JSON holds all."""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table of texts: a title, headings, and rows whose first cell names them."""
-
-    title: str
-    headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 def audit_grids(audits: Sequence[Audited]) -> Iterator[Grid]:
@@ -38,26 +25,30 @@ def audit_grids(audits: Sequence[Audited]) -> Iterator[Grid]:
         yield groups_grid(audited)
 
 
-def rich_table(grid: Grid) -> Table:
-    """Return a table as the terminal shows it."""
-    table = Table(title=verbatim(grid.title))
-    for place, heading in enumerate(grid.headings):
-        drawn = heading.endswith(BARS)
-        table.add_column(verbatim(heading), justify="right" if place and not drawn else "left", no_wrap=drawn)
-    for row in grid.rows:
-        table.add_row(*(verbatim(cell) for cell in row))
-    return table
-
-
 def overall_grid(audits: Sequence[Audited]) -> Grid:
     """Asked and held over all batches, one row per axis, two columns per plan."""
     columns = [overall_rows(audited.report) for audited in audits]
     names = list(dict.fromkeys(name for column in columns for name in column))
     rows = [(name, *(text for column in columns for text in column.get(name, ("", "")))) for name in names]
     headings = [text for audited in audits for text in _headings(audited, len(audits) > 1)]
-    report = audits[0].report
-    epochs = "1 epoch" if report.epochs == 1 else f"{report.epochs} epochs"
-    return Grid(f"{epochs} from {report.anchors:,} anchors", ("per batch", *headings), tuple(rows))
+    title = f"{amount_text(audits)} from {audits[0].report.anchors:,} anchors"
+    return Grid(title, ("per batch", *headings), tuple(rows))
+
+
+def amount_text(audits: Sequence[Audited]) -> str:
+    """Say how many batches were composed and how many epochs they fill; the same of several plans once."""
+    return " and ".join(dict.fromkeys(_amount(audited.report) for audited in audits))
+
+
+def _amount(report: CompositionReport) -> str:
+    batches = "1 batch" if report.batches == 1 else f"{report.batches:,} batches"
+    epochs = float(f"{report.epochs:.2g}") if report.epochs < 10 else round(report.epochs)
+    return f"{batches} ({epochs:,g} {'epoch' if epochs == 1 else 'epochs'})"
+
+
+def unchecked_text(one: tuple[str, str]) -> str:
+    """Say what is not compared with what was asked, and why."""
+    return f"not checked: {one[0]}: {one[1]}"
 
 
 def overall_rows(report: CompositionReport) -> dict[str, tuple[str, str]]:
@@ -68,12 +59,15 @@ def overall_rows(report: CompositionReport) -> dict[str, tuple[str, str]]:
         "anchors from other groups": (f"{report.leak_asked:.2f}", f"{report.leak_held:.2f}"),
     }
     if report.focal_asked is not None:
-        asked = f"{report.focal_asked:.3f}"
-        window = None if report.expectation is None else report.expectation.window
-        if window is not None and abs(window.asked - window.held) >= 5e-4:
-            asked += f" ({window.held:.3f} possible)"
-        rows["fraction inside the window"] = (asked, f"{report.focal_held:.3f}")
+        rows["fraction inside the window"] = (f"{report.focal_asked:.3f}", f"{report.focal_held:.3f}")
     rows["repeated anchors"] = ("0", f"{report.repeats / report.batches:.2f}")
+    if report.repeats_in_steps != report.repeats:
+        rows["repeated anchors, in steps"] = ("0", f"{report.repeats_in_steps / report.batches:.2f}")
+    for number, over in enumerate(report.over_caps, start=1):
+        cap = "the cap" if len(report.over_caps) == 1 else f"cap {number}"
+        rows[f"anchors over {cap}"] = ("0", f"{over / report.batches:.2f}")
+    if report.frames_asked is not None:
+        rows["frames or fields of a step, at most"] = (f"{report.frames_asked}", f"{report.frames_most}")
     if report.lineages is not None:
         rows["pairs of one lineage"] = ("-", f"{report.lineages.pairs / report.batches:.2f}")
         rows["effective negatives of an anchor"] = ("-", f"{report.lineages.negatives:.2f}")
@@ -140,12 +134,8 @@ def _headings(audited: Audited, several: bool) -> tuple[str, str]:
 
 
 def _visits_asked(report: CompositionReport) -> str:
-    expected = report.expectation
-    if expected is None:
-        return "-"
-    held = expected.sizes > 0
-    least, most = expected.visits_least[held].min(), expected.visits_most[held].max()
-    return f"{least * report.epochs:.2f} to {most * report.epochs:.2f}"
+    is_checked = all(axis != "coverage" for axis, _ in report.not_checked)
+    return f"apart by {MOST_APART} in a cell" if is_checked else "not checked"
 
 
 def _visits_held(report: CompositionReport) -> str:

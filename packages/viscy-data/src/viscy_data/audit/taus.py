@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from viscy_data.audit.tables import Grid
 from viscy_data.columns import EXPERIMENT, FOV, T
 from viscy_data.composition.batch import IndexBatch
-from viscy_data.positives import Positives
+from viscy_data.pages.grid import Grid
+from viscy_data.tables.positives import Positives
 
 Integers = NDArray[np.int64]
 

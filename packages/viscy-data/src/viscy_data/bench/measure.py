@@ -19,16 +19,17 @@ from viscy_data.bench.batches import frame_numbers, plan_batches
 from viscy_data.bench.settings import Setting
 from viscy_data.composition.axes import Locality
 from viscy_data.composition.batch import IndexBatch
+from viscy_data.composition.curriculum import Curriculum
 from viscy_data.composition.plan import BatchPlan
-from viscy_data.dataset import AnchorDataset, Batch, Pairing, Reading
-from viscy_data.notes import collect_notes
-from viscy_data.experiments import Experiments, FovInfo
-from viscy_data.loader import anchor_loader
-from viscy_data.ngff import read_attributes
+from viscy_data.dataset.anchor_dataset import AnchorDataset, Batch, Pairing, Reading
+from viscy_data.dataset.loader import anchor_loader
+from viscy_data.images.ngff import read_attributes
+from viscy_data.images.store import MissingChunks, describe
 from viscy_data.optimize.job import open_array
 from viscy_data.optimize.metadata import first_level
-from viscy_data.sampler import FlexibleBatchSampler
-from viscy_data.store import MissingChunks, describe
+from viscy_data.sampling.notes import collect_notes
+from viscy_data.sampling.sampler import FlexibleBatchSampler
+from viscy_data.tables.experiments import Experiments, FovInfo
 
 _PREFETCH: Final = 2
 
@@ -51,7 +52,7 @@ class Case:
 
     anchors: Path
     experiments: Experiments
-    plan: BatchPlan
+    plan: BatchPlan | Curriculum
     z_window: int = 1
     missing_chunks: MissingChunks = "error"
     seed: int = 0
@@ -145,7 +146,7 @@ class Stream:
     def _rows(self, case: Case, epoch: int) -> Iterator[IndexBatch]:
         plan, setting = case.plan, self._setting
         if setting.frames is not None:
-            plan = replace(plan, locality=Locality(frames=setting.frames, hold=setting.hold))
+            plan = _from_few(plan, Locality(frames=setting.frames, hold=setting.hold))
         with collect_notes():
             sampler = FlexibleBatchSampler.from_plan(self._dataset.valid_anchors, plan, seed=case.seed)
         return plan_batches(sampler, epoch)
@@ -176,6 +177,13 @@ class Stream:
     def close(self) -> None:
         """End the workers."""
         self.batches.close()
+
+
+def _from_few(plan: BatchPlan | Curriculum, locality: Locality) -> BatchPlan | Curriculum:
+    """Return a plan, or every plan of a curriculum, with batches from few frames."""
+    if isinstance(plan, BatchPlan):
+        return replace(plan, locality=locality)
+    return Curriculum({begin: replace(one, locality=locality) for begin, one in plan.plans.items()})
 
 
 @contextmanager

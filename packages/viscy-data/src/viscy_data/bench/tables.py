@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from viscy_data.audit.tables import Grid
 from viscy_data.bench.measure import Rate
 from viscy_data.bench.result import OPTIMIZED, Bench, rate_text
 from viscy_data.bench.settings import PRESENT
+from viscy_data.pages.grid import Grid
 
 
 def settings_grid(result: Bench) -> Grid:

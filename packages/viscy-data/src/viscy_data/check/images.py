@@ -6,8 +6,8 @@ from typing import Final
 from viscy_data.check.finding import Finding, Severity
 from viscy_data.check.survey import Survey
 from viscy_data.check.words import listed, number, quoted
-from viscy_data.crops import common_pixel_size, pixel_size
-from viscy_data.experiments import Experiment, FovInfo
+from viscy_data.tables.crops import common_pixel_size, pixel_size
+from viscy_data.tables.experiments import Experiment, FovInfo
 from viscy_data.text import shown_lines
 
 _MANY_OUTSIDE: Final = 0.2

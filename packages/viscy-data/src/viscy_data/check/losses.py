@@ -7,9 +7,9 @@ from viscy_data.check.finding import Finding, Loss
 from viscy_data.check.fitting import asked_frames, better_tau, tau_option
 from viscy_data.check.survey import MUCH, Survey
 from viscy_data.check.words import listed, number, quoted
-from viscy_data.experiments import Experiment
-from viscy_data.places import Place
-from viscy_data.tau import TauRange
+from viscy_data.tables.experiments import Experiment
+from viscy_data.tables.places import Place
+from viscy_data.tables.tau import TauRange
 
 NO_POSITIVE: Final = "no positive within tau"
 _DROPPED_MUCH: Final = 0.1

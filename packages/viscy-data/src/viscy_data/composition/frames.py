@@ -1,15 +1,15 @@
 """Batches from few frames: first frames are drawn, then each is a demand.
 
-Reading an image chunk costs far more than drawing a batch, and 128 anchors from 128 images read 128 chunks. So a
-plan may say from how many *frames* (one time of one field of view) or fields of view a step takes its anchors.
-That number is divided once among the strata and parts of a step: each needs as many as its largest frames take to
-hold its anchors, and what is left goes where most anchors come from one frame. A step then draws that many frames
-of each range, by the anchors they hold; a frame drawn twice is put apart. Counts are spread evenly over the
-frames, none above its size. Where drawn frames hold too little, the smallest are exchanged for larger ones of the
-same ranges.
+Reading an image chunk costs far more than drawing a batch, and 128 anchors from 128 images read 128 chunks.
+So a plan may say from how many *frames* (one time of one field of view) or fields of view a step takes its
+anchors. That number is divided once among the strata and parts of a step: each needs as many as its largest
+frames take to hold its anchors, and what is left goes where most anchors come from one frame. A step then
+draws that many frames of each range, by the anchors they hold; a frame drawn twice is put apart. Counts are
+spread evenly over the frames, none above its size. Where drawn frames hold too little, the smallest are
+exchanged for larger ones of the same ranges.
 
-A frame that is *held* stays for some visits of its group: each place of a step draws anew every so many visits,
-and places take turns, so that a part of the frames is new each time. Cost: a binary search per frame.
+A frame that is *held* stays for some visits of its group: each place of a step draws anew every so many
+visits, and places take turns, so that a part of the frames is new each time. Cost: a binary search per frame.
 """
 
 from collections.abc import Sequence
@@ -110,11 +110,11 @@ class FrameDemands:
         ranges = Ranges.joined([Ranges.whole(low, high), Ranges(start, end, low, high)])
         strata = len(self._layout.strata.values)
         part = (wanted.half * strata + wanted.stratum)[picks.line]
-        step, side = wanted.step[picks.line], np.repeat([0, 1], picks.line.size)
+        step, sides = wanted.step[picks.line], np.repeat([0, 1], picks.line.size)
         key = keyed.words(self._seed, Purpose.DRAW, epoch, steps.number)[step]
         keys = np.concatenate([keyed.words(key, picks.unit, one) for one in (0, 1)])
         none = np.zeros(count.size, dtype=np.int64)
-        return in_order(Demands(np.tile(step, 2), np.tile(part, 2), count, ranges, keys, none, none), side)
+        return in_order(Demands(np.tile(step, 2), np.tile(part, 2), count, ranges, keys, none, none), sides)
 
     def _drawn(self, steps: Steps, wanted: Wanted, time: Floats) -> _Picks:
         """Draw as many frames as the budget says, those that stay longest first."""
@@ -150,7 +150,11 @@ class FrameDemands:
         place = place if self._layout.slots is None else self._layout.slots.place(place)
         rule = Rule(self._unit)
         place = put_apart(
-            [rule], line, place, lambda which: Origins(ranges[which], keyed.words(key[which], 2)), self._layout.slots
+            [rule],
+            line,
+            place,
+            lambda which: Origins(ranges[which], keyed.words(key[which], 2)),
+            self._layout.slots,
         )
         return self._once(_Picks(line, side, cell, self._unit(place), keyed.words(key, 4)))
 
@@ -177,9 +181,7 @@ class FrameDemands:
             return Ranges.whole(start, end)
         low, high = self._focal.window(cell, time)
         near = side == 0
-        return Ranges(
-            np.where(near, low, start), np.where(near, high, end), np.where(near, high, low), high
-        )
+        return Ranges(np.where(near, low, start), np.where(near, high, end), np.where(near, high, low), high)
 
     def _unit(self, place: Integers) -> Integers:
         return np.searchsorted(self._units.start, place, side="right") - 1
@@ -192,7 +194,7 @@ class FrameDemands:
         return picks[np.sort(order[first])]
 
     def _sizes(self, picks: _Picks, time: Floats) -> tuple[Integers, Integers, Integers, Integers]:
-        """Return anchors of each pick that are near and that are far, and where its near ones begin and end."""
+        """Return how many anchors of each pick are near and far, and where its near ones begin and end."""
         start, end = self._units.start[picks.unit], self._units.start[picks.unit + 1]
         if self._focal is not None and self._units.are_fovs:
             low, high = self._focal.window(picks.unit, time[picks.line])
@@ -233,7 +235,9 @@ class FrameDemands:
                 # any that holds enough, by the anchors it holds; else the largest
                 enough = some & (sizes >= min(size[pick] + lacking, sizes.max()))
                 before = np.cumsum(np.where(enough, sizes, 0))
-                at = int(np.searchsorted(before, keyed.below(picks.key[pick], before[-1]).item(), side="right"))
+                at = int(
+                    np.searchsorted(before, keyed.below(picks.key[pick], before[-1]).item(), side="right")
+                )
                 lacking -= int(sizes[at] - size[pick])
                 unit[pick] = others[at]
         return replace(picks, unit=unit)
@@ -255,7 +259,6 @@ class FrameDemands:
         is_inside = (start >= low) & (start < high)
         return others, np.where(is_inside == (side == 0), end - start, 0)
 
-
     def _near(self, fov: Integers, time: float) -> Integers:
         """Return how many anchors of fields of view (n,) are near a time."""
         assert self._focal is not None
@@ -263,9 +266,7 @@ class FrameDemands:
         return high - low
 
 
-def frame_budget(
-    layout: AnchorLayout, units: Units, asked: Integers, most: int, name: str
-) -> Integers:
+def frame_budget(layout: AnchorLayout, units: Units, asked: Integers, most: int, name: str) -> Integers:
     """Return (halves, sides, strata, groups) frames of each part of a step.
 
     Parameters
@@ -282,11 +283,13 @@ def frame_budget(
     InvalidInputError
         Fewer than some group's steps need; names the least number that would do.
     """
-    least = _least(layout, units, asked)
+    least = _least(units, asked)
     needed = least.sum(axis=(0, 1, 2))
     if int(needed.max()) > most:
         group = int(needed.argmax())
-        shown = ", ".join(_need(layout, asked, least, (*at, group)) for at in np.argwhere(least[..., group]).tolist())
+        shown = ", ".join(
+            _need(layout, asked, least, (*at, group)) for at in np.argwhere(least[..., group]).tolist()
+        )
         raise InvalidInputError(
             f"{name}={most} is less than the least number of {needed.max()} that batches "
             f"of {layout.groups.values[group]!s} need: {shown}. Set {name} to at least {needed.max()}, take "
@@ -303,7 +306,7 @@ def _need(layout: AnchorLayout, asked: Integers, least: Integers, at: Sequence[i
     return f"{least[tuple(at)]} for {asked[tuple(at)]} anchors" + ("" if value is None else f" of {value}")
 
 
-def _least(layout: AnchorLayout, units: Units, asked: Integers) -> Integers:
+def _least(units: Units, asked: Integers) -> Integers:
     """Return how many of its largest frames hold what is asked of a cell; 1 of what leaks."""
     least = (asked > 0).astype(np.int64)
     size = np.diff(units.start)

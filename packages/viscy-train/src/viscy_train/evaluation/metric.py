@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any, Literal
 
-from viscy_data.errors import InvalidInputError
+from viscy_data import InvalidInputError
 
 type Better = Literal["higher", "lower"]
 type Outcome = Metric | NotAvailable

@@ -13,10 +13,8 @@ import pandas as pd
 import torch
 from jsonargparse import Namespace
 
-from viscy_data import flat_plan, read_anchors, read_metadata
+from viscy_data import Geometry, Intensity, InvalidInputError, flat_plan, read_anchors, read_metadata
 from viscy_data.columns import CONDITION, EXPERIMENT, HOURS, LINEAGE_ID
-from viscy_data.errors import InvalidInputError
-from viscy_data.transforms import Geometry, Intensity
 from viscy_train.encoder import EncoderOptions, FoldedStem, stem_of
 from viscy_train.module import LossOptions, OptimizerOptions
 from viscy_train.parts import BatchOptions, SplitOptions, choose_training
