@@ -320,7 +320,13 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
     Example:
     [green]viscy-data audit anchors.parquet --temporal-enrichment --compare leak.yaml --html audit.html[/]
     """
-    from viscy_data.audit.command import asked_plan, audit_plans, read_valid_anchors, taus_of
+    from viscy_data.audit.command import (
+        asked_plan,
+        audit_plans,
+        read_valid_anchors,
+        reads_few_frames,
+        taus_of,
+    )
     from viscy_data.audit.page import write_page
     from viscy_data.audit.plan_file import read_plan
     from viscy_data.audit.tables import audit_grids, rich_table
@@ -361,7 +367,7 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
     if not printed:
         for grid in audit_grids(audits):
             Console().print(rich_table(grid))
-        if plans[0][1].locality is not None:
+        if reads_few_frames(plans[0][1]):
             Console().print(rich_table(taus_of(anchors, plans[0][1], seed=seed).grid()))
     _say_what_leaves(audits, strict=strict)
     if strict and checked.problems:

@@ -29,6 +29,12 @@ def read_valid_anchors(path: Path) -> pd.DataFrame:
     return table[Positives(table, frames).has_positive]
 
 
+def reads_few_frames(plan: BatchPlan | Curriculum) -> bool:
+    """Return whether a plan, or any of a curriculum's, takes batches from few frames."""
+    plans = [plan] if isinstance(plan, BatchPlan) else plan.plans.values()
+    return any(one.locality is not None for one in plans)
+
+
 def taus_of(path: Path, plan: BatchPlan | Curriculum, *, seed: int = 0, batches: int = TAU_BATCHES) -> Taus:
     """Draw the positives of the first batches of a plan on a file of anchors, per anchor and per frame."""
     metadata, table = read_metadata(path), read_anchors(path)
