@@ -37,9 +37,9 @@ def peak_mb(who: int) -> float:
 
 def index_once(folder: Path, processes: int) -> dict[str, float]:
     """Index in this process and its children."""
-    import viscy_data.index_statistics  # noqa: F401
-    from viscy_data.index import build_index
-    from viscy_data.tau import TauRange
+    import viscy_data.indexing.image_statistics  # noqa: F401
+    from viscy_data.indexing.run import build_index
+    from viscy_data.tables.tau import TauRange
 
     start, wall = processor_seconds(), time.perf_counter()
     summary = build_index(

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from viscy_data.audit.charts import batches_chart
 from viscy_data.composition import IndexBatch
-from viscy_data.sampler import FlexibleBatchSampler
+from viscy_data.sampling.sampler import FlexibleBatchSampler
 
 type IntArray = NDArray[np.int64]
 

@@ -9,7 +9,7 @@ _ROLE = re.compile(r":\w+:`~?([^`<]+)`")
 
 
 class PlainRoles(griffe.Extension):
-    """Turn ``:class:`~viscy_data.store.StoreReader``` into ``viscy_data.store.StoreReader``, as code."""
+    """Turn ``:class:`~viscy_data.errors.StoreError``` into ``viscy_data.errors.StoreError``, as code."""
 
     def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:  # noqa: ARG002
         if obj.docstring is not None:

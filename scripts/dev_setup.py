@@ -1,7 +1,7 @@
 """Set up a clone for development: ``uv run scripts/dev_setup.py``.
 
 Tells git how to keep uv.lock neutral (see ``neutral_lock.py``) and installs the pre-commit hooks.
-Both live in the clone's own ``.git``. Running it again changes nothing, but for settling uv.lock where
+Both live in the clone's own ``.git``. Running it again changes nothing, except that it settles uv.lock where
 ``git status`` shows it as modified after uv completed it anew.
 """
 

@@ -15,3 +15,4 @@ check mypy packages/viscy-data/src packages/viscy-data/tests
 check mypy packages/viscy-train/src packages/viscy-train/tests
 check mypy conftest.py tests scripts docs/figures.py
 check lint-imports
+check python scripts/count_lines.py

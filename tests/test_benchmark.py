@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-# The benchmark is no package that is installed; its command finds these files beside itself.
+# The benchmark is not an installed package; its command finds these files beside itself.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 jobs: Any = import_module("speed.jobs")
 data_file: Any = import_module("speed.data")

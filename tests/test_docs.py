@@ -46,9 +46,9 @@ def _pages_with_python() -> list[Path]:
 @pytest.fixture(scope="module")
 def play(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make the data that the snippets speak of: ``experiments.yaml`` and ``anchors.parquet``."""
-    from viscy_data.index import build_index
-    from viscy_data.synthetic import synthesize
-    from viscy_data.tau import TauRange
+    from viscy_data.indexing.run import build_index
+    from viscy_data.synthetic.writing import synthesize
+    from viscy_data.tables.tau import TauRange
 
     folder = tmp_path_factory.mktemp("data") / "play"
     experiments = synthesize(folder, experiments=2, fovs=1, frames=6, cells=8, size=96, progress=False)

@@ -21,7 +21,7 @@ def test_wheel_stands_alone(package: str, tmp_path: Path, run_uv: Callable[[list
         names = wheel.namelist()
         (about,) = [name for name in names if name.endswith(".dist-info/METADATA")]
         metadata = Parser().parsestr(wheel.read(about).decode("utf-8"))
-    assert f"{module}/py.typed" in names
+    assert {f"{module}/py.typed", f"{module}/__init__.pyi"} <= set(names), "a wheel has types and names"
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     assert module != "viscy_train" or "viscy_train/configs/small.yaml" in names
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {module}

@@ -133,7 +133,7 @@ def write_flat(path: Path, store: Path, size: Size) -> None:
 
 
 def warm(*paths: Path) -> None:
-    """Read all files once, so that the disk is no part of what is measured."""
+    """Read all files once, so that the disk is not part of what is measured."""
     for path in paths:
         for file in [path] if path.is_file() else path.rglob("*"):
             if file.is_file():

@@ -75,7 +75,7 @@ def watch(process: subprocess.Popen[bytes], output: TextIO, limit: int) -> tuple
 
     Returns whether it had to be ended, and about how much process time it had, imports included. From
     outside, for a limit that the kernel keeps (RLIMIT_CPU) makes the process's own clock tick in
-    milliseconds. The limit counts from where the case says that its table stands.
+    milliseconds. The limit counts from where the case says that its table is ready.
     """
     start, spent = time.monotonic(), 0.0
     while process.poll() is None:

@@ -9,7 +9,7 @@ YARDSTICK = "yardstick"
 
 @dataclass(frozen=True)
 class Entry:
-    """A contender of a job: what the table calls it, the package to install, and where its class stands."""
+    """A contender of a job: what the table calls it, the package to install, and where its class is."""
 
     job: str
     sampler: str

@@ -35,6 +35,6 @@ def settle() -> None:
 
 
 def available() -> int:
-    """Bytes that could be had without swapping."""
+    """Bytes that are available without swapping."""
     text = Path("/proc/meminfo").read_text()
     return int(next(line for line in text.splitlines() if line.startswith("MemAvailable")).split()[1]) * 1024

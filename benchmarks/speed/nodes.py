@@ -75,7 +75,7 @@ class OneSourcePerBatch(SourceMix):
 
 
 def find(state: dict[str, Any], key: str) -> dict[str, Any]:
-    """Return what stands under ``key``, however deep nodes hold each other's states."""
+    """Return what is kept under ``key``, however deep nodes hold each other's states."""
     while key not in state:
         state = next(value for value in state.values() if isinstance(value, dict) and holds(value, key))
     return state[key]

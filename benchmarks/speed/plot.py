@@ -77,7 +77,7 @@ def draw_job(column_axes: Sequence[Axes], job: str, records: Sequence[Record]) -
 
 
 def draw_line(axes: Axes, column: Column, records: Sequence[Record], colour: str, dash: str) -> None:
-    """Draw one sampler's figure; values below what can be told apart stand at that level."""
+    """Draw one sampler's figure; values below what can be told apart are drawn at that level."""
     ours = records[0]["ours"]
     points = found(column, records)
     axes.plot(

@@ -3,7 +3,7 @@
 SMALL = "so few anchors are soon drawn whole; ours draws 256 batches before the first, whatever their number"
 BLOCK = "so few anchors weigh less than the 256 batches that ours holds at a time"
 LISTED = "its batch is a slice of one list of the whole epoch, made when that begins, on every rank anew"
-DRAWN = "the batches of its pass are a list by then: what they cost stands in the first batch"
+DRAWN = "the batches of its pass are a list by then: what they cost is counted in the first batch"
 SKIPPED = (
     "it goes to its place in the list of each source; ours sorts the table, and checks it against the state"
 )

@@ -13,15 +13,16 @@ import yaml
 from small_project import WriteStore
 from typer.testing import CliRunner, Result
 
-from viscy_data.anchors_file import read_anchors
 from viscy_data.audit.command import audit_plans
 from viscy_data.audit.page import render
-from viscy_data.audit.tables import audit_grids, rich_table
-from viscy_data.cli import app
+from viscy_data.audit.tables import audit_grids
+from viscy_data.cli.app import app
+from viscy_data.cli.plain_errors import plain_errors
 from viscy_data.composition import Balance, BatchPlan, Grouping
 from viscy_data.errors import ExperimentsFileError, InvalidInputError
-from viscy_data.experiments import Experiments
-from viscy_data.plain_errors import plain_errors
+from viscy_data.pages.grid import rich_table
+from viscy_data.tables.anchors.read import read_anchors
+from viscy_data.tables.experiments import Experiments
 from viscy_data.text import html_text, shown, shown_lines
 
 MARKUP = [

@@ -19,14 +19,14 @@ import torch
 from small_project import CHANNELS, FOVS, NAME, WriteStore, chunks_of, index_project, store_of, write_project
 from typer.testing import CliRunner
 
-from viscy_data.anchors import read_anchors, read_metadata
-from viscy_data.cli import app
-from viscy_data.dataset import AnchorDataset, Batch, Reading
+from viscy_data.cli.app import app
+from viscy_data.dataset.anchor_dataset import AnchorDataset, Batch, Reading
+from viscy_data.dataset.loader import anchor_loader
 from viscy_data.errors import InvalidInputError, OutputError, StoreError, TracksError, WorkerError
-from viscy_data.experiments import Experiments
-from viscy_data.loader import anchor_loader
-from viscy_data.normalization import read_statistics, statistics_path
-from viscy_data.sampler import FlexibleBatchSampler
+from viscy_data.images.normalization import read_statistics, statistics_path
+from viscy_data.sampling.sampler import FlexibleBatchSampler
+from viscy_data.tables.anchors.build import read_anchors, read_metadata
+from viscy_data.tables.experiments import Experiments
 
 NOBODY = 65534
 SKIP = Reading(on_error="skip")

@@ -23,9 +23,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def anchors_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The anchors table of three small experiments: two channels, two conditions, patches of 40 pixels."""
     # most tests need no data, and these imports take seconds
-    from viscy_data.index import build_index
-    from viscy_data.synthetic import synthesize
-    from viscy_data.tau import TauRange
+    from viscy_data.indexing.run import build_index
+    from viscy_data.synthetic.writing import synthesize
+    from viscy_data.tables.tau import TauRange
 
     folder = tmp_path_factory.mktemp("anchors")
     experiments = synthesize(

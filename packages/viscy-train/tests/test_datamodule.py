@@ -8,7 +8,7 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 
-from viscy_data.dataset import Pairing
+from viscy_data.dataset.anchor_dataset import Pairing
 from viscy_data.errors import CompositionWarning, InvalidInputError
 from viscy_train.datamodule import AnchorDataModule, PatchOptions
 from viscy_train.parts import BatchOptions, SplitOptions

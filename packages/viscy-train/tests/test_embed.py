@@ -13,11 +13,11 @@ import zarr
 from torch import Tensor, nn
 
 from viscy_data import claimed
-from viscy_data.dataset import AnchorDataset, Pairing, Reading
+from viscy_data.dataset.anchor_dataset import AnchorDataset, Pairing, Reading
 from viscy_data.errors import InvalidInputError, StoreError
-from viscy_data.index import build_index
-from viscy_data.synthetic import synthesize
-from viscy_data.tau import TauRange
+from viscy_data.indexing.run import build_index
+from viscy_data.synthetic.writing import synthesize
+from viscy_data.tables.tau import TauRange
 from viscy_train import embed as embed_module
 from viscy_train.embed import anchors_digest, embed, model_digest
 from viscy_train.evaluation import read_embeddings
@@ -153,7 +153,7 @@ def test_two_processes_do_not_write_one_file(dataset: AnchorDataset, tmp_path: P
 FULL = """
 import resource, signal, sys
 from importlib.util import module_from_spec, spec_from_file_location
-from viscy_data.dataset import AnchorDataset
+from viscy_data.dataset.anchor_dataset import AnchorDataset
 from viscy_data.errors import OutputError
 from viscy_train.embed import embed
 
@@ -273,7 +273,7 @@ RANK = """
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from torch import distributed as dist
-from viscy_data.dataset import AnchorDataset
+from viscy_data.dataset.anchor_dataset import AnchorDataset
 from viscy_train.embed import embed
 
 rank, anchors, out, meeting, tests = sys.argv[1:]

@@ -11,7 +11,7 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from viscy_data.transforms import Geometry, Intensity
+from viscy_data.augment.transforms import Geometry, Intensity
 from viscy_train.encoder import EncoderOptions
 from viscy_train.losses import NTXentHCL
 from viscy_train.module import ContrastiveModule, LossOptions, OptimizerOptions

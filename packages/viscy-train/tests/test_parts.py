@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from viscy_data import AtMost, BatchPlan, Grouping
 from viscy_data.errors import CompositionWarning, InvalidInputError
-from viscy_data.sampler import FlexibleBatchSampler
+from viscy_data.sampling.sampler import FlexibleBatchSampler
 from viscy_train.parts import BatchOptions, FixedEpoch, SplitOptions, choose_training, sample_part
 
 SMALL = BatchOptions(batch_size=4, condition_balanced=False)

@@ -77,7 +77,7 @@ def test_one_rank_has_nothing_to_compare() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX processes")
 def test_a_rank_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
-    """The child waits for ever; its parent is killed; the pipe that the child holds closes when it ends."""
+    """The child only waits; its parent is killed; the pipe that the child holds closes when it ends."""
     child = (
         "import time; from viscy_train.ranks import join_launcher\n"
         "print(join_launcher(), flush=True)\ntime.sleep(300)"

@@ -1,6 +1,5 @@
 """Signals: the first waits for the step, the second does not, and what is ignored stays ignored."""
 
-import os
 import signal
 
 import pytest
@@ -9,7 +8,7 @@ from viscy_train.stopping import Stopped, StopRequest
 
 
 def send(signum: signal.Signals) -> None:
-    os.kill(os.getpid(), signum)
+    signal.raise_signal(signum)
 
 
 @pytest.mark.parametrize(

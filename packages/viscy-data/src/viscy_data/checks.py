@@ -1,22 +1,102 @@
 """Questions asked of arguments, in one place."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from math import isfinite
 from numbers import Integral, Real
-from typing import Final
+from typing import Final, SupportsInt, cast
 
+from viscy_data.errors import InvalidInputError, suggest
+
+LARGEST: Final = 2**63 - 1
+"""Largest integer that any argument takes: one more does not fit into a word."""
 _LONGEST: Final = 200
 
 
 def is_whole(value: object, *, least: int) -> bool:
-    """Return whether ``value`` is an integer, and no bool, of at least ``least``.
+    """Return whether ``value`` is an integer of at least ``least``; NumPy's are integers, a bool is not.
 
     Examples
     --------
-    >>> is_whole(3, least=1), is_whole(0, least=1), is_whole(True, least=0), is_whole(3.0, least=0)
-    (True, False, False, False)
+    >>> import numpy as np
+    >>> [is_whole(one, least=1) for one in (3, np.int64(3), 0, True, np.True_, 3.0, "3")]
+    [True, True, False, False, False, False, False]
     """
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= least
+
+
+def check_integer(name: str, value: object, least: int, most: int | None = LARGEST) -> int:
+    """Return ``value`` as an int from ``least`` to ``most``; None: of any length.
+
+    Raises
+    ------
+    InvalidInputError
+        Where it is not such an integer; ``name`` is what the message calls it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> check_integer("seed", np.int64(7), 0)
+    7
+    """
+    if not is_whole(value, least=least):
+        raise InvalidInputError(f"{name}={brief(value)} is not an integer >= {least}.")
+    number = int(cast("SupportsInt", value))
+    if most is not None and number > most:
+        raise InvalidInputError(
+            f"{name}={brief(value)} is too large; give an integer from {least} to {most:,}."
+        )
+    return number
+
+
+def check_number(name: str, value: object) -> float:
+    """Return ``value`` as a float; infinities and NaN pass."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise InvalidInputError(f"{name}={brief(value)} is not a number.")
+    try:
+        return float(value)
+    except OverflowError:
+        raise InvalidInputError(f"{name}={brief(value)} is too large for a number.") from None
+
+
+def check_fraction(name: str, value: object, *, below_one: bool = False) -> float:
+    """Return ``value`` as a float in [0, 1], or in [0, 1) with ``below_one``."""
+    number = check_number(name, value)
+    if not (0 <= number < 1 if below_one else 0 <= number <= 1):
+        allowed = "[0, 1)" if below_one else "[0, 1]"
+        raise InvalidInputError(f"{name}={value!r} is outside {allowed}; give a fraction of the batch.")
+    return number
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Return ``value`` where it is True or False."""
+    if not isinstance(value, bool):
+        raise InvalidInputError(f"{name}={value!r} is neither True nor False.")
+    return value
+
+
+def check_choice(name: str, value: object, allowed: Sequence[str]) -> str:
+    """Return ``value`` where it is one of the texts ``allowed``."""
+    if not isinstance(value, str) or value not in allowed:
+        choices = ", ".join(map(repr, allowed))
+        raise InvalidInputError(f"{name}={value!r}: allowed is {choices}.{suggest(str(value), allowed)}")
+    return value
+
+
+def check_column(name: str, value: object) -> str:
+    """Return ``value`` where it is a text, the name of one column."""
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{name}={value!r} is not a column name.")
+    return value
+
+
+def check_columns(name: str, value: object) -> tuple[str, ...]:
+    """Return one or several column names as a tuple."""
+    columns = (value,) if isinstance(value, str) or not isinstance(value, Sequence) else tuple(value)
+    names = tuple(dict.fromkeys(column for column in columns if isinstance(column, str)))
+    if not names or len(names) < len(columns):
+        raise InvalidInputError(f"{name}={value!r} is not a column name or several different ones.")
+    return names
 
 
 def brief(value: object) -> str:

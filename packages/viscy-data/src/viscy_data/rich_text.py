@@ -7,7 +7,7 @@ from viscy_data.text import shown_lines
 
 
 def verbatim(content: object, style: str | Style = "") -> Text:
-    """Return what rich prints as it stands.
+    """Return what rich prints as it is.
 
     Examples
     --------

@@ -67,12 +67,12 @@ def minutes(unit: str) -> float | None:
 
 
 def counts_pixels(unit: str) -> bool:
-    """Say whether a unit counts pixels or slices, and is no length."""
+    """Say whether a unit counts pixels or slices, and is not a length."""
     return _plain(unit).removesuffix("s") in _PIXELS
 
 
 def counts_frames(unit: str) -> bool:
-    """Say whether a unit counts frames, and is no time."""
+    """Say whether a unit counts frames, and is not a time."""
     return _plain(unit).removesuffix("s") in _FRAMES
 
 

@@ -310,7 +310,7 @@ class Reader:
     ) -> tuple[int, int]:
         """Return how many anchors of a stratum may have been asked from inside, at least and at most."""
         rows = self.part_of(step.rows, group, part, stratum)
-        least, most = self._came_near(rows, near)
+        least, most = self._came_near(rows, part, near)
         low = high = 0
         for batch in step.batches:
             mine = self.part_of(batch, group, part, stratum)
@@ -329,17 +329,39 @@ class Reader:
     def part_size(self, size: int, part: str) -> int:
         return self.leaked_count(size) if part == "leaked" else size - self.leaked_count(size)
 
-    def _came_near(self, rows: Sequence[int], near: set[int]) -> tuple[int, int]:
-        """Return the fewest and most anchors that may have been asked from inside, given what came."""
+    def _came_near(self, rows: Sequence[int], part: str, near: set[int]) -> tuple[int, int]:
+        """Return the fewest and most anchors that may have been asked from inside, given what came.
+
+        A side of which all came may have been asked for more. Cells give for themselves; few frames give
+        together for all of their cells.
+        """
+        cell_of = {row: (self.group_of[row], self.stratum_of[row]) for row in rows}
+        together = [{cell} for cell in set(cell_of.values())]
+        if self.plan.locality is not None and rows:
+            together = [set(cell_of.values())]
         low = high = 0
-        for cell, count in Counter((self.group_of[r], self.stratum_of[r]) for r in rows).items():
-            members = self.cells[cell]
-            came = sum(row in near for row in rows if self.group_of[row] == cell[0])
-            inside = len(near.intersection(members))
-            all_near, all_far = came >= inside, count - came >= len(members) - inside
-            low += 0 if all_far else came
-            high += count if all_near else came
+        for cells in together:
+            came = [row for row in rows if cell_of[row] in cells]
+            there = [row for cell in cells for row in self.cells[cell]]
+            inside = sum(row in near for row in came)
+            low += 0 if self._gave_all(came, there, part, near, side=False) else inside
+            high += len(came) if self._gave_all(came, there, part, near, side=True) else inside
         return low, high
+
+    def _gave_all(
+        self, came: Sequence[int], there: Sequence[int], part: str, near: set[int], *, side: bool
+    ) -> bool:
+        """Whether as many anchors of one side came as it holds, or as the frames drawn hold of it.
+
+        Own frames are drawn by side, so that some are drawn wherever there are any; fields of view are drawn
+        for the near side, and frames of other groups before the window is asked.
+        """
+        held = [row for row in came if (row in near) == side]
+        locality = self.plan.locality
+        if locality is not None and (held or part == "leaked" or (locality.fovs is not None and not side)):
+            frames = {self.frame_of[row] for row in came}
+            there = [row for row in there if self.frame_of[row] in frames]
+        return len(held) >= sum((row in near) == side for row in there)
 
     # -- repeats, caps, frames
 
@@ -370,7 +392,7 @@ class Reader:
                 found.append(
                     f"anchor {wrong[0]} comes {uses[wrong[0]]} times, with {asked} from {len(members)}"
                 )
-        return found + self._needless_repeats(uses, focal)
+        return found + self._needless_repeats(uses, group, focal)
 
     def _ranges(self, step: Step, group: Value, focal: float | None) -> list[list[int]]:
         plain = focal is None and self.plan.weighting is None and self.plan.locality is None
@@ -389,7 +411,7 @@ class Reader:
         free = {row: self._free(step.rows, row, focal) for row in twice}
         return [f"anchor {row} comes twice while {free[row][0]} is free" for row in twice if free[row]]
 
-    def _needless_repeats(self, uses: Counter[int], focal: float | None) -> list[str]:
+    def _needless_repeats(self, uses: Counter[int], group: Value, focal: float | None) -> list[str]:
         """Frames repeat anchors only where all that were chosen, and any others as many, hold too few."""
         if self.plan.locality is None or self.plan.locality.hold > 1:
             return []
@@ -400,6 +422,8 @@ class Reader:
             cell = (self.group_of[row], self.stratum_of[row], side)
             frames[cell].setdefault(self.frame_of[row], []).append(row)
         for cell, members in frames.items():
+            if cell[0] != group:
+                continue  # frames of several groups make up for each other
             chosen = [rows for rows in members.values() if any(uses[row] for row in rows)]
             asked = sum(uses[row] for rows in chosen for row in rows)
             largest = sum(sorted(map(len, members.values()), reverse=True)[: len(chosen)])

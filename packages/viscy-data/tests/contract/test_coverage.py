@@ -107,7 +107,7 @@ def test_one_pass_tells_nothing_of_the_next() -> None:
 
 @pytest.mark.parametrize("name", LOOSE)
 def test_visits_vary_little_over_twenty_passes(name: str) -> None:
-    table = movies(2, tracks={"a": 120, "b": 80}, fovs=20, times=12, longest=8)
+    table = movies(2, tracks={"a": 120, "b": 80}, fovs=4, times=12, longest=8)
     epochs = 40
     visits = visits_of(sampler_of(table, LOOSE[name]), len(table), epochs)
     passes = visits.sum() / len(table)

@@ -1,6 +1,5 @@
 """Plans by batch number: each batch obeys the plan of its stage, and `ramp` makes those in between."""
 
-from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 
@@ -11,7 +10,17 @@ from contract_tables import batches_of, epoch_of, even_cells, movies, sampler_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from viscy_data import Balance, BatchPlan, Curriculum, Focus, Grouping, InvalidInputError, Locality, ramp
+from viscy_data import (
+    AtMost,
+    Balance,
+    BatchPlan,
+    Curriculum,
+    Focus,
+    Grouping,
+    InvalidInputError,
+    Locality,
+    ramp,
+)
 
 FIRST = BatchPlan(
     8,
@@ -50,10 +59,8 @@ def test_each_batch_obeys_the_plan_of_its_stage_wherever_that_begins(
         assert sampler.plan_at(number, epoch=epoch) == expected
 
 
-def test_a_stage_alone_draws_like_its_plan_alone() -> None:
+def test_a_curriculum_of_one_plan_draws_like_the_plan() -> None:
     table = movies(1)
-    sampler = sampler_of(table, Curriculum({0: FIRST, 1000: LAST}))
-    assert epoch_of(sampler, 0) == epoch_of(sampler_of(table, FIRST), 0)
     assert epoch_of(sampler_of(table, Curriculum({0: LAST})), 2) == epoch_of(sampler_of(table, LAST), 2)
 
 
@@ -76,7 +83,7 @@ def test_cells_are_covered_within_a_stage() -> None:
 
 
 def test_a_ramp_moves_every_number_in_equal_stages() -> None:
-    """Six stages: the first plan, four in between, and from batch 100 on the last."""
+    """Six stages: the first plan and five in between; from batch 100 on the last plan."""
     table = table_of(even_cells(), times=20)
     sampler = sampler_of(table, ramp(FIRST, LAST, batches=100, stages=6))
     n = sampler.batches_per_epoch
@@ -84,12 +91,10 @@ def test_a_ramp_moves_every_number_in_equal_stages() -> None:
     assert plans[0] == FIRST
     assert set(map(repr, plans[100:])) == {repr(LAST)}
     begins = [0, *(at for at, (before, after) in enumerate(pairwise(plans), 1) if before != after)]
-    assert len(begins) == 6
-    lengths = np.diff([*begins[:-1], 100])
-    assert lengths.max() - lengths.min() <= 1 or begins[-1] == 100
+    assert begins == [100 * stage // 6 for stage in range(7)]
     numbers = [numbers_of(plans[begin]) for begin in begins]
     assert np.diff(numbers, axis=0) == pytest.approx(
-        np.tile((np.array(numbers[-1]) - numbers[0]) / 5, (5, 1))
+        np.tile((np.array(numbers[-1]) - numbers[0]) / 6, (6, 1))
     )
 
 
@@ -105,18 +110,30 @@ def numbers_of(plan: BatchPlan) -> list[float]:
     return found
 
 
-def test_a_ramp_from_natural_to_equal_shares_leaves_each_group_its_own() -> None:
-    table = table_of({("a", "x"): 300, ("a", "y"): 100, ("b", "x"): 100, ("b", "y"): 300})
-    first = BatchPlan(40, grouping=Grouping("experiment"), balance=Balance("condition", ratio="natural"))
-    sampler = sampler_of(
-        table, ramp(first, replace(first, balance=Balance("condition")), batches=60, stages=3)
-    )
-    n, met = sampler.batches_per_epoch, set()
-    for position in range(80):
-        rows = table.iloc[sampler.batch(position % n, epoch=position // n)]
-        held = Counter(rows["condition"])
-        met.add((rows["experiment"].iloc[0], held["x"], held["y"]))
-    assert met == {("a", 30, 10), ("a", 25, 15), ("a", 20, 20), ("b", 10, 30), ("b", 15, 25), ("b", 20, 20)}
+NATURAL = BatchPlan(8, balance=Balance("condition", ratio="natural"))
+APART = [
+    (NATURAL, replace(NATURAL, balance=Balance("condition")), "ratio"),
+    (NATURAL, BatchPlan(8, balance=Balance("experiment")), "column"),
+    (BatchPlan(8), BatchPlan(8, at_most=AtMost("track")), "at_most|column"),
+    (
+        replace(NATURAL, locality=Locality(frames=4)),
+        replace(NATURAL, locality=Locality(frames=5)),
+        "locality",
+    ),
+]
+
+
+@pytest.mark.parametrize("number", range(len(APART)))
+def test_a_ramp_between_plans_that_cannot_be_mixed_is_refused(number: int) -> None:
+    first, last, said = APART[number]
+    with pytest.raises(InvalidInputError, match=said):
+        ramp(first, last, batches=60, stages=3)
+
+
+@pytest.mark.parametrize(("batches", "stages"), [(0, 1), (10, 0), (3, 4), (10, 2.5), (True, 1)])
+def test_a_ramp_has_at_least_a_batch_for_each_stage(batches: int, stages: int) -> None:
+    with pytest.raises(InvalidInputError, match=r"(batches|stages)="):
+        ramp(FIRST, LAST, batches=batches, stages=stages)
 
 
 PLAIN = BatchPlan(8, grouping=Grouping("experiment"))

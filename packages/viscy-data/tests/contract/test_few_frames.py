@@ -113,7 +113,7 @@ def test_frames_come_by_the_anchors_that_they_hold(name: str) -> None:
 
 @pytest.mark.parametrize("hold", [1, 2, 3, 6])
 def test_a_frame_stays_for_as_many_visits_as_asked_and_frames_take_turns_to_go(hold: int) -> None:
-    table = movies(3, tracks={"a": 400}, fovs=40, times=10, longest=8)
+    table = movies(3, tracks={"a": 600}, fovs=30, times=12)
     sampler = sampler_of(table, BatchPlan(24, locality=Locality(frames=6, hold=hold)))
     held = [frames_of(table, batch) for batch in epoch_of(sampler, 0)]
     new = [len(after - before) for before, after in pairwise(held)]
@@ -121,9 +121,9 @@ def test_a_frame_stays_for_as_many_visits_as_asked_and_frames_take_turns_to_go(h
     assert np.mean(new) == pytest.approx(6 / hold, rel=0.08)
     stays: Counter[int] = Counter()
     for frame in set.union(*held):
-        present = "".join("1" if frame in one else "0" for one in held[hold:-hold])
-        stays.update(len(stay) for stay in present.split("0") if stay)
-    assert stays[hold] > 0.85 * stays.total()
+        present = "".join("1" if frame in one else "0" for one in held)
+        stays.update(len(stay) for stay in present.split("0")[1:-1] if stay)  # those cut off tell nothing
+    assert stays[hold] > 0.9 * stays.total()
 
 
 def test_groups_of_held_frames_come_in_runs_and_keep_their_shares() -> None:
@@ -156,9 +156,17 @@ def test_with_a_focus_held_frames_change_together_with_the_focal_time(fraction: 
 
 
 def test_lineages_stay_apart_within_few_frames() -> None:
-    table = movies(7, tracks={"a": 160, "b": 140}, fovs=10, times=10, longest=8)
+    """Tracks run through all frames, so that two frames of a field of view hold the same lineages."""
+    rows = [
+        (group, stratum, f"A/{fov}/0", t, f"{group}{stratum}{fov}{track}")
+        for group in "ab"
+        for stratum in "xyz"
+        for fov in range(2)
+        for t in range(6)
+        for track in range(10)
+    ]
+    table = pd.DataFrame(rows, columns=["experiment", "condition", "fov", "t", "lineage_id"])
     plan = replace(BOTH, locality=Locality(frames=6), at_most=AtMost("lineage_id"))
-    lineage = table["lineage_id"].to_numpy()
     for step in steps_of(sampler_of(table, plan), 2):
-        assert len(set(lineage[step])) == len(step)
+        assert table["lineage_id"].iloc[step].nunique() == 12
         assert len(frames_of(table, step)) <= 6

@@ -1,5 +1,6 @@
 """Most anchors of a batch sit around one time of its group; the balance stays what it is."""
 
+import re
 from collections import Counter
 from dataclasses import replace
 
@@ -96,8 +97,7 @@ def test_with_nothing_from_outside_focal_times_are_those_that_serve_every_stratu
     )
     plan = BatchPlan(4, grouping=Grouping("experiment"), balance=Balance("condition"), focus=INSIDE)
     said = " ".join(warnings_of(table, plan))
-    assert "'a'" in said
-    assert "2" in said
+    assert re.search(r"\ba\b.*\b2\b", said)
     sampler = sampler_of(table, plan)
     focal = Counter(
         (table["experiment"].iloc[batch[0]], float(table[CLOCK].iloc[batch[0]]))
@@ -113,7 +113,7 @@ def test_with_nothing_from_outside_focal_times_are_those_that_serve_every_stratu
 def test_with_nothing_from_outside_a_group_without_such_a_time_is_refused() -> None:
     table = timed({("a", "x"): [0.0, 1.0], ("a", "y"): [5.0, 6.0], ("b", "x"): [0.0], ("b", "y"): [0.0]})
     plan = BatchPlan(2, grouping=Grouping("experiment"), balance=Balance("condition"), focus=INSIDE)
-    with pytest.raises(InvalidInputError, match=r"global_fraction=0.*'a'"):
+    with pytest.raises(InvalidInputError, match=r"global_fraction=0.*\ba\b"):
         sampler_of(table, plan)
     assert len(list(sampler_of(table, replace(plan, focus=replace(INSIDE, window_hours=6.0))))) == 3
 

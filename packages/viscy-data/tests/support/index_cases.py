@@ -17,10 +17,11 @@ import pandas as pd
 import pyarrow.ipc as pa_ipc
 import yaml
 
-from viscy_data import anchors_writing, index_statistics
 from viscy_data.errors import TracksError
-from viscy_data.index import IndexSummary, build_index
-from viscy_data.tau import TauRange
+from viscy_data.indexing import image_statistics as index_statistics
+from viscy_data.indexing.run import IndexSummary, build_index
+from viscy_data.tables.anchors import write as anchors_writing
+from viscy_data.tables.tau import TauRange
 
 FOVS = ("A/1/0", "B/2/0", "B/2/1")
 CHANNELS = ("Phase", "RFP")

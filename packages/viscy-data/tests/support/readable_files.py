@@ -15,15 +15,15 @@ import tifffile
 import yaml
 import zarr
 
-from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata
-from viscy_data.anchors_writing import write_anchors
-from viscy_data.audit.plan_file import read_plan
 from viscy_data.columns import ANCHOR_COLUMNS
 from viscy_data.composition import BatchPlan
-from viscy_data.experiments import Experiment, Experiments, FovInfo
-from viscy_data.normalization import STATISTICS_COLUMNS, read_statistics
-from viscy_data.tau import TauRange
-from viscy_data.tracks import read_tracks
+from viscy_data.images.normalization import STATISTICS_COLUMNS, read_statistics
+from viscy_data.sampling.plan_file import read_plan
+from viscy_data.tables.anchors.read import AnchorsMetadata, read_anchors, read_metadata
+from viscy_data.tables.anchors.write import write_anchors
+from viscy_data.tables.experiments import Experiment, Experiments, FovInfo
+from viscy_data.tables.tau import TauRange
+from viscy_data.tables.tracks.read import read_tracks
 
 FOVS = [
     FovInfo("A/1/0", "A/1", (6, 1, 2, 16, 16), ("Phase",)),

@@ -17,8 +17,8 @@ import torch
 from sampling_cases import make_table, quiet_sampler
 from torch.utils.data import Dataset
 
-from viscy_data.loader import anchor_loader
-from viscy_data.sampler import FlexibleBatchSampler
+from viscy_data.dataset.loader import anchor_loader
+from viscy_data.sampling.sampler import FlexibleBatchSampler
 
 EPOCHS = 3
 EVERY = 3  # batches from checkpoint to checkpoint

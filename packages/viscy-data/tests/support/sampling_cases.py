@@ -14,7 +14,7 @@ from sampling_reference import Asked, Reference
 
 from viscy_data.composition import BatchPlan
 from viscy_data.errors import CompositionWarning
-from viscy_data.sampler import FlexibleBatchSampler
+from viscy_data.sampling.sampler import FlexibleBatchSampler
 
 
 @dataclass(frozen=True)

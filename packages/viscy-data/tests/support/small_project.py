@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from viscy_data.index import build_index
-from viscy_data.tau import TauRange
+from viscy_data.indexing.run import build_index
+from viscy_data.tables.tau import TauRange
 
 type WriteStore = Callable[..., Path]
 

@@ -1,7 +1,8 @@
 """Anchors to batches for a trainer: one dataset, in parts, each with its own sampler.
 
 Training follows the trainer's epochs. Validation batches are those of epoch 0, in every epoch and at
-every number of ranks. The trainer must leave the sampler alone, which knows ranks itself.
+every number of ranks, so that losses of two epochs are of the same cells. The trainer must not put a sampler
+of its own around ours, which deals batches out to ranks itself.
 """
 
 import warnings
@@ -15,11 +16,17 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Sampler
 
+from viscy_data import (
+    AnchorDataset,
+    AnchorLoader,
+    BatchPlan,
+    CompositionWarning,
+    InvalidInputError,
+    Pairing,
+    Reading,
+    anchor_loader,
+)
 from viscy_data.columns import EXPERIMENT, LINEAGE_ID
-from viscy_data.composition import BatchPlan
-from viscy_data.dataset import AnchorDataset, Pairing, Reading
-from viscy_data.errors import CompositionWarning, InvalidInputError
-from viscy_data.loader import AnchorLoader, anchor_loader
 from viscy_train.parts import (
     BatchOptions,
     FixedEpoch,
@@ -210,7 +217,7 @@ class AnchorDataModule(LightningDataModule):
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        """Return where training stands, as plain values: after the last batch that a trainer trained on."""
+        """Return where training is, as plain values: after the last batch that a trainer trained on."""
         return {"training": self._training.state_dict()} if self._training is not None else {}
 
     @override

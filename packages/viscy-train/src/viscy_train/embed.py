@@ -5,9 +5,9 @@ columns under unique names ``global_track_id/t``, uns the provenance: config, ve
 weights. Row i is row i of the table: ``AnchorDataset.read([i])`` gives the patch that it was computed from,
 in a dataset of pairs, too; the column ``row`` of obs keeps the number where rows are left out or sorted.
 
-A row is never without a word anything but finite numbers: a cell that cannot be read, or whose embedding is
-not finite, ends the work with an error that names it, or, where the dataset's ``Reading(on_error="skip")``
-asks for it, becomes a row of NaN. Those are counted, in uns and in a warning.
+Rows hold finite numbers, or somebody is told: a cell that cannot be read, or whose embedding is not finite,
+ends the work with an error that names it, or, where the dataset's ``Reading(on_error="skip")`` asks for it,
+becomes a row of NaN. Those are counted, in uns and in a warning.
 
 *chunk*: the rows of one Zarr chunk. A rank predicts every world-size-th chunk and writes it at once, so
 memory does not grow with the number of cells, and ranks write disjoint files. Rank 0 makes the arrays
@@ -33,10 +33,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from viscy_data import claimed, columns, marked, whole_folder
-from viscy_data.dataset import AnchorDataset
-from viscy_data.errors import InvalidInputError, ViscyDataError
-from viscy_data.progress import progress_bar
+from viscy_data import (
+    AnchorDataset,
+    InvalidInputError,
+    ViscyDataError,
+    claimed,
+    columns,
+    marked,
+    progress_bar,
+    whole_folder,
+)
 from viscy_train.evaluation.reading import quiet_anndata
 
 PROVENANCE: Final = "viscy_train"
@@ -72,7 +78,7 @@ def embed(
     Parameters
     ----------
     model : nn.Module
-        Patches (B, C, Z, Y, X) to (embedding (B, D), projection (B, P)); run as it stands on the device
+        Patches (B, C, Z, Y, X) to (embedding (B, D), projection (B, P)); run as it is on the device
         of its weights, in evaluation mode, without augmentation.
     dataset : AnchorDataset
         What reads the cells, those without a positive, too. Its reading says how: with

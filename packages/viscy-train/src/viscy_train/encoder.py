@@ -163,7 +163,7 @@ class FoldedStem(nn.Module):
     Raises
     ------
     ValueError
-        `depth` is no multiple of the kernel's, or what remains does not divide `width`.
+        `depth` is not a multiple of the kernel's, or what remains does not divide `width`.
 
     Examples
     --------

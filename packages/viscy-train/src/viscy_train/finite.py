@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from viscy_data.errors import ViscyDataError
+from viscy_data import ViscyDataError
 
 
 class NotFiniteError(ViscyDataError, ArithmeticError):

@@ -15,8 +15,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from viscy_data.errors import InvalidInputError
-from viscy_data.transforms import Augment, Geometry, Intensity, center_crop
+from viscy_data import Augment, Geometry, Intensity, InvalidInputError, center_crop
 from viscy_train.encoder import ContrastiveEncoder, Encoded, EncoderOptions
 from viscy_train.finite import NotFiniteError, all_finite
 from viscy_train.losses import NTXentHCL, alignment, effective_rank, pair_similarities, uniformity
@@ -119,7 +118,7 @@ class ContrastiveModule(LightningModule):
         self.augment = Augment(self.crop, geometry=geometry, intensity=intensity)
 
     def forward(self, patches: Tensor) -> Encoded:
-        """Encode patches (B, C, Z, Y, X) as they are, but for the centre crop."""
+        """Encode patches (B, C, Z, Y, X) as they are, except for the centre crop."""
         return self._encode(patches if self.crop is None else center_crop(patches, self.crop))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

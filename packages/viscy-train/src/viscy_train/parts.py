@@ -15,13 +15,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
-from viscy_data.audit.plan_file import change_plan
+from viscy_data import (
+    CompositionWarning,
+    FlexibleBatchSampler,
+    IndexBatch,
+    InvalidInputError,
+    change_plan,
+    flat_plan,
+    split_lineages,
+    suggest,
+)
 from viscy_data.columns import EXPERIMENT
-from viscy_data.composition import IndexBatch
-from viscy_data.errors import CompositionWarning, InvalidInputError, suggest
-from viscy_data.flat import flat_plan
-from viscy_data.sampler import FlexibleBatchSampler
-from viscy_data.splits import split_lineages
 
 type IntArray = NDArray[np.int64]
 type BoolArray = NDArray[np.bool_]
@@ -59,7 +63,7 @@ class SplitOptions:
     Parameters
     ----------
     fraction : float
-        How likely a lineage is to validate, in [0, 1); 0 is no validation. Not used with `held_out`.
+        How likely a lineage is to validate, in [0, 1); 0 switches validation off. Not used with `held_out`.
     held_out : tuple of str
         Experiments that validate, whole; the others train.
     seed : int

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import distributed
 
-from viscy_data.errors import InvalidInputError
+from viscy_data import InvalidInputError
 
 
 def refuse_different_ranks(told: Mapping[str, Any], ranks: int) -> None:

@@ -1,8 +1,8 @@
 """Where training goes on: the batch that the trainer counts next is the batch that it gets.
 
 A trainer counts the batches of an epoch itself and keeps the count in its checkpoints; its loaders draw
-ahead and are no judge of what was trained on. So the place of every iterator is looked up when its first
-batch is asked for: at batch 0 another epoch begins, at any other the one goes on in which the run
+ahead and cannot tell what was trained on. So the place of every iterator is looked up when its first
+batch is asked for: at batch 0 another epoch begins, at any other batch the epoch goes on in which the run
 stopped. Epochs are counted here, because a run that ends by its number of steps, in the middle of an
 epoch, counts that epoch as done in the trainer.
 """
@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 
 from torch.utils.data import Sampler
 
-from viscy_data.errors import InvalidInputError
-from viscy_data.loader import AnchorLoader
+from viscy_data import AnchorLoader, InvalidInputError
 from viscy_train.parts import PartSampler
 
 

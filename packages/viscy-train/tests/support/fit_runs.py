@@ -74,7 +74,7 @@ def _main(arguments: list[str], folder: Path, how: dict[str, Any]) -> None:
     # a program started in the background of a shell ignores Ctrl-C, and so would this one
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _note_and_signal(folder, **how)
-    from viscy_train.cli import main
+    from viscy_train.cli.app import main
 
     with contextlib.suppress(SystemExit):
         code = main(["fit", *arguments])

@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 
 from viscy_data.composition.curriculum import Curriculum
-from viscy_data.composition.deviations import Deviation, deviations
 from viscy_data.composition.plan import BatchPlan
-from viscy_data.composition.report import CompositionReport, plain
-from viscy_data.sampler import FlexibleBatchSampler
+from viscy_data.sampling.deviations import Deviation, deviations
+from viscy_data.sampling.report import CompositionReport, plain
+from viscy_data.sampling.sampler import FlexibleBatchSampler
 
 
 @dataclass(frozen=True)

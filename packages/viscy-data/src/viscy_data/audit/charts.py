@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from viscy_data.audit.svg import INK, LINE, box, colour, lighter, line, picture, text, ticks
-from viscy_data.composition.report import CompositionReport
+from viscy_data.pages.svg import INK, LINE, box, colour, lighter, line, picture, text, ticks
+from viscy_data.sampling.report import CompositionReport
 from viscy_data.text import shown
 
 type Numbers = NDArray[Any]

@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from viscy_data.anchors_file import read_anchors, read_metadata
 from viscy_data.audit.audited import Audited
 from viscy_data.audit.taus import Taus
 from viscy_data.composition.batch import IndexBatch
 from viscy_data.composition.curriculum import Curriculum
 from viscy_data.composition.plan import BatchPlan
-from viscy_data.flat import flat_plan
-from viscy_data.notes import collect_notes
-from viscy_data.positives import Positives
 from viscy_data.progress import progress_bar
-from viscy_data.sampler import FlexibleBatchSampler
+from viscy_data.sampling.flat import flat_plan
+from viscy_data.sampling.notes import collect_notes
+from viscy_data.sampling.sampler import FlexibleBatchSampler
+from viscy_data.tables.anchors.read import read_anchors, read_metadata
+from viscy_data.tables.positives import Positives
 
 TAU_BATCHES = 200
 """Batches whose positives are drawn."""
@@ -27,12 +27,6 @@ def read_valid_anchors(path: Path) -> pd.DataFrame:
     metadata, table = read_metadata(path), read_anchors(path)
     frames = {one.name: metadata.tau.in_frames(one) for one in metadata.experiments.experiments}
     return table[Positives(table, frames).has_positive]
-
-
-def reads_few_frames(plan: BatchPlan | Curriculum) -> bool:
-    """Return whether a plan, or any of a curriculum's, takes batches from few frames."""
-    plans = [plan] if isinstance(plan, BatchPlan) else plan.plans.values()
-    return any(one.locality is not None for one in plans)
 
 
 def taus_of(path: Path, plan: BatchPlan | Curriculum, *, seed: int = 0, batches: int = TAU_BATCHES) -> Taus:
@@ -95,7 +89,7 @@ def asked_plan(
     window_hours: float,
     global_fraction: float,
 ) -> BatchPlan:
-    """Return the plan of the options of the command."""
+    """Return the plan that the options of the command describe."""
     return flat_plan(
         batch_size,
         experiment_aware=experiment_aware,

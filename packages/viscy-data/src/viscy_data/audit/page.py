@@ -1,12 +1,7 @@
-"""One self-contained HTML page of an audit, of one plan or of two side by side.
-
-Pictures are inline SVG; there is no script, font or link to fetch. All text is escaped.
-"""
+"""The page of an audit, of one plan or of two side by side; pictures are inline SVG, all text is escaped."""
 
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Final
 
 import yaml
@@ -21,10 +16,12 @@ from viscy_data.audit.charts import (
     times_chart,
     visits_chart,
 )
-from viscy_data.audit.tables import BARS, Grid, amount_text, audit_grids, unchecked_text
+from viscy_data.audit.tables import amount_text, audit_grids, unchecked_text
 from viscy_data.check.finding import CheckReport
-from viscy_data.composition.report import CompositionReport, plain
-from viscy_data.outputs import write_text
+from viscy_data.files.outputs import write_text
+from viscy_data.pages.grid import html_table
+from viscy_data.pages.page import page, section
+from viscy_data.sampling.report import CompositionReport, plain
 from viscy_data.text import html_text, shown
 
 Chart = Callable[[CompositionReport], str]
@@ -32,7 +29,7 @@ Chart = Callable[[CompositionReport], str]
 CHARTS: Final[Sequence[tuple[str, str, tuple[Chart, ...]]]] = (
     (
         "The first batches",
-        "One column is one batch. With one experiment per batch it has one colour, except for the leak.",
+        "A column is one batch. With one experiment per batch it has one colour, except for what leaks.",
         (batches_chart,),
     ),
     (
@@ -56,15 +53,11 @@ CHARTS: Final[Sequence[tuple[str, str, tuple[Chart, ...]]]] = (
 
 def render(audits: Sequence[Audited], title: str = "Batch audit", *, check: CheckReport | None = None) -> str:
     """Return the page as one HTML document; with what a check of the table found, if there is one."""
-    folder = files("viscy_data.audit")
-    return Template((folder / "page.html").read_text(encoding="utf-8")).substitute(
-        title=html_text(title),
-        style=(folder / "style.css").read_text(encoding="utf-8"),
-        subtitle=f"What the first {amount_text(audits)} hold, against what was asked. No pixel was read.",
+    return page(
+        title,
+        f"What the first {amount_text(audits)} hold, against what was asked. No pixel was read.",
         verdicts=_checked(check) + "".join(_verdict(one, named=len(audits) > 1) for one in audits),
-        facts="".join(
-            f"<div><span>{html_text(name)}</span>{html_text(value)}</div>" for name, value in _facts(audits)
-        ),
+        facts=_facts(audits),
         sections="".join([_tables(audits), *(_section(*one, audits) for one in CHARTS), _plans(audits)]),
     )
 
@@ -114,19 +107,7 @@ def _facts(audits: Sequence[Audited]) -> list[tuple[str, str]]:
 
 def _tables(audits: Sequence[Audited]) -> str:
     grids = "".join(html_table(one) for one in audit_grids(audits))
-    return f"<section><h2>Asked and held</h2>{grids}</section>"
-
-
-def html_table(grid: Grid) -> str:
-    """Return a table as the page shows it."""
-    count = len(grid.headings) - grid.headings[-1].endswith(BARS)  # the page draws hours as pictures
-    head = "".join(f"<th>{html_text(one)}</th>" for one in grid.headings[:count])
-    rows = ("".join(f"<td>{html_text(text)}</td>" for text in row[:count]) for row in grid.rows)
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    return (
-        f'<div class="wide"><table><caption>{html_text(grid.title)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
+    return section("Asked and held", grids)
 
 
 def _section(heading: str, lead: str, charts: Sequence[Chart], audits: Sequence[Audited]) -> str:
@@ -139,10 +120,7 @@ def _section(heading: str, lead: str, charts: Sequence[Chart], audits: Sequence[
     if not drawn:
         return ""
     shape = "pair" if len(drawn) > 1 else "single"
-    return (
-        f'<section><h2>{html_text(heading)}</h2><p class="lead">{html_text(lead)}</p>'
-        f'<div class="{shape}">{"".join(drawn)}</div></section>'
-    )
+    return section(heading, f'<div class="{shape}">{"".join(drawn)}</div>', lead=lead)
 
 
 def _figure(audited: Audited, chart: Chart, *, named: bool) -> str:
@@ -166,4 +144,4 @@ def _plans(audits: Sequence[Audited]) -> str:
         f"<code>{html_text(yaml.safe_dump(plain(one.plan), sort_keys=False))}</code></div>"
         for one in audits
     )
-    return f'<section><h2>The plan{"s" if several else ""}</h2><div class="pair">{plans}</div></section>'
+    return section("The plans" if several else "The plan", f'<div class="pair">{plans}</div>')

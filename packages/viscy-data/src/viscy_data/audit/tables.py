@@ -1,34 +1,21 @@
 """What batches hold, as tables: for the terminal, and for the page."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.table import Table
 
 from viscy_data.audit.audited import Audited
-from viscy_data.composition.deviations import leaves_batches
-from viscy_data.composition.report import MOST_APART, CompositionReport
-from viscy_data.rich_text import verbatim
+from viscy_data.pages.grid import BARS, Grid
+from viscy_data.sampling.deviations import leaves_batches
+from viscy_data.sampling.report import MOST_APART, CompositionReport
 from viscy_data.text import shown
 
-BARS = " hours"
-"""End of the heading of the column of bars."""
 VARIETY = {"fov": "fields of view", "track": "tracks", "time": "time points"}
 """What the marks of `CompositionReport.variety` are called; an effective number is 2 to the entropy."""
 SHOWN = 40
 """Groups shown at most; the JSON holds all."""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table of texts: a title, headings, and rows whose first cell names them."""
-
-    title: str
-    headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 def audit_grids(audits: Sequence[Audited]) -> Iterator[Grid]:
@@ -36,17 +23,6 @@ def audit_grids(audits: Sequence[Audited]) -> Iterator[Grid]:
     yield overall_grid(audits)
     for audited in audits:
         yield groups_grid(audited)
-
-
-def rich_table(grid: Grid) -> Table:
-    """Return a table as the terminal shows it."""
-    table = Table(title=verbatim(grid.title))
-    for place, heading in enumerate(grid.headings):
-        drawn = heading.endswith(BARS)
-        table.add_column(verbatim(heading), justify="right" if place and not drawn else "left", no_wrap=drawn)
-    for row in grid.rows:
-        table.add_row(*(verbatim(cell) for cell in row))
-    return table
 
 
 def overall_grid(audits: Sequence[Audited]) -> Grid:
@@ -76,7 +52,7 @@ def unchecked_text(one: tuple[str, str]) -> str:
 
 
 def overall_rows(report: CompositionReport) -> dict[str, tuple[str, str]]:
-    """Return {what: (asked, held)}; "-" where nothing is asked."""
+    """Return {what: (asked, held)}; what is not asked is shown as "-"."""
     rows = {
         "batches": (f"{report.batches_asked.sum():,.0f}", f"{report.batches:,}"),
         "anchors": (f"{report.batch_size}", f"{report.by_time.sum() / report.batches:.1f}"),

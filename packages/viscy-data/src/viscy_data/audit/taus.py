@@ -1,4 +1,9 @@
-"""How far positives are when the time to them is drawn per frame rather than per anchor, and what is read."""
+"""How far positives are when the time to them is drawn per frame rather than per anchor, and what is read.
+
+Positives lie in other frames than their anchors, and each time ahead that is drawn adds frames to read. With
+one draw per frame, anchors that share a frame share the frame of their positives; the price is that a batch
+has fewer different times. The table shows both side by side.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,10 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from viscy_data.audit.tables import Grid
 from viscy_data.columns import EXPERIMENT, FOV, T
 from viscy_data.composition.batch import IndexBatch
-from viscy_data.positives import Positives
+from viscy_data.pages.grid import Grid
+from viscy_data.tables.positives import Positives
 
 Integers = NDArray[np.int64]
 
@@ -47,7 +52,7 @@ class Taus:
         Parameters
         ----------
         anchors
-            The whole table: positives may be rows that are no valid anchors.
+            The whole table: positives may be rows that are not valid anchors.
         tau_frames
             Range of tau by experiment, as `Positives` takes it.
         batches

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from viscy_data.columns import EXPERIMENT, FOV, T
 from viscy_data.composition.batch import IndexBatch
-from viscy_data.sampler import FlexibleBatchSampler
+from viscy_data.sampling.sampler import FlexibleBatchSampler
 
 type IntArray = NDArray[np.int64]
 

@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-from viscy_data.audit.svg import INK, LINE, box, colour, lighter, line, picture, text, ticks
 from viscy_data.bench.result import OPTIMIZED, Bench, rate_text
 from viscy_data.bench.settings import PRESENT
+from viscy_data.pages.svg import INK, LINE, box, colour, lighter, line, picture, text, ticks
 
 
 class Bar(NamedTuple):

@@ -21,15 +21,15 @@ from viscy_data.composition.axes import Locality
 from viscy_data.composition.batch import IndexBatch
 from viscy_data.composition.curriculum import Curriculum
 from viscy_data.composition.plan import BatchPlan
-from viscy_data.dataset import AnchorDataset, Batch, Pairing, Reading
-from viscy_data.experiments import Experiments, FovInfo
-from viscy_data.loader import anchor_loader
-from viscy_data.ngff import read_attributes
-from viscy_data.notes import collect_notes
+from viscy_data.dataset.anchor_dataset import AnchorDataset, Batch, Pairing, Reading
+from viscy_data.dataset.loader import anchor_loader
+from viscy_data.images.ngff import read_attributes
+from viscy_data.images.store import MissingChunks, describe
 from viscy_data.optimize.job import open_array
 from viscy_data.optimize.metadata import first_level
-from viscy_data.sampler import FlexibleBatchSampler
-from viscy_data.store import MissingChunks, describe
+from viscy_data.sampling.notes import collect_notes
+from viscy_data.sampling.sampler import FlexibleBatchSampler
+from viscy_data.tables.experiments import Experiments, FovInfo
 
 _PREFETCH: Final = 2
 

@@ -1,34 +1,31 @@
-"""One self-contained HTML page of a bench, in the way of the audit's: no script, nothing to fetch."""
+"""The page of a bench: what was read how fast, and what would help."""
 
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 
 import yaml
 
-from viscy_data.audit.page import html_table
 from viscy_data.bench.charts import rates_chart
 from viscy_data.bench.result import Bench, rate_text
 from viscy_data.bench.tables import notes, settings_grid
 from viscy_data.composition.curriculum import Curriculum
 from viscy_data.composition.plan import BatchPlan
-from viscy_data.composition.report import plain
-from viscy_data.outputs import write_text
+from viscy_data.files.outputs import write_text
+from viscy_data.pages.grid import html_table
+from viscy_data.pages.page import page, section
+from viscy_data.sampling.report import plain
 from viscy_data.text import html_text, shown
 
 
 def render(result: Bench, plan: BatchPlan | Curriculum) -> str:
     """Return the page as one HTML document."""
-    folder = files("viscy_data.audit")
-    read = html_text(", ".join(map(shown, result.subject.experiments)))
-    return Template((folder / "page.html").read_text(encoding="utf-8")).substitute(
-        title="Reading bench",
-        style=(folder / "style.css").read_text(encoding="utf-8"),
-        subtitle=f"How fast the batches of a plan are read from {read}, "
+    read = ", ".join(map(shown, result.subject.experiments))
+    return page(
+        "Reading bench",
+        f"How fast the batches of a plan are read from {read}, "
         "and what would help. One thing was changed at a time.",
         verdicts=_verdict(result),
-        facts="".join(f"<div><span>{name}</span>{html_text(value)}</div>" for name, value in _facts(result)),
-        sections=_rates(result) + _section("The figures", html_table(settings_grid(result))) + _plan(plan),
+        facts=_facts(result),
+        sections=_rates(result) + section("The figures", html_table(settings_grid(result))) + _plan(plan),
     )
 
 
@@ -76,15 +73,10 @@ def _rates(result: Bench) -> str:
         "after. A lighter bar is expected from a sample of frames, not measured with whole batches."
     )
     told = "".join(f'<p class="lead">{html_text(one)}</p>' for one in notes(result))
-    return _section(
-        "Patches per second",
-        f'<p class="lead">{lead}</p>{rates_chart(result)}<div style="margin-top: 18px">{told}</div>',
+    return section(
+        "Patches per second", f'{rates_chart(result)}<div style="margin-top: 18px">{told}</div>', lead=lead
     )
 
 
 def _plan(plan: BatchPlan | Curriculum) -> str:
-    return _section("The plan", f"<code>{html_text(yaml.safe_dump(plain(plan), sort_keys=False))}</code>")
-
-
-def _section(heading: str, content: str) -> str:
-    return f"<section><h2>{heading}</h2>{content}</section>"
+    return section("The plan", f"<code>{html_text(yaml.safe_dump(plain(plan), sort_keys=False))}</code>")

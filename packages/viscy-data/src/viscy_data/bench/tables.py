@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from viscy_data.audit.tables import Grid
 from viscy_data.bench.measure import Rate
 from viscy_data.bench.result import OPTIMIZED, Bench, rate_text
 from viscy_data.bench.settings import PRESENT
+from viscy_data.pages.grid import Grid
 
 
 def settings_grid(result: Bench) -> Grid:
@@ -59,5 +59,5 @@ def notes(result: Bench) -> list[str]:
             + ("decoding more than the disk." if result.from_disk < 0.5 else "the disk more than decoding.")
         )
     if result.step:
-        lines.append(f"A step of {result.step:g} s stood between batches, as while a GPU works.")
+        lines.append(f"A step of {result.step:g} s was put between batches, as while a GPU works.")
     return lines

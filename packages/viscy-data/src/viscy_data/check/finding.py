@@ -2,7 +2,7 @@
 
 A *problem* is what a user would not want to train on: a movie that is lost, a condition that cannot be told
 from its experiment, patches of nothing. A *remark* is what one should know and may accept. What is *fine*
-is said too, so that silence never stands for a check that was not made.
+is said too, so that silence never means a check that was not made.
 """
 
 from collections.abc import Mapping

@@ -17,10 +17,10 @@ import pandas as pd
 
 from viscy_data.columns import EXPERIMENT, PARENT_TRACK_ID, TRACK_ID, T
 from viscy_data.errors import InvalidInputError
-from viscy_data.experiments import Experiment
-from viscy_data.lineage import IntArray, build_forest
-from viscy_data.positives import Positives, place_numbers
-from viscy_data.tau import TauRange
+from viscy_data.tables.experiments import Experiment
+from viscy_data.tables.lineage import IntArray, build_forest
+from viscy_data.tables.positives import Positives, place_numbers
+from viscy_data.tables.tau import TauRange
 
 _USUAL: Final = 0.9
 # Hours are written with four decimals, rounded outwards: a third of a second.

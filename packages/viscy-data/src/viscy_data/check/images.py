@@ -6,8 +6,8 @@ from typing import Final
 from viscy_data.check.finding import Finding, Severity
 from viscy_data.check.survey import Survey
 from viscy_data.check.words import listed, number, quoted
-from viscy_data.crops import common_pixel_size, pixel_size
-from viscy_data.experiments import Experiment, FovInfo
+from viscy_data.tables.crops import common_pixel_size, pixel_size
+from viscy_data.tables.experiments import Experiment, FovInfo
 from viscy_data.text import shown_lines
 
 _MANY_OUTSIDE: Final = 0.2
@@ -123,8 +123,8 @@ def shared_places(survey: Survey) -> Iterator[Finding]:
             "problem",
             "places",
             f"{number(rows, 'row')} have the very patch of another cell of their frame ({listed(names)}): "
-            "cells are listed twice, their places are no places, or border='shift' moved them together. See "
-            "the tracks.",
+            "cells are listed twice, their places are placeholders, or border='shift' moved them together. "
+            "See the tracks.",
             {"rows": rows, "experiments": by_experiment},
         )
 

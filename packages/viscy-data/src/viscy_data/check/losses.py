@@ -7,13 +7,13 @@ from viscy_data.check.finding import Finding, Loss
 from viscy_data.check.fitting import asked_frames, better_tau, tau_option
 from viscy_data.check.survey import MUCH, Survey
 from viscy_data.check.words import listed, number, quoted
-from viscy_data.experiments import Experiment
-from viscy_data.places import Place
-from viscy_data.tau import TauRange
+from viscy_data.tables.experiments import Experiment
+from viscy_data.tables.places import Place
+from viscy_data.tables.tau import TauRange
 
 NO_POSITIVE: Final = "no positive within tau"
 _DROPPED_MUCH: Final = 0.1
-# Fields of view that hold less of an experiment than this are named, but are no problem.
+# Fields of view that hold less of an experiment than this are named, but are not a problem.
 _SMALL: Final = 0.01
 
 

@@ -14,7 +14,7 @@ from viscy_data.check import design, images, losses, pixels
 from viscy_data.check.finding import CheckReport, Finding, sorted_findings
 from viscy_data.check.survey import Survey, survey_anchors, survey_experiments
 from viscy_data.check.words import number
-from viscy_data.tau import TauRange
+from viscy_data.tables.tau import TauRange
 from viscy_data.text import shown_lines
 
 type Rule = Callable[[Survey], Iterator[Finding]]
@@ -55,7 +55,7 @@ def check_anchors(path: str | Path, *, thorough: bool = True, progress: bool = F
     Raises
     ------
     InvalidInputError
-        The file is no anchors table, or cannot be read.
+        The file is not an anchors table, or cannot be read.
 
     Notes
     -----

@@ -12,14 +12,6 @@ from typing import Final
 
 import pandas as pd
 
-from viscy_data.anchors_file import (
-    AnchorsMetadata,
-    column_names,
-    read_anchors,
-    read_blocks,
-    read_metadata,
-    row_count,
-)
 from viscy_data.check.fitting import Fit, asked_frames, fit_tau
 from viscy_data.columns import (
     CONDITION,
@@ -36,11 +28,19 @@ from viscy_data.columns import (
     Z,
 )
 from viscy_data.errors import InvalidInputError, StoreError, TracksError
-from viscy_data.experiments import Experiment, FovInfo, find_problems, parse_experiments
-from viscy_data.places import Place, PlaceTally, places_of
-from viscy_data.positives import Positives
 from viscy_data.progress import progress_bar
-from viscy_data.tau import TauRange
+from viscy_data.tables.anchors.read import (
+    AnchorsMetadata,
+    column_names,
+    read_anchors,
+    read_blocks,
+    read_metadata,
+    row_count,
+)
+from viscy_data.tables.experiments import Experiment, FovInfo, find_problems, parse_experiments
+from viscy_data.tables.places import Place, PlaceTally, places_of
+from viscy_data.tables.positives import Positives
+from viscy_data.tables.tau import TauRange
 
 MUCH: Final = 0.5
 """Share of rows without a positive from which on a better tau is looked for."""
@@ -133,7 +133,7 @@ def survey_experiments(path: Path, *, tau: TauRange, patch_size: tuple[int, int]
     ExperimentsFileError
         Where the file cannot be read at all.
     """
-    from viscy_data.anchors import build_experiment  # noqa: PLC0415
+    from viscy_data.tables.anchors.build import build_experiment  # noqa: PLC0415
 
     parsed, problems = parse_experiments(path)
     fovs, broken = _describe(parsed, progress=progress)
@@ -213,7 +213,7 @@ def _lost_much(places: Iterable[Place], experiment: str) -> bool:
 def _describe(
     experiments: Sequence[Experiment], *, progress: bool
 ) -> tuple[dict[str, Sequence[FovInfo]], list[str]]:
-    from viscy_data.store import describe  # noqa: PLC0415
+    from viscy_data.images.store import describe  # noqa: PLC0415
 
     fovs: dict[str, Sequence[FovInfo]] = {}
     broken = []

@@ -10,25 +10,24 @@ Batch b of epoch e is a function of (table, plan, seed, e, b). Seven steps make 
     apart    what may not come together is redrawn from its own range
     deal     each batch of a step takes its counts, in order
 
-Six words: a *group* is what a batch is restricted to, a *stratum* what is balanced inside it, a *cell* the anchors
-of one group and one stratum; a *step* is what is drawn at once, ``span`` batches; a *part* of it is own or leaked,
-near the focal time or far from it; a *range* is a run of sorted anchors, perhaps with a hole.
+Six words: a *group* is what a batch is restricted to, a *stratum* what is balanced inside it, a *cell* the
+anchors of one group and one stratum; a *step* is what is drawn at once, ``span`` batches; a *part* of it is
+own or leaked, near the focal time or far from it; a *range* is a run of sorted anchors, perhaps with a hole.
 
-To read: `axes`, `plan`, `curriculum` (what a user asks); `layout`, `ranges` (the table, sorted once), `keyed` (random
-numbers without a history); `shares` and `rounding` (exact shares in whole numbers); then `composer`, whose `rows`
-calls the seven steps in order, and each of them, with `focal` for focal times; `feasible` (what is said before the
-first batch); `tally`, `report` and `deviations` (what batches held). An axis is a value in `axes`, a field of
-`plan`, what it asks of `layout`, its place in one of the steps, and its line in `feasible` and `report`.
+To read: `axes`, `plan`, `curriculum` (what a user asks); `layout`, `ranges` (the table, sorted once), `keyed`
+(random numbers without a history); `shares` and `rounding` (exact shares in whole numbers); then `composer`,
+whose `Stage.places` calls the seven steps in order, and each of them, with `focal` for focal times. What a
+table cannot give a plan is said, and what batches held is counted, outside: `viscy_data.sampling.feasible`
+and `report`. An axis is a value in `axes`, a field of `plan`, what it asks of `layout`, and its place in one
+of the steps.
 """
 
 from viscy_data.composition.axes import AtMost, Balance, Distinct, Focus, Grouping, Locality, Weighting
 from viscy_data.composition.batch import IndexBatch
-from viscy_data.composition.composer import BatchComposer, CurriculumComposer
-from viscy_data.composition.curriculum import Curriculum, ramp
-from viscy_data.composition.feasible import make_composer
+from viscy_data.composition.composer import BatchComposer
+from viscy_data.composition.curriculum import Curriculum
 from viscy_data.composition.layout import AnchorLayout, Labels
 from viscy_data.composition.plan import BatchPlan
-from viscy_data.composition.report import CompositionReport, report_composition
 
 __all__ = [
     "AnchorLayout",
@@ -36,9 +35,7 @@ __all__ = [
     "Balance",
     "BatchComposer",
     "BatchPlan",
-    "CompositionReport",
     "Curriculum",
-    "CurriculumComposer",
     "Distinct",
     "Focus",
     "Grouping",
@@ -46,7 +43,4 @@ __all__ = [
     "Labels",
     "Locality",
     "Weighting",
-    "make_composer",
-    "ramp",
-    "report_composition",
 ]

@@ -1,12 +1,12 @@
 """What may not come together is put apart: the one place that knows conflicts.
 
-Two anchors of a step may be in each other's way: the same anchor drawn twice where one pass ended and the next
-began, two cells of one lineage where a cap allows one. Avoiding that while drawing would need a way of drawing
-for each combination of rules. So everything is drawn first, and *rules* are applied afterwards: in draw order
-anchors stay as long as every rule lets them; each later one is redrawn from its own range (its cell, its side of
-the window, its frame), so that all counts remain. A few redraws are random and even over slots; then some of the
-range is searched; what still has no place keeps its anchor and is counted by the report. Cost: one sort of the
-anchors drawn for each rule, and binary searches for the few that are redrawn.
+Two anchors of a step may be in each other's way: the same anchor drawn twice where one pass ended and the
+next began, two cells of one lineage where a cap allows one. Avoiding that while drawing would need a way of
+drawing for each combination of rules. So everything is drawn first, and *rules* are applied afterwards: in
+draw order anchors stay as long as every rule lets them; each later one is redrawn from its own range (its
+cell, its side of the window, its frame), so that all counts remain. A few redraws are random and even over
+slots; then some of the range is searched; what still has no place keeps its anchor and is counted by the
+report. Cost: one sort of the anchors drawn for each rule, and binary searches for the few that are redrawn.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viscy_data.composition import keyed
-from viscy_data.composition.demands import REDRAWS
-from viscy_data.composition.ranges import Ranges, Slots, rank_in_run
+from viscy_data.composition.ranges import REDRAWS, Ranges, Slots, rank_in_run
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -179,7 +178,7 @@ class _Held:
         """Return which may not join, and which may whatever those before them do."""
         pair = self._pairs(unit, place)
         there = self._count(pair, place)
-        order = _order(pair)
+        order = np.argsort(pair, kind="stable")
         before = np.empty(pair.size, dtype=np.int64)
         before[order] = rank_in_run(pair[order])
         return there >= self._rule.count, there + before < self._rule.count
@@ -202,12 +201,3 @@ class _Held:
             near = np.abs(self._hours[there] - mine) < self._rule.min_hours
             found += (low + nth < high) & near
         return found
-
-
-def _order(pair: NDArray[np.uint64]) -> Integers:
-    """Return the order that sorts pairs (n,), equal ones as they came.
-
-    A pair has a unit in its high half, and units come in ascending order: so the place of a pair can ride in the
-    bits above the value, and one sort of plain integers does what a slower sort of places would.
-    """
-    return np.argsort(pair, kind="stable")

@@ -14,17 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from viscy_data.checks import check_choice, check_column, check_columns, check_fraction, check_integer
 from viscy_data.columns import EXPERIMENT, FOV, T
 from viscy_data.composition.plan_checks import (
     MOST_ANCHORS,
     MOST_FRAMES,
     Shares,
     Weights,
-    check_choice,
-    check_column,
-    check_columns,
-    check_fraction,
-    check_integer,
     check_shares,
     check_weights,
     check_window,

@@ -1,11 +1,12 @@
 """How many anchors of each stratum each part of a batch holds: whole numbers, by the visits of its group.
 
 A batch has up to four *parts*: own anchors and leaked ones, near the focal time and far from it. The sizes of
-the parts are the same in every batch; their strata are whole-number tables that take turns (`rounding`) by the
-visits of the batch's group. A step takes the sum of its batches. Groups with the same shares of strata share
-one mixture of tables, so the cost does not depend on the number of groups.
+the parts are the same in every batch; their strata are whole-number tables that take turns (`rounding`) by
+the visits of the batch's group. A step takes the sum of its batches. Groups with the same shares of strata
+share one mixture of tables, so the cost does not depend on the number of groups.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
@@ -140,7 +141,11 @@ class Counts:
             sizes, shares = [*part.own, *part.leaked], [own, own, away, away]
             nodes = [[0, 1], [2, 3], [0, 1, 2, 3]]
         if away is None:
-            sizes, shares, nodes = sizes[: self.sides], shares[: self.sides], [[0, 1]] if self.sides > 1 else []
+            sizes, shares, nodes = (
+                sizes[: self.sides],
+                shares[: self.sides],
+                [[0, 1]] if self.sides > 1 else [],
+            )
         return Mixture.of(sizes, [share for share in shares if share is not None], nodes)
 
     def _empty(self, count: int) -> Integers:
@@ -153,5 +158,6 @@ class Counts:
         return [(self._mixtures[number], np.flatnonzero(pattern == number)) for number in np.unique(pattern)]
 
 
-def _rounded(exact: NDArray[np.object_], how: object) -> Integers:
-    return np.vectorize(how, otypes=[np.int64])(exact)
+def _rounded(exact: NDArray[np.object_], how: Callable[[Fraction], int]) -> Integers:
+    found: Integers = np.vectorize(how, otypes=[np.int64])(exact)
+    return found

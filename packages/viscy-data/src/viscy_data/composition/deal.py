@@ -1,8 +1,8 @@
 """The anchors of each step, dealt out to its batches.
 
-A step of several batches is drawn as a whole, so that nothing comes twice in it. Its anchors are ordered by (own
-or leaked, stratum), near before far; each batch takes its counts of each, one after the other. A step of one
-batch is that batch.
+A step of several batches is drawn as a whole, so that nothing comes twice in it. Its anchors are ordered by
+(own or leaked, stratum), near before far; each batch takes its counts of each, one after the other. A step of
+one batch is that batch.
 """
 
 import numpy as np
@@ -31,7 +31,8 @@ def deal(place: Integers, step: Integers, counts: Integers, asked: Integers) -> 
     --------
     Two batches of a step take one near and one far anchor each.
 
-    >>> place, sizes = deal(np.array([7, 8, 3, 4]), np.array([0, 0]), np.ones((2, 1, 2, 1), int), np.array([1]))
+    >>> counts = np.ones((2, 1, 2, 1), dtype=int)
+    >>> place, sizes = deal(np.array([7, 8, 3, 4]), np.array([0, 0]), counts, np.array([1]))
     >>> place.tolist(), sizes.tolist()
     ([8, 4], [2])
     """

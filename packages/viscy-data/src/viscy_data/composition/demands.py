@@ -1,15 +1,15 @@
 """Demands: how many anchors of which range each step takes.
 
-After counting, a step wants so many anchors of a stratum, of its own group or leaked, near its focal time or far
-from it. This module says where each number comes from: own anchors from the cell of the group and stratum;
-leaked ones from cells of other groups that are drawn in proportion to their sizes; near ones from the window
-inside a cell, far ones from around it. A side that holds too few gives what it has and the other side of the
-same cell the rest. What comes out is one line per (step, part, cell, side), ready to be drawn. It costs a
-binary search per line, and a sort of the leaked anchors.
+After counting, a step wants so many anchors of a stratum, of its own group or leaked, near its focal time or
+far from it. This module says where each number comes from: own anchors from the cell of the group and
+stratum; leaked ones from cells of other groups that are drawn in proportion to their sizes; near ones from
+the window inside a cell, far ones from around it. A side that holds too few gives what it has and the other
+side of the same cell the rest. What comes out is one line per (step, part, cell, side), ready to be drawn. It
+costs a binary search per line, and a sort of the leaked anchors.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,10 @@ from viscy_data.composition.focal import FocalTimes
 from viscy_data.composition.keyed import Purpose
 from viscy_data.composition.layout import AnchorLayout
 from viscy_data.composition.order import Steps
-from viscy_data.composition.ranges import Ranges, expand
+from viscy_data.composition.ranges import REDRAWS, Ranges, expand
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-REDRAWS: Final = 8
-"""Random redraws before all candidates are looked at."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,8 @@ def two_sides(
     """Return what either side gives of what is wanted of it (lines,).
 
     A side that holds less gives all it has, the other the rest. Where both together hold less, each of their
-    anchors comes the floor or the ceiling of wanted / size times. With ``only_near`` the far side gives nothing.
+    anchors comes the floor or the ceiling of wanted / size times. With ``only_near`` the far side gives
+    nothing.
 
     Examples
     --------
@@ -134,42 +132,36 @@ class CellDemands:
         Focal times; None without a window.
     visit
         (strata, groups) the most own anchors that a step takes of each cell.
+    before
+        Returns (steps, strata) what the steps' groups took of their own cells before.
     seed
         First word of the keys.
-
-    Attributes
-    ----------
-    has_passes
-        Whether some cell is drawn in passes over epochs.
     """
 
-    def __init__(self, layout: AnchorLayout, focal: FocalTimes | None, visit: Integers, seed: int) -> None:
-        self._layout, self._focal, self._seed = layout, focal, seed
+    def __init__(
+        self,
+        layout: AnchorLayout,
+        focal: FocalTimes | None,
+        visit: Integers,
+        before: Callable[[Steps], Integers],
+        seed: int,
+    ) -> None:
+        self._layout, self._focal, self._before, self._seed = layout, focal, before, seed
         self._cells = Cells(layout)
         # passes over epochs: cells that hold what a step takes, drawn whole, anchor by anchor
         size, visit = np.diff(layout.start), visit.ravel()
         in_passes = (size >= visit) & (focal is None) & (layout.slots is None)
         self._visit = np.where(in_passes, visit, 0)
-        self.has_passes = bool(self._visit.any())
         self._pass_key = keyed.words(seed, Purpose.PASS, np.arange(size.size))
 
-    def of(self, epoch: int, steps: Steps, wanted: Wanted, before: Integers | None) -> Demands:
-        """Return the demands of steps.
-
-        Parameters
-        ----------
-        before
-            (steps, strata) what the steps' groups took of their own cells before; None where no cell is drawn in
-            passes over epochs.
-        """
+    def of(self, epoch: int, steps: Steps, wanted: Wanted) -> Demands:
+        """Return the demands of steps."""
         key = keyed.words(self._seed, Purpose.DRAW, epoch, steps.number)
         own = self._cells.own(wanted)
         time = None if self._focal is None else self._focal.of(epoch, steps)
         if wanted.half.any():
             leaked = self._leaked(wanted[wanted.half == 1], key, time)
-            step, part, cell, near, far = (
-                np.concatenate([a, b]) for a, b in zip(own, leaked, strict=True)
-            )
+            step, part, cell, near, far = (np.concatenate([a, b]) for a, b in zip(own, leaked, strict=True))
         else:
             step, part, cell, near, far = own
         start, end = self._layout.start[cell], self._layout.start[cell + 1]
@@ -178,29 +170,30 @@ class CellDemands:
             key = keyed.words(key[step], cell)
         else:
             low, high = self._focal.window(cell, time[step])
-            sides = two_sides(near, far, high - low, end - start - (high - low), only_near=self._focal.only_near)
-            # near and far of each line, one after the other: (lines, 2) flattened
+            sides = two_sides(
+                near, far, high - low, end - start - (high - low), only_near=self._focal.only_near
+            )
+            # (lines, 2) flattened: near and far of each line, one after the other
             step, part, cell = (np.repeat(one, 2) for one in (step, part, cell))
             count = np.stack(sides, axis=1).ravel()
             edges = ((low, start), (high, end), (high, low), (high, high))
             ranges = Ranges(*(np.stack(pair, axis=1).ravel() for pair in edges))
             side = np.arange(step.size) & 1
             key = keyed.words(key[step], cell, side)
-        demands = Demands(step, part, count, ranges, key, *_new(step))
-        if before is not None:
-            demands = self._in_passes(steps, before, demands, cell)
+        nothing = np.zeros_like(step)
+        demands = Demands(step, part, count, ranges, key, before=nothing, visit=nothing)
+        if self._visit.any():
+            demands = self._in_passes(steps, demands, cell)
         return in_order(demands, side)
 
-    def _in_passes(self, steps: Steps, before: Integers, demands: Demands, cell: Integers) -> Demands:
+    def _in_passes(self, steps: Steps, demands: Demands, cell: Integers) -> Demands:
         """Let own cells be drawn in passes over epochs, where they can be."""
         strata = len(self._layout.strata.values)
         is_own = (demands.part < strata) & ~steps.is_beyond[demands.step]
         visit = np.where(is_own, self._visit[cell], 0)
-        given = before[demands.step, demands.part % strata]
+        given = self._before(steps)[demands.step, demands.part % strata]
         key = np.where(visit > 0, self._pass_key[cell], demands.key)
-        return Demands(
-            demands.step, demands.part, demands.count, demands.ranges, key, np.where(visit > 0, given, 0), visit
-        )
+        return replace(demands, key=key, before=np.where(visit > 0, given, 0), visit=visit)
 
     def _leaked(
         self, wanted: Wanted, key: keyed.Words, time: Floats | None
@@ -216,10 +209,17 @@ class CellDemands:
         cell = self._layout.cell_of(elsewhere.place(number, line))
         if self._focal is not None and self._focal.only_near and time is not None:
             cell = self._cells.with_window(
-                cell, group, elsewhere, line, keyed.words(leak_key[line], -1 - nth), self._focal, time[wanted.step]
+                cell,
+                group,
+                elsewhere,
+                line,
+                keyed.words(leak_key[line], -1 - nth),
+                self._focal,
+                time[wanted.step],
             )
         is_near = nth < wanted.near[line]
-        pair = line * (len(self._layout.start) - 1) + cell  # (anchors,)
+        # (anchors,) line and cell as one number; sorted, the anchors of a line from one cell are neighbours
+        pair = line * (len(self._layout.start) - 1) + cell
         order = np.argsort(pair, kind="stable")
         first = np.flatnonzero(np.append(True, np.diff(pair[order]) != 0))
         near = np.add.reduceat(is_near[order], first, dtype=np.int64)
@@ -243,7 +243,9 @@ class Cells:
     def elsewhere(self, stratum: Integers, group: Integers) -> Ranges:
         """Return the places of a stratum outside a group."""
         start, first = self._layout.start, stratum * self._groups
-        return Ranges(start[first], start[first + self._groups], start[first + group], start[first + group + 1])
+        return Ranges(
+            start[first], start[first + self._groups], start[first + group], start[first + group + 1]
+        )
 
     def with_window(
         self,
@@ -273,23 +275,23 @@ class Cells:
             number = keyed.below(keyed.words(key[waiting], turn), elsewhere.size[of])
             cell[waiting] = self._layout.cell_of(elsewhere.place(number, of))
             waiting = waiting[self._is_empty(cell[waiting], focal, time[waiting])]
-        for draw in waiting.tolist():
+        for draw in map(int, waiting):
             first = int(cell[draw]) // self._groups * self._groups
             own = first + int(group[line[draw]])
             others = [one for one in range(first, first + self._groups) if one != own]
             held = np.array([focal.held(one, time[draw : draw + 1]).item() for one in others])
             size = np.diff(self._layout.start)[others] * (held > 0)
-            number = keyed.below(keyed.words(key[draw], REDRAWS), size.sum()).item()
-            cell[draw] = others[int(np.searchsorted(np.cumsum(size), number, side="right"))]
+            drawn = keyed.below(keyed.words(key[draw], REDRAWS), size.sum())
+            cell[draw] = others[int(np.searchsorted(np.cumsum(size), drawn.item(), side="right"))]
         return cell
 
     def _is_empty(self, cell: Integers, focal: FocalTimes, time: Floats) -> NDArray[np.bool_]:
         units = self._layout.units
         if units is None or not units.are_fovs:
             low, high = focal.window(cell, time)
-            return low == high
+            return np.equal(low, high)
         pairs = zip(cell.tolist(), time[:, None], strict=True)
-        return np.array([focal.held(one, at).item() == 0 for one, at in pairs], dtype=np.bool_)
+        return np.array([not focal.held(one, at).any() for one, at in pairs], dtype=np.bool_)
 
 
 def in_order(demands: Demands, side: Integers) -> Demands:
@@ -300,8 +302,3 @@ def in_order(demands: Demands, side: Integers) -> Demands:
     if (place[1:] >= place[:-1]).all():
         return demands if some.size == demands.count.size else demands[some]
     return demands[some[np.argsort(place, kind="stable")]]
-
-
-def _new(step: Integers) -> tuple[Integers, Integers]:
-    """Return before and visit of ranges that are new in every step."""
-    return np.zeros_like(step), np.zeros_like(step)

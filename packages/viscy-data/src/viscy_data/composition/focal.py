@@ -74,14 +74,15 @@ class FocalTimes:
             before = self._anchors[first]
             drawn = before + keyed.below(bits, self._anchors[last] - before)
             number = np.searchsorted(self._anchors, drawn, side="right") - 1
-        return self._clock.run_time[self._run[number]]
+        time: Floats = self._clock.run_time[self._run[number]]
+        return time
 
     def times(self, group: int) -> Floats:
         """Return the times of a group that can be focal, ascending."""
         return self._clock.run_time[self._run[self._first[group] : self._first[group + 1]]]
 
     def window(self, which: Integers, time: Floats) -> tuple[Integers, Integers]:
-        """Return the first place inside the window of each cell (or field of view), and the first after it."""
+        """Return the first place in the window of each cell (or field of view), and the first after it."""
         return self._clock.window(which, time - self._reach, time + self._reach)
 
     def ranges_of(self, cell: int) -> Integers:
@@ -111,11 +112,14 @@ class FocalTimes:
             found &= self.held(stratum * groups + group, times) > 0
         for stratum in _asked(away):
             others = (other for other in range(groups) if other != group)
-            found &= sum((self.held(stratum * groups + other, times) for other in others), np.zeros(times.size)) > 0
+            found &= (
+                sum((self.held(stratum * groups + other, times) for other in others), np.zeros(times.size))
+                > 0
+            )
         return found
 
     def _sum_anchors(self) -> Integers:
-        """Return (times + 1,) anchors of the group at the times before each one, summed up over all groups."""
+        """Return (times + 1,) anchors at the times before each one, summed up over all groups."""
         layout, clock = self._layout, self._clock
         groups = len(layout.groups.values)
         size = np.diff(clock.run_start.astype(np.int64))

@@ -1,18 +1,19 @@
 """Batches from few frames: first frames are drawn, then each is a demand.
 
-Reading an image chunk costs far more than drawing a batch, and 128 anchors from 128 images read 128 chunks. So a
-plan may say from how many *frames* (one time of one field of view) or fields of view a step takes its anchors.
-That number is divided once among the strata and parts of a step: each needs as many as its largest frames take to
-hold its anchors, and what is left goes where most anchors come from one frame. A step then draws that many frames
-of each range, by the anchors they hold; a frame drawn twice is put apart. Counts are spread evenly over the
-frames, none above its size. Where drawn frames hold too little, the largest of the same ranges stand in.
+Reading an image chunk costs far more than drawing a batch, and 128 anchors from 128 images read 128 chunks.
+So a plan may say from how many *frames* (one time of one field of view) or fields of view a step takes its
+anchors. That number is divided once among the strata and parts of a step: each needs as many as its largest
+frames take to hold its anchors, and what is left goes where most anchors come from one frame. A step then
+draws that many frames of each range, by the anchors they hold; a frame drawn twice is put apart. Counts are
+spread evenly over the frames, none above its size. Where drawn frames hold too little, the smallest are
+exchanged for larger ones of the same ranges.
 
-A frame that is *held* stays for some visits of its group: each place of a step draws anew every so many visits,
-and places take turns, so that a part of the frames is new each time. Cost: a binary search per frame.
+A frame that is *held* stays for some visits of its group: each place of a step draws anew every so many
+visits, and places take turns, so that a part of the frames is new each time. Cost: a binary search per frame.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heapify, heapreplace
 
 import numpy as np
@@ -43,16 +44,19 @@ class _Picks:
     side
         0 for near, 1 for far; fields of view serve both sides and are near.
     cell, unit
-        Cell and, once it is drawn, unit.
+        Cell, and the unit drawn.
+    key
+        64 random bits.
     """
 
     line: Integers
     side: Integers
     cell: Integers
     unit: Integers
+    key: keyed.Words
 
     def __getitem__(self, which: Integers | NDArray[np.bool_]) -> "_Picks":
-        return _Picks(self.line[which], self.side[which], self.cell[which], self.unit[which])
+        return _Picks(*(getattr(self, name)[which] for name in self.__dataclass_fields__))
 
 
 class FrameDemands:
@@ -90,24 +94,27 @@ class FrameDemands:
         """Return the demands of steps."""
         time = np.zeros(steps.number.size) if self._focal is None else self._focal.of(epoch, steps)
         time = time[wanted.step]  # (lines,)
-        drawn = self._drawn(steps, wanted, time)
-        picks = self._once(drawn)
+        picks = self._drawn(steps, wanted, time)
+        for side, for_both in ((0, False), (1, False), (0, True), (1, True)):
+            picks = self._enlarged(wanted, picks, time, side, for_both=for_both)
         near_size, far_size, low, high = self._sizes(picks, time)
-        near, far, is_short = self._sides(wanted, picks, near_size, far_size)
-        if is_short.any():
-            picks = self._with_largest(drawn, picks, is_short, time)
-            near_size, far_size, low, high = self._sizes(picks, time)
-            near, far, _ = self._sides(wanted, picks, near_size, far_size)
+        near, far = two_sides(
+            wanted.near,
+            wanted.far,
+            self._held(wanted, picks, near_size),
+            self._held(wanted, picks, far_size),
+            only_near=self._only_near,
+        )
         start, end = self._units.start[picks.unit], self._units.start[picks.unit + 1]
         count = np.concatenate([_evenly(picks.line, near_size, near), _evenly(picks.line, far_size, far)])
         ranges = Ranges.joined([Ranges.whole(low, high), Ranges(start, end, low, high)])
         strata = len(self._layout.strata.values)
         part = (wanted.half * strata + wanted.stratum)[picks.line]
-        step, side = wanted.step[picks.line], np.repeat([0, 1], picks.line.size)
+        step, sides = wanted.step[picks.line], np.repeat([0, 1], picks.line.size)
         key = keyed.words(self._seed, Purpose.DRAW, epoch, steps.number)[step]
         keys = np.concatenate([keyed.words(key, picks.unit, one) for one in (0, 1)])
         none = np.zeros(count.size, dtype=np.int64)
-        return in_order(Demands(np.tile(step, 2), np.tile(part, 2), count, ranges, keys, none, none), side)
+        return in_order(Demands(np.tile(step, 2), np.tile(part, 2), count, ranges, keys, none, none), sides)
 
     def _drawn(self, steps: Steps, wanted: Wanted, time: Floats) -> _Picks:
         """Draw as many frames as the budget says, those that stay longest first."""
@@ -136,16 +143,20 @@ class FrameDemands:
         key = np.where(beyond < 0, key, keyed.words(key, beyond))
         cell = self._cell(wanted, line, key, time)
         ranges = self._ranges(cell, side, time[line])
-        some = ranges.size > 0
-        line, side, cell, key, ranges = line[some], side[some], cell[some], key[some], ranges[np.flatnonzero(some)]
+        side = np.where(ranges.size > 0, side, 1 - side)  # a side that holds nothing leaves all to the other
+        ranges = self._ranges(cell, side, time[line])
         in_slots = ranges.in_slots(self._layout.slots)
         place = in_slots.place(keyed.below(keyed.words(key, 1), in_slots.size), np.arange(line.size))
         place = place if self._layout.slots is None else self._layout.slots.place(place)
         rule = Rule(self._unit)
         place = put_apart(
-            [rule], line, place, lambda which: Origins(ranges[which], keyed.words(key[which], 2)), self._layout.slots
+            [rule],
+            line,
+            place,
+            lambda which: Origins(ranges[which], keyed.words(key[which], 2)),
+            self._layout.slots,
         )
-        return _Picks(line, side, cell, self._unit(place))
+        return self._once(_Picks(line, side, cell, self._unit(place), keyed.words(key, 4)))
 
     def _cell(self, wanted: Wanted, line: Integers, key: keyed.Words, time: Floats) -> Integers:
         """Return the cell of each pick: the group's own, or one of another group, drawn by size."""
@@ -170,9 +181,7 @@ class FrameDemands:
             return Ranges.whole(start, end)
         low, high = self._focal.window(cell, time)
         near = side == 0
-        return Ranges(
-            np.where(near, low, start), np.where(near, high, end), np.where(near, high, low), high
-        )
+        return Ranges(np.where(near, low, start), np.where(near, high, end), np.where(near, high, low), high)
 
     def _unit(self, place: Integers) -> Integers:
         return np.searchsorted(self._units.start, place, side="right") - 1
@@ -185,7 +194,7 @@ class FrameDemands:
         return picks[np.sort(order[first])]
 
     def _sizes(self, picks: _Picks, time: Floats) -> tuple[Integers, Integers, Integers, Integers]:
-        """Return anchors of each pick that are near and that are far, and where its near ones begin and end."""
+        """Return how many anchors of each pick are near and far, and where its near ones begin and end."""
         start, end = self._units.start[picks.unit], self._units.start[picks.unit + 1]
         if self._focal is not None and self._units.are_fovs:
             low, high = self._focal.window(picks.unit, time[picks.line])
@@ -193,50 +202,71 @@ class FrameDemands:
             low, high = start, np.where(picks.side == 0, end, start)
         return high - low, end - start - (high - low), low, high
 
-    def _sides(
-        self, wanted: Wanted, picks: _Picks, near_size: Integers, far_size: Integers
-    ) -> tuple[Integers, Integers, NDArray[np.bool_]]:
-        """Return what either side of each line gives, and which lines' frames hold too little."""
-        held = []
-        for size in (near_size, far_size):
-            total = np.zeros(wanted.near.size, dtype=np.int64)
-            np.add.at(total, picks.line, size)
-            held.append(total)
-        near, far = two_sides(wanted.near, wanted.far, *held, only_near=self._only_near)
-        there = held[0] if self._only_near else held[0] + held[1]
-        return near, far, there < wanted.near + wanted.far
+    def _held(self, wanted: Wanted, picks: _Picks, size: Integers) -> Integers:
+        """Return (lines,) the anchors that the picks of each line hold, of ``size`` (picks,)."""
+        held = np.zeros(wanted.near.size, dtype=np.int64)
+        np.add.at(held, picks.line, size)
+        return held
 
-    def _with_largest(
-        self, drawn: _Picks, picks: _Picks, is_short: NDArray[np.bool_], time: Floats
-    ) -> _Picks:
-        """Give some lines the largest units of the ranges that theirs were drawn from, as many of each."""
-        kept = picks[~is_short[picks.line]]
-        parts = [kept]
-        mine = drawn[is_short[drawn.line]]
-        ranges, counts = np.unique(
-            np.stack([mine.line, mine.cell, mine.side], axis=1), axis=0, return_counts=True
-        )
-        for (line, cell, side), count in zip(ranges.tolist(), counts.tolist(), strict=True):
-            unit = np.arange(self._units.first[cell], self._units.first[cell + 1])
-            every = np.full(unit.size, line)
-            candidates = _Picks(every, np.full(unit.size, side), np.full(unit.size, cell), unit)
-            if self._focal is not None and not self._units.are_fovs:
-                low, high = self._focal.window(np.array([cell]), time[[line]])
-                start = self._units.start[unit]
-                candidates = candidates[((start >= low) & (start < high)) == (side == 0)]
-            near, far, _, _ = self._sizes(candidates, time)
-            size = near if self._only_near else near + far
-            largest = np.argsort(-size, kind="stable")[:count]
-            parts.append(candidates[largest[size[largest] > 0]])
-        joined = _Picks(
-            *(np.concatenate([getattr(part, name) for part in parts]) for name in _Picks.__dataclass_fields__)
-        )
-        return self._once(joined)
+    def _enlarged(self, wanted: Wanted, picks: _Picks, time: Floats, side: int, *, for_both: bool) -> _Picks:
+        """Exchange small picks of lines that hold too little on one side, as long as that helps.
+
+        With ``for_both`` the side has to give what the other lacks, too.
+        """
+        near_size, far_size, _, _ = self._sizes(picks, time)
+        size, asked = (near_size, wanted.near) if side == 0 else (far_size, wanted.far)
+        if side == 1 and self._units.are_fovs:  # a field of view serves both sides
+            size, asked = near_size + far_size, wanted.near + wanted.far
+        if for_both and not self._only_near:
+            other = self._held(wanted, picks, near_size + far_size - size)
+            asked = np.maximum(asked, wanted.near + wanted.far - other)
+        short = np.flatnonzero(self._held(wanted, picks, size) < asked)
+        if not short.size:
+            return picks
+        unit = picks.unit.copy()
+        for line in short.tolist():
+            mine = np.flatnonzero((picks.line == line) & ((picks.side == side) | self._units.are_fovs))
+            lacking = int(asked[line] - size[mine].sum())
+            for pick in mine[np.argsort(size[mine], kind="stable")].tolist():
+                others, sizes = self._others(picks, unit, pick, mine, time[line], side)
+                some = sizes > size[pick]
+                if lacking <= 0 or not some.any():
+                    break
+                # any that holds enough, by the anchors it holds; else the largest
+                enough = some & (sizes >= min(size[pick] + lacking, sizes.max()))
+                before = np.cumsum(np.where(enough, sizes, 0))
+                at = int(
+                    np.searchsorted(before, keyed.below(picks.key[pick], before[-1]).item(), side="right")
+                )
+                lacking -= int(sizes[at] - size[pick])
+                unit[pick] = others[at]
+        return replace(picks, unit=unit)
+
+    def _others(
+        self, picks: _Picks, unit: Integers, pick: int, mine: Integers, time: float, side: int
+    ) -> tuple[Integers, Integers]:
+        """Return the units that may take a pick's place, and the anchors that each holds on a side."""
+        cell = picks.cell[pick]
+        others = np.arange(self._units.first[cell], self._units.first[cell + 1])
+        others = others[~np.isin(others, unit[mine])]
+        start, end = self._units.start[others], self._units.start[others + 1]
+        if self._focal is None:
+            return others, end - start
+        if self._units.are_fovs:
+            near, mine_near = self._near(others, time), self._near(unit[[pick]], time)
+            return others, near if side == 0 else np.where(near >= mine_near, end - start, 0)
+        low, high = self._focal.window(np.array([cell]), np.array([time]))
+        is_inside = (start >= low) & (start < high)
+        return others, np.where(is_inside == (side == 0), end - start, 0)
+
+    def _near(self, fov: Integers, time: float) -> Integers:
+        """Return how many anchors of fields of view (n,) are near a time."""
+        assert self._focal is not None
+        low, high = self._focal.window(fov, np.full(fov.size, time))
+        return high - low
 
 
-def frame_budget(
-    layout: AnchorLayout, units: Units, asked: Integers, most: int, name: str
-) -> Integers:
+def frame_budget(layout: AnchorLayout, units: Units, asked: Integers, most: int, name: str) -> Integers:
     """Return (halves, sides, strata, groups) frames of each part of a step.
 
     Parameters
@@ -253,11 +283,13 @@ def frame_budget(
     InvalidInputError
         Fewer than some group's steps need; names the least number that would do.
     """
-    least = _least(layout, units, asked)
+    least = _least(units, asked)
     needed = least.sum(axis=(0, 1, 2))
     if int(needed.max()) > most:
         group = int(needed.argmax())
-        shown = ", ".join(_need(layout, asked, least, (*at, group)) for at in np.argwhere(least[..., group]).tolist())
+        shown = ", ".join(
+            _need(layout, asked, least, (*at, group)) for at in np.argwhere(least[..., group]).tolist()
+        )
         raise InvalidInputError(
             f"{name}={most} is less than the least number of {needed.max()} that batches "
             f"of {layout.groups.values[group]!s} need: {shown}. Set {name} to at least {needed.max()}, take "
@@ -274,7 +306,7 @@ def _need(layout: AnchorLayout, asked: Integers, least: Integers, at: Sequence[i
     return f"{least[tuple(at)]} for {asked[tuple(at)]} anchors" + ("" if value is None else f" of {value}")
 
 
-def _least(layout: AnchorLayout, units: Units, asked: Integers) -> Integers:
+def _least(units: Units, asked: Integers) -> Integers:
     """Return how many of its largest frames hold what is asked of a cell; 1 of what leaks."""
     least = (asked > 0).astype(np.int64)
     size = np.diff(units.start)

@@ -2,14 +2,14 @@
 
 A batch wants anchors of one group and one stratum, near a time, from few frames. Looking for them in the
 table would cost a pass over it per batch. So anchors are sorted by (stratum, group, time, frame). A *cell*,
-the anchors of one stratum and one group, is then a range of neighbouring places; a focal window in it is a range
-found by two binary searches; its outside, and the anchors of a stratum in all other groups, are ranges with a
-hole. Where batches come from few fields of view, cells are sorted by (field of view, time) instead, and each
-field of view has a window of its own.
+the anchors of one stratum and one group, is then a range of neighbouring places; a focal window in it is a
+range found by two binary searches; its outside, and the anchors of a stratum in all other groups, are ranges
+with a hole. Where batches come from few fields of view, cells are sorted by (field of view, time) instead,
+and each field of view has a window of its own.
 
 Times are kept as *runs*: one entry per distinct time of a cell (or field of view). Kept per anchor: 4 bytes
-of row number, 4 for each cap, 4 with weights; and 16 bytes per run, 4 per frame. Building costs one sort of packed
-integers by cell and one per cell by time; frames cost another.
+of row number, 4 for each cap, 4 with weights; and 16 bytes per run, 4 per frame. Building costs one sort of
+packed integers by cell and one per cell by time; frames cost another.
 """
 
 from bisect import bisect_left, bisect_right
@@ -191,7 +191,8 @@ class AnchorLayout:
         times
             (N,) finite times by row, or None where no axis needs them.
         units
-            (N,) codes >= 0 of frames, or of fields of view, by row; None where batches may come from everywhere.
+            (N,) codes >= 0 of frames, or of fields of view, by row; None where batches may come from
+            everywhere.
 
         Raises
         ------
@@ -280,7 +281,9 @@ def _sort_by_units(
     for low, high in pairwise(start.tolist()):
         key = code[rows[low:high]].astype(np.int64)
         if clock is not None:
-            key |= (np.searchsorted(clock.run_start, np.arange(low, high), side="right") << 32).astype(np.int64)
+            key |= (np.searchsorted(clock.run_start, np.arange(low, high), side="right") << 32).astype(
+                np.int64
+            )
         order = np.argsort(key, kind="stable")
         rows[low:high] = rows[low:high][order]
         key = key[order]

@@ -2,14 +2,14 @@
 
 Groups share the batches of an epoch, and over many epochs each is due its exact share. Drawing a group for
 every batch would miss that by chance, and keeping count would need a history. So an epoch's counts by group
-are one of the whole-number tables that take turns (`rounding`), laid out in a keyed order: a step's group, its
-number among the group's steps, and all steps the group had in earlier epochs follow from the numbers alone.
-It costs O(steps) once per epoch, of which the last one asked for is kept.
+are one of the whole-number tables that take turns (`rounding`), laid out in a keyed order: a step's group,
+its number among the group's steps, and all steps the group had in earlier epochs follow from the numbers
+alone. It costs O(steps) once per epoch, of which the last one asked for is kept.
 
-A *step* is ``span`` successive batches, which share their group; the last step of an epoch may be shorter, and
-its last batch smaller (*partial*). A stage of a curriculum begins and ends somewhere in training: the epochs
-between are laid out whole, the part of an epoch at either end is rounded by itself. Batches beyond the end of
-an epoch, which round it up for many ranks, repeat its groups and count for nothing later.
+A *step* is ``span`` successive batches, which share their group; the last step of an epoch may be shorter,
+and its last batch smaller (*partial*). A stage of a curriculum begins and ends somewhere in training: the
+epochs between are laid out whole, the part of an epoch at either end is rounded by itself. Batches beyond the
+end of an epoch, which round it up for many ranks, repeat its groups and count for nothing later.
 """
 
 from collections.abc import Sequence
@@ -153,7 +153,8 @@ class Order:
         """Return (...,) the most that a step takes, of ``most`` (full | partial, ...) that a batch takes."""
         rest = self._full - self._whole * self.span
         shorter = most[0] * rest + most[-1] * (self.batches - self._full)
-        return np.maximum(most[0] * self.span if self._whole else shorter, shorter)
+        found: Integers = np.maximum(most[0] * self.span if self._whole else shorter, shorter)
+        return found
 
     def _segment(self, epoch: int) -> tuple[int, int]:
         """Return the first step of an epoch that this order lays out, and the first after them."""

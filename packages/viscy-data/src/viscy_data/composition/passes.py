@@ -1,21 +1,22 @@
 """Which anchors a demand draws: passes through a range in a keyed order.
 
 A cell is drawn from again and again. Independent draws would visit some anchors four times while others wait,
-and would repeat anchors inside a batch. So a range of n slots is gone through in *passes*: draw number p of all
-that were ever made is in pass p // n, at place p % n of a keyed permutation of that pass. Nothing is kept: how
-many draws came before follows from counts (`order`, `counts`), and one value of a permutation costs the same
-whatever n is.
+and would repeat anchors inside a batch. So a range of n slots is gone through in *passes*: draw number p of
+all that were ever made is in pass p // n, at place p % n of a keyed permutation of that pass. Nothing is
+kept: how many draws came before follows from counts (`order`, `counts`), and one value of a permutation costs
+the same whatever n is.
 
 A step that ends one pass and begins the next could take an anchor from both. So a pass *opens* with anchors
-that the last step did not take: of its first 2 m places (m is the most that a step takes) m anchors that are not
-among the last m of the pass before come first, in their order, the others next. In cells of at least 3 m anchors
-there always are so many and every pass remains a permutation: the visits of two anchors differ by at most one.
-Smaller cells do without; what they repeat inside a step is put apart afterwards (`apart`).
+that the last step did not take: of its first 2 m places (m is the most that a step takes) m anchors that are
+not among the last m of the pass before come first, in their order, the others next. In cells of at least 3 m
+anchors there always are so many and every pass remains a permutation: the visits of two anchors differ by at
+most one. Smaller cells do without; what they repeat inside a step is put apart afterwards (`apart`).
 
-Where anchors weigh, a pass would hold heavy anchors several times close together. There a demand of k draws takes
-slots at equal distances along a line of slots instead, from a random beginning: an anchor whose share is below
-one is then drawn with exactly that probability. So that neighbours meet as others do, the line is made of short
-blocks of slots in a keyed order, new in every step; only an anchor cut by the edge of a block can come twice.
+Where anchors weigh, a pass would hold heavy anchors several times close together. There a demand of k draws
+takes slots at equal distances along a line of slots instead, from a random beginning: an anchor whose share
+is below one is then drawn with exactly that probability. So that neighbours meet as others do, the line is
+made of short blocks of slots in a keyed order, new in every step; only an anchor cut by the edge of a block
+can come twice.
 """
 
 import numpy as np
@@ -38,7 +39,9 @@ def draw(demands: Demands, slots: Slots | None) -> tuple[Integers, Integers]:
     turns = demands.count // size * size
     is_turn = number < turns[request]
     in_slots = demands.ranges.in_slots(slots)
-    place = slots.place(in_slots.place(_spaced(demands, request, number, turns, in_slots.size, slots), request))
+    place = slots.place(
+        in_slots.place(_spaced(demands, request, number, turns, in_slots.size, slots), request)
+    )
     if is_turn.any():
         place = np.where(is_turn, demands.ranges.place(number % size[request], request), place)
     return place, request
@@ -67,7 +70,9 @@ def _in_passes(demands: Demands, request: Integers, number: Integers) -> Integer
         bits[beyond] = keyed.words(demands.key[of], done[of] + turns)
     members = keyed.permute(place, n, bits)
     opens = (demands.visit > 0) & (size >= 3 * demands.visit)
-    near_opening = np.flatnonzero((opens & ((first < 2 * demands.visit) | (first + demands.count > size)))[request])
+    near_opening = np.flatnonzero(
+        (opens & ((first < 2 * demands.visit) | (first + demands.count > size)))[request]
+    )
     near_opening = near_opening[place[near_opening] < 2 * demands.visit[request[near_opening]]]
     if near_opening.size:
         of = request[near_opening]
@@ -95,7 +100,8 @@ def _openings(demands: Demands, request: Integers, turn: Integers, place: Intege
     nth_new -= (nth_new - is_new)[start][opening]
     comes_first = is_new & (nth_new <= visit[opening])
     member = member[np.argsort(2 * opening + ~comes_first, kind="stable")]
-    return member[start[back] + place]
+    found: Integers = member[start[back] + place]
+    return found
 
 
 def _spaced(
@@ -112,4 +118,5 @@ def _spaced(
     nth, inside = np.divmod(at, block[request])
     is_block = nth < blocks[request]  # what is left behind the last block stays where it is
     moved = keyed.permute(np.where(is_block, nth, 0), np.maximum(blocks, 1)[request], demands.key[request])
-    return np.where(is_block, moved * block[request] + inside, at)
+    found: Integers = np.where(is_block, moved * block[request] + inside, at)
+    return found

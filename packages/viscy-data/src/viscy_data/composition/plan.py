@@ -6,10 +6,11 @@ can be wrong with a plan and a table together is refused where the two meet (`fe
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
+from viscy_data.checks import check_columns, check_integer
 from viscy_data.composition.axes import AtMost, Balance, Focus, Grouping, Locality, Weighting, set_field
-from viscy_data.composition.plan_checks import MOST_ANCHORS, MOST_BATCHES, check_columns, check_integer
+from viscy_data.composition.plan_checks import MOST_ANCHORS, MOST_BATCHES
 from viscy_data.errors import InvalidInputError
 
 CLOCK_TOLERANCE: Final = 1e-4
@@ -76,7 +77,7 @@ class BatchPlan:
         set_field(self, "at_most", self._checked_caps())
 
     def _checked_caps(self) -> tuple[AtMost, ...]:
-        given = (self.at_most,) if isinstance(self.at_most, AtMost) else self.at_most
+        given: Any = (self.at_most,) if isinstance(self.at_most, AtMost) else self.at_most
         if not isinstance(given, Sequence) or not all(isinstance(cap, AtMost) for cap in given):
             raise InvalidInputError(
                 f"BatchPlan.at_most={self.at_most!r}: an AtMost or several are allowed; give () for none."
@@ -127,8 +128,3 @@ class BatchPlan:
     def _reach(self) -> float:
         """How far from the focal time an anchor is still inside the window; below 0 without a window."""
         return -1.0 if self._window is None else self._window.window_hours + CLOCK_TOLERANCE
-
-    @property
-    def _needs_clock(self) -> bool:
-        """Whether times of anchors are needed at all: for a window, or for a cap in hours."""
-        return self._window is not None or any(cap.min_hours is not None for cap in self._caps)

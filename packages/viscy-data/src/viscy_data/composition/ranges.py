@@ -8,12 +8,15 @@ row; without weights a slot is a place.
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 Integers = NDArray[np.int64]
+
+REDRAWS: Final = 8
+"""Random redraws before all candidates are looked at."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,9 @@ class Ranges:
         """Turn edges that are places into edges that are slots."""
         if slots is None:
             return self
-        return Ranges(*(slots.first[edge].astype(np.int64) for edge in (self.start, self.end, self.gap, self.after)))
+        return Ranges(
+            *(slots.first[edge].astype(np.int64) for edge in (self.start, self.end, self.gap, self.after))
+        )
 
     @staticmethod
     def joined(parts: "list[Ranges]") -> "Ranges":

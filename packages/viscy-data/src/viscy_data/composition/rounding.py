@@ -1,8 +1,8 @@
 """Exact shares in whole numbers, turn after turn.
 
 A batch holds whole anchors, and two fifths of 32 are not whole. Rounding each batch by itself would favour
-the same stratum every time, or break a sum: the parts of a batch (own and leaked, near and far) have to add up to
-the batch, and so do the strata of each part.
+the same stratum every time, or break a sum: the parts of a batch (own and leaked, near and far) have to add
+up to the batch, and so do the strata of each part.
 
 The idea: write the exact table of (part, stratum) counts as a mixture of whole-number tables, each of which
 is right in every sum, and let these take turns in proportion to their weights. A *leaf* is a part, a *node* a
@@ -13,11 +13,11 @@ weights where that is short, exact after each period, else van der Corput's (193
 within 1 + log2(k). What all turns before v took together follows from v alone.
 
 How the mixture is found: such tables are the corners of a flow polytope. The table is a flow from a root
-through each stratum's tree of nodes to its leaves, and from there into one sink per leaf. Sums at inner points
-are kept and ends are whole, so fractional edges always close cycles, and moving flow around a cycle keeps every
-sum. Peeling: round the flow to a corner, give it the largest weight that leaves the rest between its bounds,
-turn the edges that became tight around by cycles, and repeat; each turn ties at least one edge for good. All
-numbers are integers over one denominator: nothing is rounded.
+through each stratum's tree of nodes to its leaves, and from there into one sink per leaf. Sums at inner
+points are kept and ends are whole, so fractional edges always close cycles, and moving flow around a cycle
+keeps every sum. Peeling: round the flow to a corner, give it the largest weight that leaves the rest between
+its bounds, turn the edges that became tight around by cycles, and repeat; each turn ties at least one edge
+for good. All numbers are integers over one denominator: nothing is rounded.
 """
 
 from collections import deque
@@ -126,17 +126,6 @@ class Mixture:
         corner = np.searchsorted([int(edge * period) for edge in self.edges[1:]], places, side="right")
         tables = np.concatenate([np.zeros((1, *self.base.shape), np.int64), self.base + self.extras[corner]])
         return np.cumsum(tables, axis=0)
-
-
-def van_der_corput(index: ArrayLike) -> NDArray[np.float64]:
-    """Return the base-2 van der Corput points of non-negative ``index``, in [0, 1).
-
-    Examples
-    --------
-    >>> van_der_corput([0, 1, 2, 3]).tolist()
-    [0.0, 0.5, 0.25, 0.75]
-    """
-    return _reversed_bits(np.asarray(index, dtype=np.int64)) / float(1 << _BITS)
 
 
 def van_der_corput_below(turns: ArrayLike, bounds: Sequence[int]) -> Counts:

@@ -10,7 +10,7 @@ batches is then split from column to column, each time among the values that occ
 first column gets exactly its weight, whatever occurs with it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final, cast
@@ -43,14 +43,11 @@ class TableShares:
     own, leaked
         For each group its shares of strata among own and among leaked anchors; ``leaked`` is None
         without a leak, entries of groups that get no batch are None.
-    notes
-        What the author of the plan may not expect, for a warning.
     """
 
     groups: Parts
     own: tuple[Parts | None, ...]
     leaked: tuple[Parts | None, ...] | None
-    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -72,10 +69,8 @@ class TableShares:
                 f"{names['weights']} and {names['ratio']} together leave no group with an anchor to draw; "
                 "give at least one group and one of its strata a number above 0."
             )
-        idle = [layout.groups.values[group] for group, part in enumerate(own) if part is None]
-        notes = [*_idle(idle, names), *_lacking(layout, asked_values(ratio, layout.strata))]
         leaked = _leaked(own, layout, plan, names) if plan._leak > 0 else None
-        return cls(groups, tuple(own), leaked, tuple(notes))
+        return cls(groups, tuple(own), leaked)
 
 
 def _leaked(
@@ -104,27 +99,6 @@ def _leaked(
     return tuple(found)
 
 
-def _idle(idle: Sequence[Any], names: Mapping[str, str]) -> Iterator[str]:
-    """Say which groups get no batch."""
-    if idle:
-        listed = ", ".join(map(repr, idle))
-        yield f"{names['ratio']} is 0 for every stratum of {listed}: no batch comes from there."
-
-
-def _lacking(layout: AnchorLayout, asked: Sequence[bool]) -> Iterator[str]:
-    """Say which strata which groups lack: their shares go to the others of the group."""
-    texts = []
-    for group, sizes in zip(layout.groups.values, layout.size.T.tolist(), strict=True):
-        of_strata = zip(layout.strata.values, sizes, asked, strict=True)
-        absent = [repr(stratum) for stratum, size, is_asked in of_strata if is_asked and not size]
-        if absent:
-            texts.append(f"{group!r} has no {', '.join(absent)}")
-    if texts:
-        shown = "; ".join(texts[:12]) + (f"; and {len(texts) - 12} more" if len(texts) > 12 else "")
-        columns = column_text(layout.strata)
-        yield f"Some groups lack values of {columns}; the others share their places: {shown}."
-
-
 def shares_among(given: Shares | None, labels: Labels, counts: Sequence[int]) -> Parts | None:
     """Return each value's share among those with ``counts`` above 0, sum 1; None where all of them are 0.
 
@@ -139,13 +113,6 @@ def shares_among(given: Shares | None, labels: Labels, counts: Sequence[int]) ->
         return normalised([Fraction(count) for count in counts])
     numbers = [Fraction(1 if given is None else given[value]) for value in labels.values]
     return normalised([number * (count > 0) for number, count in zip(numbers, counts, strict=True)])
-
-
-def asked_values(given: Shares | None, labels: Labels) -> Sequence[bool]:
-    """Return of each value whether it is asked for even of a group that lacks it."""
-    if given == NATURAL:
-        return [False] * len(labels.values)
-    return [given is None or given[value] > 0 for value in labels.values]
 
 
 def refuse_names(name: str, given: Shares | None, labels: Labels) -> None:

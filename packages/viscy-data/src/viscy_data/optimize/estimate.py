@@ -21,16 +21,16 @@ from typing import Final
 import numpy as np
 
 from viscy_data.errors import InvalidInputError, StoreError
-from viscy_data.experiments import Experiment, Experiments
+from viscy_data.files.whole import beside_of, plain_write_errors
+from viscy_data.images.patches import Crop
+from viscy_data.images.store import StoreReader
 from viscy_data.optimize.job import Image, Job, itemsize
 from viscy_data.optimize.journal import Finished
 from viscy_data.optimize.layout import Box
 from viscy_data.optimize.run import finished_bytes
 from viscy_data.optimize.writing import copy_shards, write_skeleton
-from viscy_data.patches import Crop
 from viscy_data.progress import progress_bar
-from viscy_data.store import StoreReader
-from viscy_data.whole import beside_of, plain_write_errors
+from viscy_data.tables.experiments import Experiment, Experiments
 
 FRAMES: Final = 8
 _BATCH: Final = 128

@@ -10,24 +10,24 @@ from typing import Any, get_args
 import numpy as np
 import tensorstore as ts
 
-from viscy_data.anchors_file import read_metadata
-from viscy_data.arrays import array_spec, reason_of, zarr_python_reads
 from viscy_data.checks import is_whole
 from viscy_data.errors import InvalidInputError, StoreError
-from viscy_data.experiments import Experiment, Experiments, FovInfo
-from viscy_data.ngff import read_attributes
+from viscy_data.files.outputs import check_output
+from viscy_data.images.arrays import array_spec, reason_of, zarr_python_reads
+from viscy_data.images.ngff import read_attributes
+from viscy_data.images.patches import PatchShape
+from viscy_data.images.store import MissingChunks, describe
 from viscy_data.optimize.layout import Box, Compression, Layout
 from viscy_data.optimize.metadata import first_level
 from viscy_data.optimize.rescue import RescuedArray
-from viscy_data.outputs import check_output
-from viscy_data.patches import PatchShape
-from viscy_data.store import MissingChunks, describe
+from viscy_data.tables.anchors.read import read_metadata
+from viscy_data.tables.experiments import Experiment, Experiments, FovInfo
 from viscy_data.text import shown
 
 
 @dataclass(frozen=True)
 class Image:
-    """One field of view: where its pixels lie now, and how they shall lie.
+    """One field of view: where its pixels lie now, and how they will lie.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Job:
     Attributes
     ----------
     store, out
-        The original, and the copy that shall be.
+        The original, and the copy to write.
     patch
         Slices, rows and columns of what will be read.
     compression, missing_chunks
@@ -134,7 +134,7 @@ def plan_job(
     store
         OME-Zarr 0.4 or 0.5: an HCS plate or a single position.
     out
-        The copy to write; it does not exist, the folder that shall hold it does.
+        The copy to write; it does not exist, the folder that will hold it does.
     patch
         Slices, rows and columns of the patches that will be read.
     compression
@@ -150,7 +150,7 @@ def plan_job(
         The store cannot be read.
     """
     store, out = Path(store), Path(out)
-    _check_options(patch, compression)
+    patch = _checked(patch, compression)
     check_free(store, out)
     experiment = Experiment(name=store.name or "store", data_path=store, tracks_path=store, channels=("-",))
     found = describe(experiment)
@@ -160,7 +160,7 @@ def plan_job(
     return Job(store, out, patch, compression, missing_chunks, images)
 
 
-def _check_options(patch: tuple[int, int, int], compression: str) -> None:
+def _checked(patch: tuple[int, int, int], compression: str) -> tuple[int, int, int]:
     lengths: tuple[object, ...] = patch
     if len(lengths) != 3 or not all(is_whole(length, least=1) for length in lengths):
         raise InvalidInputError(
@@ -168,6 +168,8 @@ def _check_options(patch: tuple[int, int, int], compression: str) -> None:
         )
     if compression not in get_args(Compression):
         raise InvalidInputError(f"compression={compression!r} must be 'zstd' or 'none'.")
+    z, y, x = map(int, patch)  # NumPy's integers are not written to JSON
+    return z, y, x
 
 
 def check_free(store: Path, out: Path) -> None:
@@ -226,7 +228,7 @@ def patch_of_index(
     Raises
     ------
     InvalidInputError
-        The file is no anchors table, or not of this store.
+        The file is not an anchors table, or not of this store.
     """
     metadata = read_metadata(index)
     wanted = Path(store).resolve()

@@ -1,8 +1,8 @@
 """What is finished, so that a run that was killed goes on and does nothing twice.
 
 A journal is a file of JSON lines: first the terms of the run, then one line per finished shard, written
-after the shard was verified. A line that a kill cut short is no line. A shard counts as finished where its
-file still has the bytes whose digest the journal holds.
+after the shard was verified. A line that a kill cut short does not count. A shard counts as finished where
+its file still has the bytes whose digest the journal holds.
 """
 
 import json
@@ -108,7 +108,7 @@ class Journal:
 
 
 def check_work(work: Path, journal: Path) -> None:
-    """Refuse a folder that stands where a copy would grow and that no run of ours left.
+    """Refuse a folder that lies where a copy would grow and that no run of ours left.
 
     Raises
     ------

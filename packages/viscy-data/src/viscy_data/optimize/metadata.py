@@ -1,6 +1,6 @@
 """The OME metadata of a store as NGFF 0.5, whatever version they were written in.
 
-Only attributes of groups are carried over: everything that stood there stays, but for the pyramid's lower
+Only attributes of groups are carried over: everything that was there stays, except the pyramid's lower
 levels, which are not copied. NGFF 0.5 keeps its own keys under ``ome`` and the version there alone.
 """
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 import tensorstore as ts
 
-from viscy_data.arrays import open_by_zarr_python
 from viscy_data.errors import StoreError
+from viscy_data.images.arrays import open_by_zarr_python
 
 
 class RescuedArray:

@@ -6,8 +6,9 @@ from math import prod
 from pathlib import Path
 
 from viscy_data.errors import StoreError, ViscyDataError
-from viscy_data.locks import only_writer
-from viscy_data.ngff import read_attributes
+from viscy_data.files.locks import only_writer
+from viscy_data.files.whole import clear_leftovers, folder_to_disk
+from viscy_data.images.ngff import read_attributes
 from viscy_data.optimize.job import Image, Job, check_free, itemsize
 from viscy_data.optimize.journal import Finished, Journal, check_work
 from viscy_data.optimize.layout import Box
@@ -15,7 +16,6 @@ from viscy_data.optimize.metadata import write_group
 from viscy_data.optimize.writing import ShardWriter, copy_shards, write_skeleton
 from viscy_data.progress import progress_bar
 from viscy_data.text import shown
-from viscy_data.whole import clear_leftovers, folder_to_disk
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import tensorstore as ts
 from numpy.typing import NDArray
 
 from viscy_data.errors import StoreError
-from viscy_data.ngff import read_attributes
+from viscy_data.images.ngff import read_attributes
 from viscy_data.optimize.job import Image, Job, itemsize, open_array
 from viscy_data.optimize.journal import Finished, digest_of
 from viscy_data.optimize.layout import Box

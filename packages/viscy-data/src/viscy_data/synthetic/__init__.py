@@ -1,12 +1,14 @@
 """Small experiments with known truth: plates, tracks and an experiments file, made from nothing.
 
-*recipe* says how much, *setup* what one experiment's cells and microscope are like (the batch effect),
-*cells* simulates movement, division and the phenotype that grows in infected wells only, *drawing*
-turns cells into light and *camera* light into counts. Every field of view is a function of (seed,
-experiment, field of view) alone: the number of threads and the order of work change no byte.
+Every field of view is a function of (seed, experiment, field of view) alone: the number of threads and the
+order of work change no byte.
+
+Key types: `Recipe` (recipe), how much of everything; `Setup` (recipe), one experiment's cells and microscope.
+
+Read in this order:
+
+- `recipe`: how much, and what differs between experiments: the batch effect
+- `cells`: movement, division, and the phenotype that grows in infected wells only
+- `drawing`: from cells to light; `camera`: from light to counts
+- `writing`: whole experiments, several fields of view at a time: `synthesize`
 """
-
-from viscy_data.synthetic.recipe import Recipe
-from viscy_data.synthetic.writing import TRUTH_FILE, synthesize
-
-__all__ = ["TRUTH_FILE", "Recipe", "synthesize"]

@@ -4,8 +4,8 @@
 batch effect. Setups spread over their ranges by a low-discrepancy sequence, so that even three
 experiments lie far apart, and experiment i of a seed is the same however many there are.
 
-*design*: infected wells are the fewer on a plate, and not as many on every plate: one to three in eight,
-a fifth of all wells, the same on every seed. That is the case which balancing conditions is for: a batch
+*design*: few wells of a plate are infected, and not equally many on each plate: one to three in eight,
+a fifth of all wells, the same on every seed. This is the case that balancing conditions is for: a batch
 drawn at random holds few infected cells, and what tells experiments apart tells something about the
 condition, too. Where every plate is half infected, there is little to balance.
 """
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from viscy_data.checks import check_integer
 from viscy_data.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -80,9 +81,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value, least = getattr(self, field.name), _LEAST[field.name]
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InvalidInputError(f"{field.name}={value!r} must be an integer of at least {least}.")
+            value = check_integer(field.name, getattr(self, field.name), _LEAST[field.name], None)
+            object.__setattr__(self, field.name, value)
         if self.size > _LARGEST_SIZE:
             raise InvalidInputError(f"size={self.size!r} must be at most {_LARGEST_SIZE} pixels.")
         room = self.size**2 // _PIXELS_PER_CELL

@@ -27,8 +27,9 @@ from viscy_data.columns import (
     X,
     Y,
 )
-from viscy_data.outputs import folder_named
-from viscy_data.plates import (
+from viscy_data.files.outputs import folder_named
+from viscy_data.files.room import check_room
+from viscy_data.images.plates import (
     EXPERIMENTS_FILE,
     PLATE_FOLDER,
     TRACKS_FOLDER,
@@ -38,7 +39,6 @@ from viscy_data.plates import (
     write_tracks,
 )
 from viscy_data.progress import progress_bar
-from viscy_data.room import check_room
 from viscy_data.synthetic.camera import make_camera
 from viscy_data.synthetic.cells import Cells, simulate
 from viscy_data.synthetic.recipe import CHANNELS, INFECTED, PIXEL_SIZE_UM, Recipe, Setup, make_setup

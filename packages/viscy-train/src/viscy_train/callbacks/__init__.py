@@ -1,4 +1,15 @@
-"""What watches a training run: progress, composition, the wait for data, the last checkpoint."""
+"""Callbacks: what watches a training run and changes nothing of it.
+
+Key types: `CompositionLog`, `PlanCheck`, `DataWait`, `FitProgress`, `SaveLast`.
+
+Read in this order:
+
+- `composition`: what the batches that training consumed were made of
+- `plan_check`: whether they are those that the plan asks for
+- `data_wait`: how long steps wait for their batches
+- `progress`: one bar for a whole fit
+- `save_last`: the last checkpoint, however a run ends
+"""
 
 from viscy_train.callbacks.composition import CompositionLog
 from viscy_train.callbacks.data_wait import DataWait

@@ -1,7 +1,7 @@
-"""What the batches that training consumed were made of.
+"""What the batches that training consumed were made of, counted over an epoch and over all ranks.
 
 A run that goes on in the middle of an epoch has not seen its beginning, so the counts so far are kept in
-the checkpoint, those of all ranks added up; rank 0 takes them up again.
+the checkpoint, those of all ranks added up; rank 0 goes on from them.
 """
 
 import warnings
@@ -144,7 +144,7 @@ class CompositionLog(Callback):
 
 
 def _coded(column: pd.Series) -> tuple[NDArray[np.int64], list[str]]:
-    """Return codes and the names they stand for; a missing value is named ''."""
+    """Return codes and the names they encode; a missing value is named ''."""
     values = column.astype("category").cat
     missing = len(values.categories)
     codes = values.codes.to_numpy().astype(np.int64)

@@ -1,4 +1,8 @@
-"""How long training steps wait for their batches, and how many patches a second come of it."""
+"""How long training steps wait for their batches, and how many patches a second come of it.
+
+A GPU that waits for data looks busy in no other figure: the loss falls, only slowly. So the time between the
+end of a step and the arrival of the next batch is measured on its own.
+"""
 
 from collections import deque
 from time import perf_counter

@@ -1,4 +1,4 @@
-"""One bar for a whole fit."""
+"""One bar for a whole fit, where Lightning would show one for each epoch."""
 
 from collections.abc import Mapping
 from typing import Any, override
@@ -27,7 +27,7 @@ class FitProgress(ProgressBar):
     Parameters
     ----------
     title : str
-        Stands before the bar.
+        Text before the bar.
     progress : rich.progress.Progress, optional
         A running display to add the bar to; None starts one for the time of the fit.
     """
@@ -83,7 +83,7 @@ class FitProgress(ProgressBar):
 
     @override
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Close the bar, so that the error stands below it."""
+        """Close the bar, so that the error is printed below it."""
         self._close()
 
     def _close(self) -> None:

@@ -14,9 +14,9 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-from viscy_data.errors import InvalidInputError
-from viscy_train.checkpoint_file import copy_checkpoint
+from viscy_data import InvalidInputError
 from viscy_train.finite import NotFiniteError, all_finite
+from viscy_train.models.checkpoint_file import copy_checkpoint
 from viscy_train.saying import say
 from viscy_train.stopping import Stopped, StopRequest
 

@@ -19,10 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
-from viscy_data.dataset import AnchorDataset, Reading
-from viscy_data.normalization import read_statistics, statistics_path
-from viscy_data.progress import progress_bar
-from viscy_data.transforms import center_crop
+from viscy_data import AnchorDataset, Reading, center_crop, progress_bar, read_statistics, statistics_path
 from viscy_train.demo.settings import DemoSettings
 from viscy_train.demo.source import Source
 from viscy_train.demo.training import Trained

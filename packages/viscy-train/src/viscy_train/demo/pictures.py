@@ -8,9 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.manifold import TSNE
 
-from viscy_data import columns, shown
-from viscy_data.dataset import AnchorDataset
-from viscy_data.transforms import center_crop
+from viscy_data import AnchorDataset, center_crop, columns, shown
 from viscy_train.demo.comparison import Comparison
 from viscy_train.demo.settings import DemoSettings
 from viscy_train.demo.source import Source

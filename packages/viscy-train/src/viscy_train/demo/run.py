@@ -12,9 +12,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from viscy_data import check_entries, claimed, marked, shown, shown_lines, whole_file
-from viscy_data.errors import InvalidInputError
-from viscy_data.outputs import check_outside
+from viscy_data import (
+    InvalidInputError,
+    check_entries,
+    check_outside,
+    claimed,
+    marked,
+    shown,
+    shown_lines,
+    whole_file,
+)
 from viscy_train.demo.comparison import COMPOSED, RANDOM, Comparison, compare
 from viscy_train.demo.settings import FULL_MINUTES, DemoSettings
 from viscy_train.demo.source import prepare

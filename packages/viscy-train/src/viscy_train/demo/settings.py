@@ -7,8 +7,7 @@ Settings, and the share of infected wells in the synthetic data, were chosen on 
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from viscy_data.errors import InvalidInputError
-from viscy_data.transforms import Geometry, Intensity
+from viscy_data import Geometry, Intensity, InvalidInputError
 
 FULL_MINUTES: Final = 4.0
 """What all of the demo takes on two cores with the settings of `DemoSettings`."""
@@ -23,7 +22,7 @@ class DemoSettings:
     seed : int
         Of synthetic data, batches, weights, augmentation and resampling.
     synthetic : dict
-        Arguments of `viscy_data.synthetic.synthesize`.
+        Arguments of `viscy_data.synthesize`.
     patch, crop : int
         Height and width of patches as read, and as the encoder sees them.
     tau_steps : int

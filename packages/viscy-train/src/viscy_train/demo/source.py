@@ -12,15 +12,23 @@ from typing import Literal
 import pandas as pd
 from rich.console import Console
 
-from viscy_data import check_anchors, columns, shown
-from viscy_data.anchors_file import AnchorsMetadata, read_anchors, read_metadata
-from viscy_data.convert import convert_movies
-from viscy_data.errors import InvalidInputError
-from viscy_data.experiments import Experiment, Experiments
-from viscy_data.index import IndexSummary, build_index
-from viscy_data.store import describe
-from viscy_data.synthetic import synthesize
-from viscy_data.tau import TauRange
+from viscy_data import (
+    AnchorsMetadata,
+    Experiment,
+    Experiments,
+    IndexSummary,
+    InvalidInputError,
+    TauRange,
+    build_index,
+    check_anchors,
+    columns,
+    convert_movies,
+    describe,
+    read_anchors,
+    read_metadata,
+    shown,
+    synthesize,
+)
 from viscy_train.demo.settings import DemoSettings
 
 type Origin = Literal["synthetic", "movies", "data"]

@@ -18,8 +18,8 @@ from viscy_train.report import Cell, Page, Paragraph, Picture, Section, Table, l
 
 _VERSIONS = ("viscy-data", "viscy-train", "torch", "lightning", "scikit-learn", "numpy", "anndata")
 _SUBTITLES = {
-    "synthetic": "Synthetic experiments with known truth, in which infected wells are the fewer and not as "
-    "many on every plate; from images to a measured embedding.",
+    "synthetic": "Synthetic experiments with known truth, in which few wells are infected, and not equally "
+    "many on each plate; from images to a measured embedding.",
     "movies": "Real movies, from images and tracks to a measured embedding.",
     "data": "From an experiments file to a measured embedding.",
 }

@@ -1,4 +1,4 @@
-"""Train the demo's two encoders: the same but for their batches.
+"""Train the demo's two encoders: the same except for their batches.
 
 Weights, augmentation, positives, steps and batch size are the same; *composed* batches have the
 axes on that the data allow, *random* ones have all off.
@@ -14,8 +14,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 
-from viscy_data import whole_file
-from viscy_data.dataset import Reading
+from viscy_data import Reading, whole_file
 from viscy_train.callbacks import FitProgress
 from viscy_train.datamodule import AnchorDataModule, PatchOptions
 from viscy_train.demo.settings import DemoSettings

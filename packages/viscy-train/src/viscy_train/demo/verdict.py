@@ -3,7 +3,8 @@
 With conditions the claim is: the embedding trained on composed batches tells conditions apart in an
 experiment that its probe has not seen better than both controls, and its experiment is less readable than
 that of the embedding trained on random batches. Both by balanced accuracy. Without conditions nothing is
-claimed; the experiment's readability and mixing are stated. Nor is it after a handful of steps.
+claimed; the experiment's readability and mixing are stated. After a handful of steps nothing is claimed
+either.
 """
 
 from collections.abc import Mapping

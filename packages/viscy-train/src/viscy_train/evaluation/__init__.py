@@ -1,7 +1,18 @@
 """Metrics of embeddings: functions of arrays, with their evidence.
 
 Each metric is a file; each number comes with n, a bootstrap interval over lineages and what shuffled labels
-give (`metric`); what the data cannot give is said with its reason. Nothing here knows a model.
+give; what the data cannot give is said with its reason. Nothing here knows a model.
+
+Key types: `Metric`, `NotAvailable` (metric), an answer and the reason for none; `Evaluation` (evaluate).
+
+Read in this order:
+
+- `metric`: what a metric answers
+- `evaluate`: all metrics of one embedding; `groups`: which metric gets which labels
+- `probe`, `leakage`, `mixing`, `retrieval`, `smoothness`, `collapse`: a metric each
+- `bootstrap`: intervals over lineages; `scores`: accuracies of many replicates at once
+- `neighbours`: nearest neighbours among allowed cells; `arrays`: checks and small transforms
+- `reading`: embeddings files
 """
 
 from viscy_train.evaluation.bootstrap import Resampling

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from viscy_data.errors import InvalidInputError
+from viscy_data import InvalidInputError
 
 type FloatArray = NDArray[np.float64]
 type IntArray = NDArray[np.int64]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from viscy_data.errors import InvalidInputError
+from viscy_data import InvalidInputError
 from viscy_train.evaluation.arrays import FloatArray, IntArray, divide
 
 

@@ -15,9 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from viscy_data import columns
-from viscy_data.errors import InvalidInputError
-from viscy_data.outputs import marked, write_text
+from viscy_data import InvalidInputError, columns, marked, write_text
 from viscy_train.evaluation.arrays import BoolArray, EmbeddingArray, IntArray, as_embedding
 from viscy_train.evaluation.bootstrap import Resampling
 from viscy_train.evaluation.groups import MEASURES, Cells, codes_of

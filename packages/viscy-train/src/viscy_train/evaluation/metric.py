@@ -1,16 +1,16 @@
 """What a metric answers: a number with its evidence, or the reason why there is none.
 
 Every number comes with four companions: how many observations and lineages it rests on, a bootstrap
-interval over lineages (cells of one lineage are no independent observations), what the same
+interval over lineages (cells of one lineage are not independent observations), what the same
 computation gives once the labels are shuffled, and which direction is better. A number that cannot be
-had is a `NotAvailable` with its reason; there is no NaN anywhere.
+computed is a `NotAvailable` with its reason; there is no NaN anywhere.
 """
 
 from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any, Literal
 
-from viscy_data.errors import InvalidInputError
+from viscy_data import InvalidInputError
 
 type Better = Literal["higher", "lower"]
 type Outcome = Metric | NotAvailable

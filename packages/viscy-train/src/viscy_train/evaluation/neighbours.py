@@ -11,7 +11,7 @@ from viscy_train.evaluation.arrays import FloatArray, IntArray
 
 BLOCK = 1024
 NONE = -1
-"""Stands for a neighbour that does not exist: fewer than k cells are allowed."""
+"""In place of a neighbour that does not exist: fewer than k cells are allowed."""
 
 
 def nearest(unit: FloatArray, k: int, *, own: IntArray, pool: IntArray) -> IntArray:

@@ -14,7 +14,7 @@ import pandas as pd
 import zarr
 from numpy.typing import NDArray
 
-from viscy_data.errors import InvalidInputError
+from viscy_data import InvalidInputError
 
 _OBJECTS: Final = frozenset({"pickle", "pickles", "dill", "cloudpickle"})
 """Codecs whose data are Python objects."""

@@ -82,7 +82,7 @@ def smoothness(
     given = np.zeros(len(unit), dtype=np.int64) if experiment is None else experiment
     experiments = as_codes("experiment", given, len(unit))
     successive = successive_pairs(as_codes("track", track, len(unit)), np.asarray(t))
-    # the first set of random pairs is the yardstick, the others stand for shuffled tracks
+    # the first set of random pairs is the yardstick, the others are what shuffled tracks would give
     random = [
         random_pairs(lineages, experiments, successive[:, 0], resampling.generator(1 + i))
         for i in range(1 + resampling.shuffles)

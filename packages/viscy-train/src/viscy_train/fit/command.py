@@ -1,8 +1,8 @@
 """The command: parse, build, train, and say what came of it.
 
-Every argument of `ContrastiveModule`, `AnchorDataModule` and the trainer can stand in a YAML file or
+Every argument of `ContrastiveModule`, `AnchorDataModule` and the trainer can be given in a YAML file or
 follow on the command line, which wins. What a run needs beyond Lightning's command line is added here:
-checkpoints that are whole (`viscy_train.checkpoint_file`) and recent (`SaveLast`), and a plain ending.
+checkpoints that are whole (`viscy_train.models.checkpoint_file`) and recent (`SaveLast`), and a plain ending.
 """
 
 import shlex
@@ -19,10 +19,8 @@ from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
-from viscy_data import check_anchors
-from viscy_data.errors import InvalidInputError, ViscyDataError
+from viscy_data import InvalidInputError, ViscyDataError, check_anchors
 from viscy_train.callbacks import CompositionLog, DataWait, FitProgress, PlanCheck, SaveLast
-from viscy_train.checkpoint_file import LocalCheckpoints, local_path, read_checkpoint
 from viscy_train.datamodule import AnchorDataModule
 from viscy_train.fit.from_table import SetUp, set_up_from_table
 from viscy_train.fit.going_on import note_end, refuse_other_weights, take_options
@@ -30,6 +28,7 @@ from viscy_train.fit.packaged import packaged, quiet_lightning
 from viscy_train.fit.rehearsal import rehearse
 from viscy_train.fit.sentences import PlainParser, sentence
 from viscy_train.fit.stated import check_configurations, stated_options
+from viscy_train.models.checkpoint_file import LocalCheckpoints, local_path, read_checkpoint
 from viscy_train.module import ContrastiveModule
 from viscy_train.ranks import join_launcher
 from viscy_train.saying import say
@@ -142,7 +141,7 @@ class FitCLI(LightningCLI):
             self.datamodule.train_sampler.load_state_dict(checkpoint["AnchorDataModule"]["training"])
         except KeyError:
             raise InvalidInputError(
-                f"ckpt_path={self.config.fit.ckpt_path!r} does not say where its batches stood; give "
+                f"ckpt_path={self.config.fit.ckpt_path!r} does not say where its batches were; give "
                 "one that viscy-train fit wrote."
             ) from None
         except InvalidInputError as error:

@@ -13,8 +13,8 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities import rank_zero_only
 from torch import distributed
 
-from viscy_data.errors import ViscyDataError
-from viscy_train.checkpoint_file import first_line
+from viscy_data import ViscyDataError
+from viscy_train.models.checkpoint_file import first_line
 from viscy_train.ranks import is_launched
 from viscy_train.saying import say
 from viscy_train.stopping import Stopped

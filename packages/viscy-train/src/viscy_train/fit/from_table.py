@@ -1,9 +1,9 @@
 """What a run takes from its table, so that nobody has to say it twice.
 
 A table says how many channels a patch has, how large it is, which conditions and hours are known and how
-many anchors each part holds. Options that a user stated win where they can be; where they cannot, all of
-them are named at once, before anything is built or written. Options of a packaged configuration are only
-wishes: they give way to the table, each with a line that says so.
+many anchors each part holds. Options that a user stated win where the table allows them; those that it does
+not allow are named all at once, before anything is built or written. Options of a packaged configuration are
+only wishes: they give way to the table, each with a line that says so.
 """
 
 from dataclasses import dataclass, field
@@ -13,10 +13,8 @@ import pandas as pd
 import torch
 from jsonargparse import Namespace
 
-from viscy_data import flat_plan, read_anchors, read_metadata
+from viscy_data import Geometry, Intensity, InvalidInputError, flat_plan, read_anchors, read_metadata
 from viscy_data.columns import CONDITION, EXPERIMENT, HOURS, LINEAGE_ID
-from viscy_data.errors import InvalidInputError
-from viscy_data.transforms import Geometry, Intensity
 from viscy_train.encoder import EncoderOptions, FoldedStem, stem_of
 from viscy_train.module import LossOptions, OptimizerOptions
 from viscy_train.parts import BatchOptions, SplitOptions, choose_training

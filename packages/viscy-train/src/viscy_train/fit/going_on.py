@@ -12,7 +12,7 @@ from typing import Any
 from jsonargparse import Namespace, dict_to_namespace
 from torch import nn
 
-from viscy_data.errors import InvalidInputError
+from viscy_data import InvalidInputError
 from viscy_train.fit.from_table import SetUp
 
 _SECTIONS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}

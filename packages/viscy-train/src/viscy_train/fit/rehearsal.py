@@ -8,8 +8,8 @@ as many patches as there are experiments, at most 64.
 import numpy as np
 import torch
 
+from viscy_data import InvalidInputError, ViscyDataError
 from viscy_data.columns import EXPERIMENT
-from viscy_data.errors import InvalidInputError, ViscyDataError
 from viscy_train.datamodule import AnchorDataModule
 from viscy_train.module import ContrastiveModule
 

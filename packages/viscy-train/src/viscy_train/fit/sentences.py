@@ -10,7 +10,7 @@ from typing import Any, NoReturn, override
 
 from lightning.pytorch.cli import LightningArgumentParser
 
-from viscy_data.errors import InvalidInputError, suggest
+from viscy_data import InvalidInputError, suggest
 
 _KINDS = {
     "int": "a whole number",

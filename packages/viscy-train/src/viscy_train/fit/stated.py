@@ -9,8 +9,7 @@ from typing import Any
 
 from lightning.pytorch.cli import LightningArgumentParser
 
-from viscy_data import read_yaml
-from viscy_data.errors import InvalidInputError
+from viscy_data import InvalidInputError, read_yaml
 from viscy_train.datamodule import AnchorDataModule
 from viscy_train.fit.packaged import own_configurations
 from viscy_train.module import ContrastiveModule

@@ -96,7 +96,7 @@ class NTXentHCL(nn.Module):
             (N, D) projections; row i of one belongs to row i of the other. Computed in float32 (in
             float64 where that is given), under autocast too.
         lineage_ids : Tensor, optional
-            (N,) integers: rows of one lineage are no negatives of each other. One numbering on all ranks.
+            (N,) integers: rows of one lineage are not negatives of each other. One numbering on all ranks.
         group_ids : Tensor, optional
             (N,) integers: the group of the *batch* that a row came in (leaked rows carry it too).
 

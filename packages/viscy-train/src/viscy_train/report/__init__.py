@@ -1,7 +1,13 @@
 """The report: one HTML file that holds its pictures and needs nothing else.
 
-`page` turns plain values into HTML, `figures` and `charts` arrays into pictures. What is told, and in
-which order, is the caller's affair.
+What is told, and in which order, is the caller's affair.
+
+Key types: `Page`, `Section`, `Picture`, `Table` (page).
+
+Read in this order:
+
+- `page`: from plain values to HTML
+- `figures`: from arrays to pictures; `charts`: pictures of batches and of metrics
 """
 
 from viscy_train.report.charts import BatchLabels, batches_figure, metrics_figure

@@ -1,0 +1,144 @@
+"""The command ``viscy-data audit``."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from viscy_data.cli.options import say_check
+from viscy_data.cli.plain_errors import plain_errors
+from viscy_data.errors import InvalidInputError
+from viscy_data.rich_text import verbatim
+from viscy_data.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from viscy_data.audit.audited import Audited
+
+
+@plain_errors
+def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
+    anchors: Annotated[Path, typer.Argument(help="An anchors table (Parquet).", show_default=False)],
+    *,
+    batch_size: Annotated[int, typer.Option(help="Anchors in a batch.")] = 128,
+    experiment_aware: Annotated[bool, typer.Option(help="Every batch from one experiment.")] = True,
+    leaky: Annotated[float, typer.Option(help="Fraction of a batch from other experiments.")] = 0.0,
+    condition_balanced: Annotated[bool, typer.Option(help="Conditions in equal shares.")] = True,
+    temporal_enrichment: Annotated[
+        bool, typer.Option(help="Most of a batch near one focal time, drawn per batch.")
+    ] = False,
+    window_hours: Annotated[float, typer.Option(help="Half width of the focal window, in hours.")] = 2.0,
+    global_fraction: Annotated[float, typer.Option(help="Fraction of a batch outside the window.")] = 0.3,
+    plan: Annotated[
+        Path | None,
+        typer.Option(help="A plan file (YAML); what it names replaces the options.", show_default=False),
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option(help="A second plan file: what differs from the first plan.", show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the sampler.")] = 0,
+    batches: Annotated[
+        int | None, typer.Option(min=1, help="Batches to compose and count.", show_default="2000")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Whole epochs to compose instead.", show_default=False)
+    ] = None,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Write all counts; - prints them.", show_default=False)
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write one page with pictures.", show_default=False)
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Leave with code 1 where a check finds batches that leave what was asked, or a problem of "
+            "the table.",
+        ),
+    ] = False,
+) -> None:
+    """Compose batches without reading a pixel; show what they hold.
+
+    Shares asked for are shown beside what was held, per experiment and condition.
+    Movies without conditions need --no-condition-balanced. A count that is the
+    whole number below or above its share is not a deviation. What cannot be
+    checked is named. One line says what is wrong with the table itself: movies
+    that tau loses, and the like.
+
+    A plan file holds fields of the plan, as short as what differs:
+    [cyan]grouping: {leak: 0.2}[/] or [cyan]focus: null[/] or [cyan]batch_size: 64[/].
+
+    Example:
+    [green]viscy-data audit anchors.parquet --temporal-enrichment --compare leak.yaml --html audit.html[/]
+    """
+    from viscy_data.audit.command import asked_plan, audit_plans, read_valid_anchors, taus_of
+    from viscy_data.audit.page import write_page
+    from viscy_data.audit.tables import audit_grids
+    from viscy_data.files.outputs import check_reports, marked, write_text
+    from viscy_data.pages.grid import rich_table
+    from viscy_data.sampling.plan_file import read_plan
+
+    first = asked_plan(
+        batch_size=batch_size,
+        experiment_aware=experiment_aware,
+        leaky=leaky,
+        condition_balanced=condition_balanced,
+        temporal_enrichment=temporal_enrichment,
+        window_hours=window_hours,
+        global_fraction=global_fraction,
+    )
+    if batches is not None and epochs is not None:
+        raise InvalidInputError(
+            f"batches={batches}, epochs={epochs}: one of the two is allowed; leave one out."
+        )
+    plans = [("plan" if plan is None else plan.stem, first if plan is None else read_plan(plan, first))]
+    if compare is not None:
+        plans.append((compare.stem, read_plan(compare, plans[0][1])))
+    printed = json_path == Path("-")
+    check_reports(html, json_path, inputs=[anchors, plan, compare])
+    checked = say_check(anchors)
+    audits = audit_plans(
+        read_valid_anchors(anchors),
+        plans,
+        seed=seed,
+        batches=batches or 2000,
+        epochs=epochs,
+        progress=not printed,
+    )
+    if html is not None:
+        write_page(audits, html, check=checked)
+    if json_path is not None:
+        content = json.dumps([marked(one.to_dict() | {"check": checked.to_dict()}) for one in audits])
+        typer.echo(content) if printed else write_text(json_path, content, argument="json")
+    if not printed:
+        for grid in audit_grids(audits):
+            Console().print(rich_table(grid))
+        if "locality" in plans[0][1]._columns_of:
+            Console().print(rich_table(taus_of(anchors, plans[0][1], seed=seed).grid()))
+    _say_what_leaves(audits, strict=strict)
+    if strict and checked.problems:
+        raise typer.Exit(1)
+
+
+def _say_what_leaves(audits: "Sequence[Audited]", *, strict: bool) -> None:
+    """Print notes, deviations and what is not checked to the standard error stream.
+
+    With ``strict`` deviations are failures.
+    """
+    from viscy_data.audit.tables import unchecked_text
+
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    for audited in audits:
+        for note in audited.notes:
+            console.print(verbatim(f"{shown(audited.name)}: {note}", "yellow"))
+        for one in audited.deviations:
+            console.print(verbatim(f"{shown(audited.name)}: {one}", "red" if strict else "yellow"))
+        for unchecked in audited.report.not_checked:
+            console.print(verbatim(f"{shown(audited.name)}: {unchecked_text(unchecked)}", "yellow"))
+    if strict and any(audited.deviations for audited in audits):
+        raise typer.Exit(1)

@@ -1,0 +1,53 @@
+"""The command ``viscy-data synthesize``."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from viscy_data.cli.options import Folder, Overwrite
+from viscy_data.cli.plain_errors import plain_errors
+from viscy_data.rich_text import verbatim
+
+
+@plain_errors
+def synthesize(
+    out: Folder,
+    experiments: Annotated[int, typer.Option(help="Plates, each with its own microscope and clock.")] = 5,
+    wells: Annotated[int, typer.Option(help="Wells per plate, one to three in eight infected.")] = 8,
+    fovs: Annotated[int, typer.Option(help="Fields of view per well.")] = 1,
+    frames: Annotated[int, typer.Option(help="Time points, 30 to 60 minutes apart.")] = 18,
+    cells: Annotated[
+        int, typer.Option(help="Cells in the first frame of a field of view; they divide.")
+    ] = 24,
+    size: Annotated[
+        int, typer.Option(help="Height and width of a frame, in pixels of 0.65 micrometres.")
+    ] = 256,
+    seed: Annotated[int, typer.Option(help="Everything is a function of it.")] = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Synthesize experiments with known truth, as plates with tracks.
+
+    Cells move, divide and differ. Each experiment has illumination, gain, blur
+    and noise of its own: a strong batch effect. In infected wells only, a
+    phenotype grows with hours post infection: cells round up, granules stand
+    out, the reporter leaves the nucleus for spots. The truth of every cell is
+    in truth.parquet.
+
+    Example:
+    [green]viscy-data synthesize -o synthetic --experiments 3 --seed 7[/]
+    """
+    from viscy_data.synthetic.writing import synthesize as run
+
+    path = run(
+        out,
+        experiments=experiments,
+        wells=wells,
+        fovs=fovs,
+        frames=frames,
+        cells=cells,
+        size=size,
+        seed=seed,
+        overwrite=overwrite,
+    )
+    Console().print(verbatim(f"Wrote {path}", "green"), soft_wrap=True)

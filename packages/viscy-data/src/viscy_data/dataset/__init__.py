@@ -1,0 +1,16 @@
+"""The dataset: from the row numbers of a batch to patches of both views, and a loader that keeps up.
+
+A row is an anchor; its positive is another row, some frames later. Both views of a batch are read together.
+Nothing here knows how rows were chosen: any sampler's lists will do.
+
+Key types: `AnchorDataset`, `Pairing` (anchor_dataset), `AnchorLoader` (loader).
+
+Read in this order:
+
+- `anchor_dataset`: `AnchorDataset.__getitems__`, one grouped read per batch
+- `pairs`: which row is whose positive; `replacement`: who takes the place of an anchor that cannot be read
+- `views`: both views, read together
+- `loader`: a ``DataLoader`` set as reading with TensorStore needs it
+- `look_ahead`: reading the next batches in this process
+- `watched`: saying how a worker died; `sharing`: handing a large table to workers through a file
+"""

@@ -1,0 +1,434 @@
+"""Anchors as images: positions of a batch in, normalised patches of both views out.
+
+*Rows* number the anchors table in its own order, and an embedding of it has the same rows. Not every row
+has a positive; those that have are the valid anchors, and *positions* number them alone, in the same order.
+A sampler is given ``dataset.valid_anchors`` and draws positions, which ``dataset[...]`` takes;
+``dataset.read(rows)`` takes any rows, and ``valid_rows[positions]`` are the rows of positions. With
+``positive="self"`` all anchors are valid, and both numbers are one. A *batch* is a dict:
+
+    anchor, positive         (B, C, Z, Y, X) float32, normalised
+    positions                (B,) int64, among the valid anchors
+    rows, positive_rows      (B,) int64, of the table
+    anchor_meta              {column: (B,) array or list of str or None}
+    replaced                 int, anchors that could not be read and gave way to others (``on_error="skip"``)
+    epoch, number            int, which batch it is, where the positions say so as an ``IndexBatch`` does
+
+Invariant: a batch is a pure function of (table, options, seed, epoch, batch number, positions). Threads,
+workers and ranks do not change a byte of it.
+"""
+
+import math
+import warnings
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset, get_worker_info
+
+from viscy_data.checks import check_integer
+from viscy_data.columns import EXPERIMENT
+from viscy_data.dataset.pairs import Pairs
+from viscy_data.dataset.replacement import Cells
+from viscy_data.dataset.sharing import Shared
+from viscy_data.dataset.views import ViewReader
+from viscy_data.errors import InvalidInputError, StoreError
+from viscy_data.images.normalization import Normalization, Normalizer, statistics_of
+from viscy_data.images.normalized_patches import Images
+from viscy_data.images.patches import PatchShape, PatchTable
+from viscy_data.images.read_counts import ReadCounts
+from viscy_data.images.reading import Reading, ReadLimits
+from viscy_data.images.store import StoreReader
+from viscy_data.tables.anchors.read import AnchorsMetadata, read_anchors, read_metadata
+from viscy_data.tables.crops import common_pixel_size
+from viscy_data.tables.experiments import Experiments
+from viscy_data.tables.positives import Positives
+from viscy_data.tables.tau import TauRange
+
+type IntArray = NDArray[np.int64]
+type Batch = dict[str, Any]
+
+__all__ = ["AnchorDataset", "Batch", "Pairing", "Reading"]
+
+_WORKER_SLOTS = 256
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Which positives an anchor may take; see ``viscy_data.tables.positives``.
+
+    Attributes
+    ----------
+    tau
+        Range of times between both; None: that of the anchors file.
+    sisters
+        Whether a sister is a positive.
+    decay
+        How much likelier near positives are than far ones.
+    tau_per
+        Draw the time for each anchor, or for each frame (fewer frames to read).
+    """
+
+    tau: TauRange | None = None
+    sisters: bool = False
+    decay: float = 2.0
+    tau_per: Literal["anchor", "frame"] = "anchor"
+
+
+class AnchorDataset(Dataset[Batch]):
+    """Patches of anchors and of their positives.
+
+    Parameters
+    ----------
+    anchors
+        Path of an anchors table, or the table itself; with the latter ``experiments``,
+        ``patch_size``, ``statistics`` and ``pairing.tau`` must say what the file would.
+    experiments, patch_size
+        None: those the anchors file was built with. A ``patch_size`` (rows, columns) larger than the
+        file's leaves room for rotation; at borders the file's rule holds for it, too. A table that comes
+        without a file is reflected at borders.
+    z_window
+        Slices of a patch, centred on the anchor's and moved to lie inside the image.
+    positive
+        ``"lineage"``: another time of the same cell line; ``"self"``: the anchor's own patch.
+    pairing
+        Options of ``"lineage"``.
+    normalize
+        Mean and standard deviation, median and interquartile range, or None: raw values.
+    statistics
+        None: the table stored beside the anchors file.
+    reading
+        Errors, missing chunks, pixels that are not finite, and cache.
+    seed
+        Of the draws of positives and stand-ins.
+
+    Raises
+    ------
+    InvalidInputError
+        Where arguments disagree with each other, the table or the stores; nothing has been read yet.
+    StoreError
+        Where a store's metadata cannot be read.
+    """
+
+    def __init__(
+        self,
+        anchors: str | Path | pd.DataFrame,
+        *,
+        experiments: Experiments | None = None,
+        patch_size: tuple[int, int] | None = None,
+        z_window: int = 1,
+        positive: Literal["lineage", "self"] = "lineage",
+        pairing: Pairing = Pairing(),
+        normalize: Normalization | None = "mean_std",
+        statistics: pd.DataFrame | None = None,
+        reading: Reading = Reading(),  # noqa: B008  frozen
+        seed: int = 0,
+    ) -> None:
+        _check_positive(positive)
+        seed = check_integer("seed", seed, 0)
+        table, file = _load(anchors)
+        experiments = _given("experiments", experiments, file, lambda of: of.experiments)
+        size = _given("patch_size", patch_size, file, lambda of: of.patch_size)
+        reader = StoreReader(
+            experiments,
+            cache_bytes=reading.cache_bytes or 0,
+            missing_chunks=reading.missing_chunks or (file.missing_chunks if file else "error"),
+        )
+        positives = None
+        if positive == "lineage":
+            tau = _given("pairing.tau", pairing.tau, file, lambda of: of.tau)
+            positives = _positives(table, experiments, tau, pairing, seed)
+        pairs = Pairs.build(table, positives)
+        patches = _patches(pairs.anchors, experiments, reader, file, (size, z_window))
+        channels = len(experiments.experiments[0].channels)
+        if statistics is None and normalize is not None and not isinstance(anchors, pd.DataFrame):
+            statistics = statistics_of(anchors, file.stores if file else "")
+        normalizer = _normalizer(normalize, statistics, patches, experiments)
+        non_finite = reading.non_finite or (file.non_finite if file else "error")
+        images = Images(reader, patches, (channels, z_window, *size), normalizer, non_finite)
+        cells = Cells(pairs.anchors, seed, pairs.valid) if reading.on_error == "skip" else None
+        self._parts = Shared(ViewReader(pairs, images, cells))
+        self._reading = reading
+        self._share, self._largest = (0, 0), 0
+        self.share_memory(workers=1, batches=1)
+        # Counts of each worker, in memory that all of them share: anchors skipped, chunks wanted, loaded.
+        self._counts = torch.zeros((_WORKER_SLOTS, 3), dtype=torch.int64)
+        try:
+            self._counts.share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        except RuntimeError as error:  # as where /dev/shm is full, or files may not be so large
+            raise MemoryError(f"shared memory is not available: {error}") from error
+
+    @property
+    def anchors(self) -> pd.DataFrame:
+        """All anchors in the order of rows, which is that of the table."""
+        return self._parts.value.pairs.anchors
+
+    @property
+    def valid_anchors(self) -> pd.DataFrame:
+        """The anchors that have a positive: what a sampler is given. Their index is their positions.
+
+        Where some have none it is a copy: keep it rather than ask for it again.
+        """
+        return self._parts.value.pairs.valid_anchors()
+
+    @property
+    def valid_rows(self) -> IntArray:
+        """The row of each position: (V,)."""
+        return self._parts.value.pairs.rows_of(np.arange(len(self)))
+
+    @property
+    def channels(self) -> int:
+        """Channels of a patch."""
+        return self._parts.value.images.shape[0]
+
+    @property
+    def reading(self) -> Reading:
+        """How pixels are read."""
+        return self._reading
+
+    @property
+    def skipped(self) -> int:
+        """How many anchors were replaced because they could not be read, in all workers."""
+        return int(self._counts[:, 0].sum())
+
+    @property
+    def read_counts(self) -> ReadCounts:
+        """How many chunks batches wanted, and how many of them were read from files, in all workers."""
+        return ReadCounts(*self._counts[:, 1:].sum(dim=0).tolist())
+
+    def share_memory(self, *, workers: int, batches: int) -> None:
+        """Say how many workers of this rank read, and how many batches each holds at a time.
+
+        ``anchor_loader`` does. It matters where ``Reading`` states ``memory_bytes``.
+
+        Raises
+        ------
+        InvalidInputError
+            Where so many batches leave no memory for reading.
+        """
+        if self._share != (workers, batches):
+            self._share, self._largest = (workers, batches), 0
+            self._limits(pairs=1)
+
+    def _limits(self, pairs: int) -> ReadLimits:
+        workers, batches = self._share
+        batch_bytes = 2 * pairs * math.prod(self._parts.value.images.shape) * np.dtype(np.float32).itemsize
+        return self._reading.limits(workers=workers, batches=batches, batch_bytes=batch_bytes)
+
+    def _keep_to_memory(self, pairs: int) -> None:
+        """Limit the reader to the memory that batches as large as any so far leave."""
+        if pairs > self._largest:
+            self._largest = pairs
+            self._parts.value.images.reader.limit(self._limits(pairs))
+
+    def __len__(self) -> int:
+        """Return the number of valid anchors."""
+        return self._parts.value.pairs.count
+
+    def read(self, rows: Sequence[int] | IntArray) -> torch.Tensor:
+        """Return the patches of any rows of the table, whether or not they have a positive.
+
+        Rows are those of ``anchors``, and of an embedding of the same table: its row i shows the cell of
+        ``read([i])``. Nothing is drawn and nothing replaced; ``on_error`` has no effect.
+
+        Parameters
+        ----------
+        rows
+            (B,) rows of ``anchors``.
+
+        Returns
+        -------
+        Tensor
+            (B, C, Z, Y, X) float32, normalised, as a batch's ``anchor``.
+
+        Raises
+        ------
+        InvalidInputError
+            Where there is no such row.
+        StoreError
+            Where a patch cannot be read.
+        """
+        patches, failed = self.try_read(rows)
+        if failed:
+            raise failed[min(failed)]
+        return patches
+
+    def try_read(self, rows: Sequence[int] | IntArray) -> tuple[torch.Tensor, dict[int, StoreError]]:
+        """Do as ``read``; return also the error of each place (0 .. B-1) that could not be read.
+
+        The patches of those places hold NaN.
+        """
+        asked = self._asked("rows", rows, len(self.anchors), "rows of the table")
+        self._keep_to_memory(len(asked))
+        images = self._parts.value.images
+        patches, failed = images.read(asked)
+        patches[sorted(failed)] = np.nan
+        self._add_counts(0)
+        return torch.from_numpy(patches), failed
+
+    @staticmethod
+    def _asked(name: str, given: Sequence[int] | IntArray, count: int, what: str) -> IntArray:
+        asked = np.asarray(given)
+        if asked.dtype.kind not in "iu" or asked.ndim != 1 or not len(asked):
+            raise InvalidInputError(
+                f"{name}={str(given)[:80]} must be one or more whole numbers, the {what}."
+            )
+        if asked.min() < 0 or asked.max() >= count:
+            raise InvalidInputError(
+                f"{name}={asked.tolist()[:8]}{'...' if len(asked) > 8 else ''} must lie in 0 .. {count - 1}, "
+                f"the {what}."
+            )
+        return asked.astype(np.int64)
+
+    def __getitem__(self, position: int) -> Batch:
+        """Return one pair: a batch of one, without the batch axis.
+
+        Raises
+        ------
+        IndexError
+            Where there is no such valid anchor.
+        """
+        if not 0 <= position < len(self):
+            raise IndexError(f"position={position!r} is not in 0 .. {len(self) - 1}, the valid anchors.")
+        batch = self.__getitems__([position])
+        meta = {name: values[0] for name, values in batch["anchor_meta"].items()}
+        tensors = {name: value[0] for name, value in batch.items() if isinstance(value, torch.Tensor)}
+        return {**tensors, "anchor_meta": meta}
+
+    def __getitems__(self, positions: Sequence[int]) -> Batch:
+        """Return the batch (module docstring) of ``positions``.
+
+        Parameters
+        ----------
+        positions
+            Positions in ``valid_anchors``. Their ``epoch`` and ``number``, where they have them as an
+            ``IndexBatch`` does, key the draw of positives; otherwise the positions themselves do.
+
+        Raises
+        ------
+        InvalidInputError
+            Where there is no such valid anchor.
+        StoreError
+            Where a patch cannot be read and, with ``on_error="skip"``, no stand-in either.
+        """
+        asked = self._asked("positions", positions, len(self), "valid anchors")
+        epoch, number = _key(positions, asked)
+        self._keep_to_memory(len(asked))
+        parts = self._parts.value
+        taken = parts.read(parts.pairs.rows_of(asked), epoch, number)
+        self._add_counts(taken.replaced)
+        if taken.replaced:
+            warnings.warn(
+                f"{taken.replaced} of {len(taken.rows)} anchors were replaced by others of their experiment "
+                f"and condition (epoch {epoch}, batch {number}); the first because: {taken.reason}",
+                stacklevel=2,
+            )
+        meta = self.anchors.take(taken.rows)
+        return {
+            "anchor": torch.from_numpy(taken.anchor),
+            "positive": torch.from_numpy(taken.positive),
+            "positions": torch.from_numpy(parts.pairs.positions_of(taken.rows)),
+            "rows": torch.from_numpy(taken.rows),
+            "positive_rows": torch.from_numpy(taken.positive_rows),
+            "anchor_meta": {str(name): _plain(meta[name]) for name in meta},
+            "replaced": taken.replaced,
+            **({"epoch": epoch, "number": number} if _is_numbered(positions) else {}),
+        }
+
+    def _add_counts(self, replaced: int) -> None:
+        worker = get_worker_info()
+        own = self._counts[0 if worker is None else (worker.id + 1) % _WORKER_SLOTS]
+        own += torch.tensor([replaced, *self._parts.value.images.reader.drain_counts()])
+
+
+def _key(positions: Sequence[int], asked: IntArray) -> tuple[int, int]:
+    if not _is_numbered(positions):
+        return 0, zlib.crc32(asked.tobytes())
+    numbered: Any = positions
+    return int(numbered.epoch), int(numbered.number)
+
+
+def _is_numbered(positions: Sequence[int]) -> bool:
+    return all(getattr(positions, name, None) is not None for name in ("epoch", "number"))
+
+
+def _plain(column: "pd.Series[Any]") -> Any:
+    """Return numbers as an array, anything else as a list of str or None."""
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return column.to_numpy()
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        # Only the batch's own categories are made Python objects, not the table's.
+        codes = column.cat.codes.to_numpy()
+        names = column.cat.categories.take(codes[codes >= 0]).tolist()
+        taken = iter(names)
+        return [next(taken) if code >= 0 else None for code in codes]
+    return [None if pd.isna(value) else str(value) for value in column]
+
+
+def _check_positive(positive: str) -> None:
+    if positive not in ("lineage", "self"):
+        raise InvalidInputError(f"positive={positive!r} must be 'lineage' or 'self'.")
+
+
+def _load(anchors: str | Path | pd.DataFrame) -> tuple[pd.DataFrame, AnchorsMetadata | None]:
+    table = anchors if isinstance(anchors, pd.DataFrame) else read_anchors(anchors)
+    if len(table) == 0:
+        raise InvalidInputError("the anchors table is empty; index experiments that have tracks.")
+    return table, None if isinstance(anchors, pd.DataFrame) else read_metadata(anchors)
+
+
+def _given[V](
+    name: str, value: V | None, file: AnchorsMetadata | None, of: Callable[[AnchorsMetadata], V]
+) -> V:
+    if value is not None:
+        return value
+    if file is None:
+        raise InvalidInputError(f"{name}=None: it must be given where anchors is a table and not a file.")
+    return of(file)
+
+
+def _positives(
+    table: pd.DataFrame, experiments: Experiments, tau: TauRange, pairing: Pairing, seed: int
+) -> Positives:
+    held = set(table[EXPERIMENT].unique())
+    frames = {one.name: tau.in_frames(one) for one in experiments.experiments if one.name in held}
+    return Positives(
+        table, frames, sisters=pairing.sisters, decay=pairing.decay, seed=seed, tau_per=pairing.tau_per
+    )
+
+
+def _patches(
+    anchors: pd.DataFrame,
+    experiments: Experiments,
+    reader: StoreReader,
+    file: AnchorsMetadata | None,
+    size: tuple[tuple[int, int], int],
+) -> PatchTable:
+    held = set(anchors[EXPERIMENT].unique())
+    # The file says the common pixel size; without it all experiments decide, as when indexing.
+    wanted = [one for one in experiments.experiments if file is None or one.name in held]
+    fovs = {one.name: reader.fovs(one.name) for one in wanted}
+    common = common_pixel_size(wanted, fovs) if file is None else file.common_pixel_size_um
+    shape = PatchShape(*size, common, "reflect" if file is None else file.border)
+    return PatchTable.build(anchors, [(one, fovs[one.name]) for one in wanted], shape)
+
+
+def _normalizer(
+    normalize: Normalization | None,
+    statistics: pd.DataFrame | None,
+    patches: PatchTable,
+    experiments: Experiments,
+) -> Normalizer | None:
+    if normalize is None:
+        return None
+    if statistics is None:
+        raise InvalidInputError(
+            "statistics=None: they must be given where anchors is a table and not a file."
+        )
+    channels = {one.name: one.channels for one in experiments.experiments}
+    return Normalizer.build(statistics, normalize, patches.fovs, channels)

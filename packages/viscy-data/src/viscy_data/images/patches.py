@@ -1,0 +1,236 @@
+"""Index arithmetic of patches: which box of the image belongs to which anchor.
+
+A *patch* is what the model sees, ``patch_size`` pixels at the *common* pixel size. Its *crop* is the
+box read from the store: the patch where the pixel sizes agree, otherwise the same physical size in
+the store's own pixels, resampled to the patch afterwards. A crop of size ``n`` centred on ``c``
+covers the *box* ``[c - n // 2, c - n // 2 + n)``. In y and x it may reach over the border of its image, and
+then what is read is smaller, and is folded to the box (:mod:`viscy_data.tables.borders`); with
+``border="shift"`` the box is moved to lie inside. In z it is always moved.
+
+Invariants: what is read lies inside its image and holds the centre; a box inside its image is read as it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from viscy_data.checks import is_whole
+from viscy_data.columns import EXPERIMENT, FOV, X_CROP, Y_CROP, T, Z
+from viscy_data.errors import InvalidInputError
+from viscy_data.tables.borders import Border, Fold, check_border, fold_of, spans
+from viscy_data.tables.crops import crop_size, is_too_large, pixel_size
+from viscy_data.tables.experiments import Experiment, FovInfo
+
+type IntArray = NDArray[np.int64]
+
+
+class Crop(NamedTuple):
+    """A box of one field of view at one frame; bounds are [start, stop) in slices and pixels."""
+
+    experiment: str
+    fov: str
+    t: int
+    z: tuple[int, int]
+    y: tuple[int, int]
+    x: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class PatchShape:
+    """What a patch shows.
+
+    Attributes
+    ----------
+    size
+        Rows and columns.
+    z_window
+        Slices.
+    common_pixel_size_um
+        Micrometres per pixel; None: the store's own pixels.
+    border
+        What becomes of a patch that reaches over the border of its image.
+
+    Raises
+    ------
+    InvalidInputError
+        Where a length is not a positive integer, or the border's rule is not known.
+    """
+
+    size: tuple[int, int]
+    z_window: int = 1
+    common_pixel_size_um: float | None = None
+    border: Border = "reflect"
+
+    def __post_init__(self) -> None:
+        lengths: tuple[object, ...] = (*self.size, self.z_window)
+        if len(lengths) != 3 or not all(is_whole(length, least=1) for length in lengths):
+            raise InvalidInputError(
+                f"patch_size={self.size!r}, z_window={self.z_window!r} must be two positive integers "
+                "(rows, columns) and one (slices)."
+            )
+        object.__setattr__(self, "size", tuple(map(int, self.size)))
+        object.__setattr__(self, "z_window", int(self.z_window))
+        check_border(self.border)
+
+    def crop_of(self, experiment: Experiment, fov: FovInfo) -> tuple[int, int, int]:
+        """Return slices, rows and columns of the store's pixels that show what a patch shows."""
+        own = pixel_size(experiment, fov)
+        return (self.z_window, *crop_size(self.size, own, self.common_pixel_size_um))
+
+
+type Described = Sequence[tuple[Experiment, Sequence[FovInfo]]]
+"""Experiments with the fields of view of their stores."""
+
+
+@dataclass(frozen=True)
+class PatchTable:
+    """The crop of every row of an anchors table, computed a batch at a time.
+
+    Attributes
+    ----------
+    fovs
+        Experiment and description of fov number 0, 1, ...
+    fov
+        (M,) fov number of each row.
+    centre
+        (M, 4) frame, slice, row and column of each row's centre.
+    crop, extent
+        (F, 3) slices, rows and columns of a crop, and of an image, of each fov.
+    border
+        What becomes of a crop that reaches over the border of its image.
+    """
+
+    fovs: tuple[tuple[str, FovInfo], ...]
+    fov: NDArray[np.int32]
+    centre: NDArray[np.int32]
+    crop: IntArray
+    extent: IntArray
+    border: Border
+
+    @classmethod
+    def build(cls, anchors: pd.DataFrame, described: Described, shape: PatchShape) -> "PatchTable":
+        """Take the places from an anchors table, and check them against the images.
+
+        Parameters
+        ----------
+        anchors
+            With the columns experiment, fov, t, z, y_crop, x_crop.
+        described
+            At least the experiments that occur in ``anchors``.
+        shape
+            Of a patch.
+
+        Raises
+        ------
+        InvalidInputError
+            Where a row names a fov that its store lacks or lies outside its image, or a crop is
+            larger than its image.
+        """
+        known = {
+            (experiment.name, fov.fov): (experiment, fov) for experiment, fovs in described for fov in fovs
+        }
+        used, number = _number_fovs(anchors, known)
+        infos = [known[key][1] for key in used]
+        crop = np.array([shape.crop_of(*known[key]) for key in used], dtype=np.int64).reshape(-1, 3)
+        extent = np.array([info.shape[2:] for info in infos], dtype=np.int64).reshape(-1, 3)
+        columns = (anchors[name].to_numpy(dtype=np.int32) for name in (T, Z, Y_CROP, X_CROP))
+        fovs = tuple((key[0], info) for key, info in zip(used, infos, strict=True))
+        table = cls(fovs, number, np.stack(list(columns), axis=1), crop, extent, shape.border)
+        table._check()
+        return table
+
+    def _check(self) -> None:
+        for (experiment, info), crop, extent in zip(
+            self.fovs, self.crop.tolist(), self.extent.tolist(), strict=True
+        ):
+            if crop[0] > extent[0] or is_too_large(crop[1:], extent[1:], self.border):
+                raise InvalidInputError(
+                    f"z_window and patch_size need {tuple(crop)} slices, rows and columns, but "
+                    f"experiment={experiment!r} fov={info.fov!r} has {tuple(extent)}. "
+                    "Take fewer or smaller ones."
+                )
+        self._check_centres()
+        if self.border == "drop":
+            self._check_inside()
+
+    def _check_centres(self) -> None:
+        frames = np.array([info.shape[0] for _, info in self.fovs], dtype=np.int64)
+        extents = np.column_stack([frames, self.extent])
+        outside = np.flatnonzero(((self.centre < 0) | (self.centre >= extents[self.fov])).any(axis=1))
+        if len(outside):
+            row = outside[0]
+            experiment, info = self.fovs[self.fov[row]]
+            raise InvalidInputError(
+                f"{len(outside)} rows of the anchors table lie outside their image, the first is row {row}: "
+                f"experiment={experiment!r} fov={info.fov!r} t, z, y_crop, x_crop="
+                f"{tuple(self.centre[row].tolist())}, image {tuple(extents[self.fov[row]].tolist())}. "
+                "Build the table anew from this store."
+            )
+
+    def _check_inside(self) -> None:
+        """Refuse rows that an index with these patches would have left out: their numbers are the table's."""
+        start, stop = self._boxes(np.arange(len(self.fov)))
+        outside = np.flatnonzero(((start < 0) | (stop > self.extent[self.fov])).any(axis=1))
+        if len(outside):
+            raise InvalidInputError(
+                f"patch_size: {len(outside)} of {len(self.fov)} patches reach over the border of their "
+                "image, and the table was built with border='drop' for smaller ones. Build it with the "
+                "patch_size that is to be read, or with border='reflect'."
+            )
+
+    def _boxes(self, rows: IntArray) -> tuple[IntArray, IntArray]:
+        """Return first pixel, and the one after the last, of the box of each row, (B, 3) each."""
+        number = self.fov[rows]
+        extent, size = self.extent[number], self.crop[number]
+        start = self.centre[rows, 1:] - size // 2
+        moved = slice(None) if self.border == "shift" else slice(1)
+        start[:, moved] = np.clip(start[:, moved], 0, (extent - size)[:, moved])
+        return start, start + size
+
+    def crops(self, rows: IntArray) -> tuple[list[Crop], dict[int, Fold]]:
+        """Return what is read for each row (B,), and the fold of those that need one, by place."""
+        number = self.fov[rows]
+        extent = self.extent[number]
+        start, stop = self._boxes(rows)
+        folds: dict[int, Fold] = {}
+        over = np.flatnonzero(((start < 0) | (stop > extent)).any(axis=1))
+        if len(over):
+            boxes = np.stack([start[over], stop[over]], axis=-1)[:, 1:].tolist()
+            start[over], stop[over] = spans(start[over], stop[over], extent[over])
+            read = np.stack([start[over], stop[over]], axis=-1)[:, 1:].tolist()
+            lengths = extent[over, 1:].tolist()
+            folds = dict(zip(over.tolist(), map(fold_of, boxes, read, lengths), strict=True))
+        bounds = np.stack([start, stop], axis=-1).tolist()
+        frames = self.centre[rows, 0].tolist()
+        crops = [
+            Crop(self.fovs[fov][0], self.fovs[fov][1].fov, t, tuple(z), tuple(y), tuple(x))
+            for fov, t, (z, y, x) in zip(number.tolist(), frames, bounds, strict=True)
+        ]
+        return crops, folds
+
+
+def _number_fovs(
+    anchors: pd.DataFrame, known: Mapping[tuple[str, str], object]
+) -> tuple[list[tuple[str, str]], NDArray[np.int32]]:
+    """Return the (experiment, fov) that occur, and for each row which of them it is."""
+    experiment, fov = (anchors[name].astype("category").cat for name in (EXPERIMENT, FOV))
+    # A table over pairs of codes instead of sorting rows, of which there may be 100 million.
+    names = [(str(e), str(f)) for e in experiment.categories for f in fov.categories]
+    codes = [column.codes.to_numpy(dtype=np.int64) for column in (experiment, fov)]
+    if any((code < 0).any() for code in codes):
+        raise InvalidInputError("the anchors table has rows without experiment or fov. Build it anew.")
+    pair = codes[0] * len(fov.categories) + codes[1]
+    used = np.flatnonzero(np.bincount(pair, minlength=len(names)))
+    lacking = [names[i] for i in used if names[i] not in known]
+    if lacking:
+        raise InvalidInputError(
+            f"the anchors table names {len(lacking)} fields of view that the stores lack, the first "
+            f"experiment={lacking[0][0]!r} fov={lacking[0][1]!r}. Build the table anew from these stores."
+        )
+    number = np.zeros(len(names), dtype=np.int32)
+    number[used] = np.arange(len(used))
+    return [names[i] for i in used], number[pair]

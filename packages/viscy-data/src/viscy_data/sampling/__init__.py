@@ -1,0 +1,19 @@
+"""Sampling: the PyTorch face of `viscy_data.composition`, over the columns of an anchors table.
+
+The algorithm knows codes and counts. This folder turns columns into codes, deals batches out to ranks, and
+keeps the place in the sequence so that training can go on from it. It reads no image.
+
+Key types: `FlexibleBatchSampler` (sampler).
+
+Read in this order:
+
+- `sampler`: the sampler: batches of one rank, as lists of row numbers
+- `labels`: from columns to codes; `marks`: lineage, frame and hour of anchors, for reports
+- `flat`: keyword arguments for what most people ask for; `plan_file`: a plan in YAML
+- `state`: where a sampler stands; `batch_iterator`: an iterator that can say where it stands
+- `ranks`: noticing that ranks were given different tables, plans or seeds
+- `feasible`: what a table cannot give a plan, said before the first batch; `ramp`: plans between two plans
+- `shard`: which batches a rank takes; `fingerprint`: short texts that tell plans and tables apart
+- `report`: what batches held beside what was asked, counted by `tally`; `deviations`: where the two differ
+- `notes`: what a plan warns of on a table, collected
+"""

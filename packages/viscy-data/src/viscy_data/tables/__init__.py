@@ -1,0 +1,23 @@
+"""Tables: from what a user knows of a movie to one row for each cell and frame.
+
+An experiments file names stores, tracks and conditions; tracking programs say where each cell is; the
+anchors table joins both. Nothing here reads a pixel or needs PyTorch: stores are known by their metadata
+alone (`FovInfo`), and cells by their centres. The folders `tracks` and `anchors` hold what goes in and what
+comes out.
+
+Key types: `Experiments`, `Experiment` and `FovInfo` (experiments), `TauRange` (tau), `Positives` (positives).
+
+Read in this order:
+
+- `experiments`: the experiments file, its experiments, and what a store's metadata say of a field of view
+- `experiment_fields`: what the fields of that file may hold
+- `tau`: how far apart in time an anchor and its positive are
+- `lineage`: who descends from whom, for all tracks at once
+- `crops`: how much of a store a patch covers, and where its centre may be
+- `borders`: patches that reach over the border of their image: reflect, shift or drop
+- `coincidence`: cells of one frame that share a patch
+- `relatives`: who is related to a cell some frames later
+- `positives`: whether an anchor has a positive, and which
+- `splits`: training and validation that share no lineage, or no experiment
+- `places`: counts of an anchors table place by place, for the checks
+"""

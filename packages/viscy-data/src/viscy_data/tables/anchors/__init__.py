@@ -1,0 +1,13 @@
+"""Anchors: one row for each cell and frame, built from tracks and kept in one Parquet file.
+
+Batches are lists of row numbers of this table, so that everything a batch may depend on is a column of it.
+
+Key types: `AnchorsMetadata` (read), what the file says of itself: experiments, tau, patch size, border.
+
+Read in this order:
+
+- `build`: from tracks to rows, with what was left out and why
+- `write`: the file, one row group at a time, whole or not at all
+- `read`: the file's metadata, and its columns and rows
+- `row_groups`: columns taken in without a second copy in memory
+"""

@@ -1,0 +1,410 @@
+"""The anchors table: one row for each cell and frame, built from tracks, kept in one Parquet file.
+
+An *anchor* is a row. ``y_crop, x_crop`` is the centre of its patch: the cell's centre, rounded to a pixel
+of the image, and ``outside`` the share of the patch that lies outside the image. What becomes of that share
+is a choice (:mod:`viscy_data.tables.borders`): it is filled by reflection, the centre is moved until nothing
+is outside, or the cell is left out.
+
+Invariants: rows are sorted by experiment, fov, t and track; columns are those of
+:data:`viscy_data.columns.ANCHOR_COLUMNS`; no row is lost without being counted under a reason; no
+string is made for a row, only for a track.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pa_compute
+from numpy.typing import NDArray
+from pandas.api.types import union_categoricals
+
+from viscy_data.columns import (
+    ANCHOR_COLUMNS,
+    CONDITION,
+    EXPERIMENT,
+    FOV,
+    GLOBAL_TRACK_ID,
+    HOURS,
+    LINEAGE_ID,
+    OUTSIDE,
+    PARENT_TRACK_ID,
+    TRACK_ID,
+    WELL,
+    X_CROP,
+    Y_CROP,
+    T,
+    X,
+    Y,
+    Z,
+)
+from viscy_data.errors import InvalidInputError
+from viscy_data.tables.anchors.read import AnchorsMetadata, read_anchors, read_metadata
+from viscy_data.tables.anchors.write import write_anchors
+from viscy_data.tables.borders import Border, check_border, lengths_outside, share_outside
+from viscy_data.tables.coincidence import coincidences
+from viscy_data.tables.crops import (
+    clamp_centres,
+    crop_size,
+    is_inside,
+    is_too_large,
+    pixel_size,
+    round_centres,
+)
+from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.lineage import BoolArray, IntArray, build_forest, root_tracks
+from viscy_data.tables.tracks.read import load_tracks
+
+OUTSIDE_IMAGE: Final = "centre outside the image"
+OUTSIDE_STACK: Final = "z outside the stack"
+NO_CONDITION: Final = "well under no condition"
+OVER_BORDER: Final = "patch reaches over the border"
+BLANK_FRAME: Final = "blank frame"
+REASONS: Final = (NO_CONDITION, OUTSIDE_IMAGE, OUTSIDE_STACK, OVER_BORDER, BLANK_FRAME)
+"""Why a detection is not in the table; the first that holds counts."""
+REMEDIES: Final = {
+    NO_CONDITION: "check condition_wells, which must name the wells of the tracks",
+    OUTSIDE_IMAGE: "check the size and the unit of y and x, which must lie on the image",
+    OUTSIDE_STACK: "check the unit of z, which must lie in the stack",
+    OVER_BORDER: "take border='reflect', or a smaller patch",
+    BLANK_FRAME: "where one channel is blank throughout, leave it out of channels; else blank_frames='keep'",
+}
+"""What to do where most detections are lost for a reason."""
+
+__all__ = [
+    "REASONS",
+    "AnchorsMetadata",
+    "Built",
+    "build_anchors",
+    "build_experiment",
+    "concat_anchors",
+    "read_anchors",
+    "read_metadata",
+    "total_by_reason",
+    "write_anchors",
+]
+
+
+@dataclass(frozen=True)
+class Built:
+    """The anchors of one experiment, and what was lost on the way.
+
+    Attributes
+    ----------
+    frame
+        The anchors table's columns.
+    dropped
+        Rows lost, by condition, then by reason.
+    without_tracks
+        Fields of view in the store for which there are no tracks.
+    notes
+        Whatever else its user should know, one sentence each.
+    """
+
+    frame: pd.DataFrame
+    dropped: dict[str | None, dict[str, int]]
+    without_tracks: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where the patches of tracks are: the centre of each along y and x, and its share outside the image."""
+
+    centres: tuple[NDArray[np.int32], NDArray[np.int32]]
+    outside: NDArray[np.float32]
+
+    def take(self, kept: IntArray) -> "_Places":
+        y, x = self.centres
+        return _Places((y[kept], x[kept]), self.outside[kept])
+
+
+def build_anchors(
+    experiment: Experiment,
+    fovs: Sequence[FovInfo],
+    *,
+    patch_size: tuple[int, int],
+    common_pixel_size_um: float | None = None,
+    border: Border = "reflect",
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Build the anchors of one experiment.
+
+    Parameters
+    ----------
+    experiment, fovs
+        The experiment and its store's fields of view.
+    patch_size
+        Rows and columns of a patch.
+    common_pixel_size_um
+        Micrometres per pixel of every patch; None: patches are taken in the store's pixels.
+    border
+        What becomes of patches that reach over the border of their image.
+
+    Returns
+    -------
+    frame
+        The anchors, sorted by fov, t and track.
+    dropped
+        Rows lost, by reason.
+
+    Raises
+    ------
+    TracksError
+        Where the tracks are malformed.
+    InvalidInputError
+        Where no patch of this size can be taken from an image, or an option is not allowed.
+    """
+    built = build_experiment(
+        experiment, fovs, patch_size=patch_size, common_pixel_size_um=common_pixel_size_um, border=border
+    )
+    return built.frame, total_by_reason(built.dropped)
+
+
+def build_experiment(
+    experiment: Experiment,
+    fovs: Sequence[FovInfo],
+    *,
+    patch_size: tuple[int, int],
+    common_pixel_size_um: float | None = None,
+    border: Border = "reflect",
+    blank: Sequence[tuple[str, int]] = (),
+) -> Built:
+    """Build the anchors of one experiment, with losses by condition; see :func:`build_anchors`.
+
+    ``blank`` are the (fov, t) that show nothing, of which no row is kept.
+    """
+    check_border(border)
+    if min(patch_size) < 1:
+        raise InvalidInputError(
+            f"patch_size={patch_size!r}: two whole numbers >= 1, rows and columns, are needed"
+        )
+    fovs = sorted(fovs, key=lambda info: info.fov)
+    crops = np.array(
+        [crop_size(patch_size, pixel_size(experiment, i), common_pixel_size_um) for i in fovs], dtype=np.int64
+    )
+    _check_fit(experiment, fovs, crops, border)
+    loaded = load_tracks(experiment, fovs)
+    tracks = loaded.frame
+    fov = tracks[FOV].cat.codes.to_numpy().astype(np.int64)
+    shapes = np.array([info.shape for info in fovs], dtype=np.int64)
+    conditions = [experiment.condition_of(info.well) for info in fovs]
+    places = _places(tracks, fov, shapes, crops, border)
+    lost = _lost(experiment, tracks, fov, shapes, conditions)
+    if border == "drop":
+        lost[OVER_BORDER] = places.outside > 0
+    if blank:
+        lost[BLANK_FRAME] = _is_blank(blank, [info.fov for info in fovs], fov, tracks[T].to_numpy())
+    reason = _reasons(lost, len(fov))
+    kept = np.flatnonzero(reason < 0)
+    frame = _columns(experiment, fovs, tracks, kept, places)
+    tracked = np.bincount(fov, minlength=len(fovs)) > 0
+    missing = [info.fov for info, there in zip(fovs, tracked, strict=True) if not there]
+    without = tuple(name for name in missing if name not in experiment.exclude_fovs)
+    notes = (
+        *loaded.notes,
+        *_mostly_outside(experiment, fovs, crops),
+        *coincidences(frame, shifted=border == "shift"),
+    )
+    return Built(frame, _count(conditions, fov, reason), without, notes)
+
+
+def concat_anchors(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Put the anchors of several experiments, each sorted, into one table sorted by experiment.
+
+    String columns stay categorical; their categories are united.
+    """
+    frames = sorted(frames, key=lambda frame: str(frame[EXPERIMENT].cat.categories[0]))
+    columns: dict[str, object] = {}
+    for column in ANCHOR_COLUMNS:
+        parts = [frame[column.name] for frame in frames]
+        columns[column.name] = (
+            union_categoricals(parts) if column.dtype == "dictionary" else pd.concat(parts, ignore_index=True)
+        )
+    return pd.DataFrame(columns)
+
+
+def total_by_reason(dropped: Mapping[str | None, Mapping[str, int]]) -> dict[str, int]:
+    """Add up the losses of all conditions."""
+    totals = dict.fromkeys(REASONS, 0)
+    for counts in dropped.values():
+        for reason, count in counts.items():
+            totals[reason] += count
+    return {reason: count for reason, count in totals.items() if count}
+
+
+def _check_fit(experiment: Experiment, fovs: Sequence[FovInfo], crops: IntArray, border: Border) -> None:
+    large = [
+        f"{info.fov} ({info.shape[-2]} x {info.shape[-1]}, needs {height} x {width})"
+        for info, (height, width) in zip(fovs, crops.tolist(), strict=True)
+        if info.fov not in experiment.exclude_fovs and is_too_large((height, width), info.shape[-2:], border)
+    ]
+    if large:
+        remedy = "take border='reflect', " if border == "shift" else "check the pixel sizes, "
+        raise InvalidInputError(
+            f"experiment {experiment.name!r}: patch_size does not fit into fov {', '.join(large)}; "
+            f"{remedy}take a smaller patch or list these under exclude_fovs"
+        )
+
+
+def _mostly_outside(experiment: Experiment, fovs: Sequence[FovInfo], crops: IntArray) -> tuple[str, ...]:
+    """Say where more than half of every patch lies outside the image, wherever its cell is."""
+    small = [
+        f"{info.fov} ({info.shape[-2]} x {info.shape[-1]}, patches of {height} x {width})"
+        for info, (height, width) in zip(fovs, crops.tolist(), strict=True)
+        if info.fov not in experiment.exclude_fovs
+        and 2 * min(height, info.shape[-2]) * min(width, info.shape[-1]) < height * width
+    ]
+    if not small:
+        return ()
+    more = f" and {len(small) - 3} more" if len(small) > 3 else ""
+    return (f"more than half of each patch lies outside fov {', '.join(small[:3])}{more}",)
+
+
+def _places(
+    tracks: pd.DataFrame, fov: IntArray, shapes: IntArray, crops: IntArray, border: Border
+) -> _Places:
+    """Place the patch of each row; those of cells that are not on the image are of no use."""
+    centres, lost, sizes = [], [], []
+    for axis, name in enumerate((Y, X)):
+        crop, extent = (
+            _each(values.astype(np.int32), fov) for values in (crops[:, axis], shapes[:, axis + 3])
+        )
+        pixels = round_centres(tracks[name].to_numpy(), extent)
+        lost.append(lengths_outside(pixels, crop, extent))
+        sizes.append(crop)
+        centres.append(clamp_centres(pixels, crop, extent) if border == "shift" else pixels)
+    return _Places((centres[0], centres[1]), share_outside((lost[0], lost[1]), (sizes[0], sizes[1])))
+
+
+def _lost(
+    experiment: Experiment,
+    tracks: pd.DataFrame,
+    fov: IntArray,
+    shapes: IntArray,
+    conditions: Sequence[str | None],
+) -> dict[str, BoolArray]:
+    """Return which rows (N,) are lost, by reason."""
+    depth, height, width = (_each(shapes[:, axis], fov) for axis in (2, 3, 4))
+    y, x, z = (tracks[name].to_numpy() for name in (Y, X, Z))
+    lost = {
+        OUTSIDE_IMAGE: ~(is_inside(y, height) & is_inside(x, width)),
+        OUTSIDE_STACK: ~(is_inside(z, depth) | np.isnan(z)),
+    }
+    if experiment.condition_wells is not None:
+        lost[NO_CONDITION] = np.array([c is None for c in conditions])[fov]
+    return lost
+
+
+def _is_blank(
+    blank: Sequence[tuple[str, int]], names: Sequence[str], fov: IntArray, t: IntArray
+) -> BoolArray:
+    """Return whether the frame of each row (N,), by number of its fov and time, is one of ``blank``."""
+    number = {name: i for i, name in enumerate(names)}
+    known = np.array([(number[name], frame) for name, frame in blank if name in number]).reshape(-1, 2)
+    frames = np.int64(max(known[:, 1].max(initial=0), t.max(initial=0)) + 1)
+    return np.isin(fov * frames + t, known[:, 0] * frames + known[:, 1])
+
+
+def _reasons(lost: Mapping[str, BoolArray], rows: int) -> NDArray[np.int8]:
+    """Return the index into ``REASONS`` of each row (N,) that is lost, else -1."""
+    reason = np.full(rows, -1, dtype=np.int8)
+    for i in reversed(range(len(REASONS))):
+        if REASONS[i] in lost:
+            reason[lost[REASONS[i]]] = i
+    return reason
+
+
+def _count(
+    conditions: Sequence[str | None], fov: IntArray, reason: NDArray[np.int8]
+) -> dict[str | None, dict[str, int]]:
+    dropped: dict[str | None, dict[str, int]] = {}
+    lost = np.flatnonzero(reason >= 0)
+    pairs, counts = np.unique(fov[lost] * len(REASONS) + reason[lost], return_counts=True)
+    for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
+        i, why = divmod(pair, len(REASONS))
+        by_reason = dropped.setdefault(conditions[i], {})
+        by_reason[REASONS[why]] = by_reason.get(REASONS[why], 0) + count
+    return dropped
+
+
+def _columns(
+    experiment: Experiment,
+    fovs: Sequence[FovInfo],
+    tracks: pd.DataFrame,
+    kept: IntArray,
+    places: _Places,
+) -> pd.DataFrame:
+    """Build the anchors table's columns for the kept rows."""
+    every_fov = tracks[FOV].cat.codes.to_numpy().astype(np.int64)
+    names = _identities(experiment, fovs, tracks, every_fov, kept)
+    whole = len(kept) == len(tracks)
+    frame, fov = (tracks, every_fov) if whole else (tracks.iloc[kept], every_fov[kept])
+    occurs = np.bincount(fov, minlength=len(fovs)) > 0
+    places = places if whole else places.take(kept)
+    depth = np.array([info.shape[2] for info in fovs], dtype=np.int64)
+    t, y, x, z = (frame[name].to_numpy() for name in (T, Y, X, Z))
+    depth = _each(depth, fov)
+    z = np.where(np.isnan(z), depth // 2, np.clip(np.floor(z + 0.5), 0, depth - 1))
+    return pd.DataFrame(
+        {
+            EXPERIMENT: _coded(fov, occurs, [experiment.name] * len(fovs)),
+            CONDITION: _coded(fov, occurs, [experiment.condition_of(info.well) for info in fovs]),
+            WELL: _coded(fov, occurs, [info.well for info in fovs]),
+            FOV: _coded(fov, occurs, [info.fov for info in fovs]),
+            TRACK_ID: frame[TRACK_ID].to_numpy(),
+            PARENT_TRACK_ID: frame[PARENT_TRACK_ID].to_numpy(),
+            T: t,
+            **names,
+            HOURS: experiment.hours(t).astype(np.float32),
+            Y: y,
+            X: x,
+            Z: z.astype(np.int16),
+            Y_CROP: places.centres[0],
+            X_CROP: places.centres[1],
+            OUTSIDE: places.outside,
+        },
+        copy=False,
+    )
+
+
+def _each[N: np.integer](values: NDArray[N], fov: IntArray) -> NDArray[N]:
+    """Return the value of each row (N,), given that of each fov; one for all rows, (1,), where fovs agree."""
+    return values[:1] if (values == values[0]).all() else values[fov]
+
+
+def _coded(fov: IntArray, occurs: BoolArray, values: Sequence[str | None]) -> pd.Categorical:
+    """Return one value for each row, given one for each fov, as a categorical of those of fovs that occur."""
+    used = sorted({value for value, there in zip(values, occurs, strict=True) if there and value is not None})
+    place = {value: i for i, value in enumerate(used)}
+    code = np.array([-1 if value is None else place.get(value, -1) for value in values], dtype=np.int32)
+    return pd.Categorical.from_codes(code[fov], categories=pd.Index(used, dtype="str"))
+
+
+def _identities(
+    experiment: Experiment, fovs: Sequence[FovInfo], tracks: pd.DataFrame, fov: IntArray, kept: IntArray
+) -> dict[str, pd.Categorical]:
+    """Return track and lineage ids; lineages are traced through rows that are not kept, too."""
+    ids, parents = (tracks[name].to_numpy().astype(np.int64) for name in (TRACK_ID, PARENT_TRACK_ID))
+    forest = build_forest(fov, ids, parents)
+    root = root_tracks(forest.parent)
+    prefixes = pa.array([f"{experiment.name}/{info.well}/{info.fov}/" for info in fovs])
+
+    def named(track: IntArray) -> pd.Categorical:
+        used, codes = _compress(track, len(forest.track_id))
+        places = prefixes.take(pa.array(forest.group[used]))
+        labels = pa_compute.binary_join_element_wise(
+            places, pa.array(forest.track_id[used]).cast(pa.string()), ""
+        )
+        return pd.Categorical.from_codes(codes, categories=pd.Index(labels.to_pandas(), dtype="str"))
+
+    own = forest.rows[kept]
+    return {GLOBAL_TRACK_ID: named(own), LINEAGE_ID: named(root[own])}
+
+
+def _compress(values: IntArray, limit: int) -> tuple[IntArray, NDArray[np.int32]]:
+    """Return the values that occur, ascending, and for each row its place among them."""
+    occurs = np.zeros(limit, dtype=np.bool_)
+    occurs[values] = True
+    return np.flatnonzero(occurs), (np.cumsum(occurs, dtype=np.int32) - 1)[values]

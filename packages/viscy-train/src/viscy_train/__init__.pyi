@@ -1,0 +1,26 @@
+# The public names of viscy_train, each written here and nowhere else: `lazy_loader` reads this file when the
+# package is imported, and type checkers and the reference read it, too.
+
+from .callbacks import CompositionLog as CompositionLog, DataWait as DataWait, FitProgress as FitProgress
+from .datamodule import AnchorDataModule as AnchorDataModule, PatchOptions as PatchOptions
+from .demo import run_demo as run_demo
+from .encoder import ContrastiveEncoder as ContrastiveEncoder, EncoderOptions as EncoderOptions
+from .evaluation import (
+    Evaluation as Evaluation,
+    Metric as Metric,
+    NotAvailable as NotAvailable,
+    evaluate as evaluate,
+    evaluate_arrays as evaluate_arrays,
+    read_embeddings as read_embeddings,
+)
+from .losses import NTXentHCL as NTXentHCL
+from .models.checkpoint import embed_checkpoint as embed_checkpoint, load_checkpoint as load_checkpoint
+from .module import (
+    ContrastiveModule as ContrastiveModule,
+    LossOptions as LossOptions,
+    OptimizerOptions as OptimizerOptions,
+)
+from .parts import BatchOptions as BatchOptions, SplitOptions as SplitOptions
+from .schedules import WarmupCosine as WarmupCosine
+
+__version__: str

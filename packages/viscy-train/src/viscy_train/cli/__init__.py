@@ -1,0 +1,8 @@
+"""The command line ``viscy-train``: one file for each command, each a thin face of one function.
+
+Read in this order:
+
+- `app`: the commands together, and `main`
+- `demo`, `fit`, `embed`, `evaluate`: a command each
+- `options`: what several commands share
+"""

@@ -1,0 +1,81 @@
+"""The command line: ``viscy-train demo | fit | embed | evaluate``.
+
+Only what a command needs is imported, inside the command: ``--help`` answers at once.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from viscy_train.cli.demo import add_demo
+from viscy_train.cli.embed import add_embed
+from viscy_train.cli.evaluate import add_evaluate
+from viscy_train.cli.fit import HELP, fit
+
+_ABOUT = "Train and evaluate embeddings of single cells on batches that are composed, not drawn at random."
+_WAY = """\
+the way from movies to an embedding:
+  viscy-data convert MOVIES... -o data          OME-Zarr, tracks and experiments.yaml
+  viscy-data index data/experiments.yaml -o anchors.parquet
+  viscy-train fit --config small --data.anchors anchors.parquet
+  viscy-train embed runs/small/version_0/checkpoints/last.ckpt anchors.parquet -o embeddings.zarr
+  viscy-train evaluate embeddings.zarr -o metrics.json
+or all of it at once, on synthetic data or your own:
+  viscy-train demo
+  viscy-train demo --data experiments.yaml
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status: 0, or 1 with the reason on stderr.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        None takes those of the process.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["fit"] and given[1:]:
+        return fit(given[1:])
+    options = _parser().parse_args(given)
+    return _reported(options.run, options)
+
+
+def _reported(command: Any, options: Any) -> int:
+    """Run a command; an error that says what to do needs no traceback."""
+    from viscy_data import run_plainly
+
+    return run_plainly(lambda: command(options), failed=1, say=_say)
+
+
+def _say(said: str) -> None:
+    with suppress(OSError):
+        sys.stderr.write(f"error: {said}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _described(argparse.ArgumentParser, prog="viscy-train", description=_ABOUT, epilog=_WAY)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    add_demo(_described(commands.add_parser, "demo", help="the whole path, with a report, in minutes"))
+    training = _described(commands.add_parser, "fit", help="train an encoder", epilog=HELP)
+    training.usage = "viscy-train fit --config CONFIG [arguments]"
+    training.set_defaults(run=lambda _: training.print_help())
+    add_embed(_described(commands.add_parser, "embed", help="embed all cells with a trained encoder"))
+    add_evaluate(_described(commands.add_parser, "evaluate", help="measure an embedding"))
+    return parser
+
+
+def _described(make: Any, *names: str, **texts: str) -> argparse.ArgumentParser:
+    texts.setdefault("description", texts.get("help", ""))
+    if make is argparse.ArgumentParser:
+        texts.pop("help", None)
+    parser: argparse.ArgumentParser = make(
+        *names, formatter_class=argparse.RawDescriptionHelpFormatter, **texts
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""The command line: what it accepts, says and passes on; commands themselves are tested elsewhere."""
+
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from viscy_data.errors import InvalidInputError
+from viscy_train.cli.app import main
+
+COMMANDS = ("demo", "fit", "embed", "evaluate")
+
+
+class Calls(list[tuple[tuple[Any, ...], dict[str, Any]]]):
+    """A function that keeps what it was called with."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        self.append((args, kwargs))
+
+
+@pytest.fixture
+def demo(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    calls = Calls()
+    module = ModuleType("viscy_train.demo")
+    module.run_demo = calls  # type: ignore[attr-defined]  # a stand-in for the module
+    monkeypatch.setitem(sys.modules, "viscy_train.demo", module)
+    return calls
+
+
+def test_help_names_every_command_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, viscy_train.cli.app as cli\n"
+        "try: cli.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'lightning', 'pandas', 'timm', 'anndata', 'tensorstore'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert all(command in ended.stdout for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", ["demo", "embed", "evaluate"])
+def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert f"usage: viscy-train {command}" in capsys.readouterr().out
+
+
+def test_fit_alone_shows_how_to_start(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit"]) == 0
+    assert "viscy-train fit --config small" in capsys.readouterr().out
+
+
+def test_demo_defaults(demo: Calls) -> None:
+    assert main(["demo"]) == 0
+    expected: dict[str, Any] = {"data": None, "movies": [], "out": Path("demo"), "minutes": 4.0}
+    expected |= {"seed": 0, "smallest": False, "missing_chunks": "error", "non_finite": "error"}
+    assert demo == [((), expected)]
+
+
+def test_movies_take_many_values_after_one_flag(demo: Calls) -> None:
+    main(
+        ["demo", "--movies", "a", "b", "c", "--movies", "d", "--out", "there", "--minutes", "0.5", "--quick"]
+    )
+    given = demo[0][1]
+    assert given["movies"] == [Path("a"), Path("b"), Path("c"), Path("d")]
+    assert (given["out"], given["minutes"], given["smallest"]) == (Path("there"), 0.5, True)
+    main(["demo"])
+    assert demo[1][1]["movies"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["demo", "--data", "a.yaml", "--movies", "b"], "not allowed with"),
+        (["demo", "--minutes", "0"], "0 is not a positive number"),
+        (["embed", "last.ckpt", "anchors.parquet"], "required: -o/--out"),
+        (["paint"], "invalid choice: 'paint'"),
+        ([], "required: COMMAND"),
+    ],
+)
+def test_wrong_arguments_end_with_usage(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_error_of_ours_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise InvalidInputError("out='x' exists; choose another name")
+
+    monkeypatch.setattr("viscy_train.models.checkpoint.embed_checkpoint", refuse)
+    assert main(["embed", "last.ckpt", "anchors.parquet", "-o", "x"]) == 1
+    assert capsys.readouterr().err == "error: out='x' exists; choose another name\n"
+    assert main(["evaluate", "there/is/no/such.zarr"]) == 1
+
+
+def test_fit_gets_the_arguments_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = Calls()
+    monkeypatch.setattr("viscy_train.fit.run_fit", calls)
+    arguments = ["--config", "small", "--trainer.max_steps=3", "--help"]
+    assert main(["fit", *arguments]) == 0
+    assert calls == [((arguments,), {})]

@@ -1,0 +1,164 @@
+"""Packaged configurations, run as a user would, on small stores; then what comes of the run."""
+
+import csv
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from viscy_data.errors import InvalidInputError
+from viscy_train.cli.app import main
+from viscy_train.evaluation import read_embeddings
+from viscy_train.fit import FitCLI, packaged, run_fit
+from viscy_train.models.checkpoint import embed_checkpoint, load_checkpoint
+from viscy_train.module import ContrastiveModule
+
+CONFIGS = Path(__file__).parents[2] / "src/viscy_train/configs"
+NAMES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+
+# every configuration at a size that a test can pay
+SMALL = [
+    "--data.batches.batch_size=8",
+    "--data.split.fraction=0.3",
+    "--data.patches.size=[40, 40]",
+    "--data.num_workers=0",
+    "--model.crop=[32, 32]",
+    "--trainer.accelerator=cpu",
+    "--trainer.devices=1",
+]
+
+
+def fit(config: str, anchors: Path, *more: str) -> FitCLI:
+    return run_fit(["--config", config, f"--data.anchors={anchors}", *SMALL, *more])
+
+
+def test_there_are_configurations() -> None:
+    assert NAMES == ["fit", "small"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_configuration_runs(
+    name: str,
+    anchors_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where a run without a logger leaves its checkpoints
+    given = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
+    cli = fit(name, anchors_path, "--trainer.fast_dev_run=1")
+    assert cli.trainer.global_step == 1
+    assert capsys.readouterr().err.count("check: 0 problems") == 1  # of the table, in one line
+    module = cli.model
+    assert isinstance(module, ContrastiveModule)
+    assert module.encoder.options.backbone == given["model"]["encoder"]["backbone"]
+    assert module.loss.temperature == given["model"]["loss"]["temperature"]
+    assert cli.datamodule.batches.temporal_enrichment is True
+
+
+@pytest.fixture(scope="module")
+def run(anchors_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The log folder of a short run of the small configuration."""
+    folder = tmp_path_factory.mktemp("fit")
+    logger = f"--trainer.logger.init_args.save_dir={folder}"
+    fit("small", anchors_path, logger, "--trainer.max_steps=4", "--trainer.log_every_n_steps=1")
+    return folder / "small" / "version_0"
+
+
+def test_run_logs_figures_waits_and_composition(run: Path) -> None:
+    with (run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    logged = {name for row in rows for name, value in row.items() if value}
+    figures = ["loss", "effective_rank", "positive_similarity", "data_wait", "patches_per_second"]
+    figures += ["data_wait_fraction", "experiments", "conditions"]
+    assert {f"train/{name}" for name in figures} <= logged
+    steps = [row for row in rows if row["train/experiments"]]
+    assert len(steps) == 4
+    assert {float(row["train/experiments"]) for row in steps} == {1.0}
+    assert all(float(row["train/data_wait"]) >= 0 for row in steps)
+    assert all(0 <= float(row["train/data_wait_fraction"]) <= 1 for row in steps)
+    assert all(float(row["train/patches_per_second"]) > 0 for row in steps)
+
+
+def test_run_writes_what_its_batches_held(run: Path) -> None:
+    table = pd.read_csv(run / "composition.csv")
+    assert list(table) == ["epoch", "experiment", "condition", "anchors"]
+    assert table["anchors"].sum() == 4 * 8
+    assert set(table["condition"]) == {"infected", "uninfected"}
+
+
+# a new run has a folder of its own
+@pytest.mark.filterwarnings("ignore:The dirpath has changed:UserWarning")
+def test_a_run_goes_on_from_its_last_checkpoint(run: Path, anchors_path: Path, tmp_path: Path) -> None:
+    more = ["--trainer.max_steps=5", f"--ckpt_path={run / 'checkpoints' / 'last.ckpt'}"]
+    cli = fit("small", anchors_path, f"--trainer.logger.init_args.save_dir={tmp_path}", *more)
+    assert cli.trainer.global_step == 5
+    state = cli.datamodule.state_dict()["training"]
+    steps = cli.datamodule.train_sampler.sampler.batches_per_epoch
+    assert state["epoch"] * steps + state["step"] == 5
+
+
+# a new run has a folder of its own
+@pytest.mark.filterwarnings("ignore:The dirpath has changed:UserWarning")
+def test_a_curriculum_is_followed_and_goes_on(anchors_path: Path, tmp_path: Path) -> None:
+    stages = '--data.batches.plan={"stages": {0: {}, 3: {"grouping": {"leak": 0.25}}}}'
+    more = [f"--trainer.logger.init_args.save_dir={tmp_path}", "--trainer.log_every_n_steps=1", stages]
+    more += ["--data.batches.temporal_enrichment=false"]
+    fit("small", anchors_path, *more, "--trainer.max_steps=2")
+    first, later = (tmp_path / "small" / f"version_{n}" for n in range(2))
+    last = f"--ckpt_path={first / 'checkpoints' / 'last.ckpt'}"
+    fit("small", anchors_path, *more, "--trainer.max_steps=6", last)
+    logged = [pd.read_csv(folder / "metrics.csv") for folder in (first, later)]
+    leaks = [leak for table in logged for leak in table["composition/leak"].dropna().tolist()]
+    assert leaks == [0, 0, 0, 0.25, 0.25, 0.25]
+    assert all((table["composition/deviations"].dropna() == 0).all() for table in logged)
+
+
+def test_run_keeps_its_configuration(run: Path) -> None:
+    kept = yaml.safe_load((run / "config.yaml").read_text())
+    assert kept["data"]["batches"]["batch_size"] == 8
+    assert kept["model"]["encoder"]["backbone"] == "small"
+
+
+def test_checkpoint_knows_patches_and_sampler(run: Path) -> None:
+    module, patches = load_checkpoint(run / "checkpoints" / "last.ckpt")
+    assert not module.training
+    assert module.crop == (32, 32)
+    assert patches.size == (40, 40)
+
+
+def test_checkpoint_embeds_every_cell(run: Path, anchors_path: Path, tmp_path: Path) -> None:
+    checkpoint = run / "checkpoints" / "last.ckpt"
+    out = tmp_path / "embeddings.zarr"
+    arguments = ["embed", str(checkpoint), str(anchors_path), "-o", str(out), "--device", "cpu"]
+    assert main(arguments) == 0
+    file = read_embeddings(out)
+    assert file.embedding.shape == (len(pd.read_parquet(anchors_path)), 128)
+    with pytest.raises(InvalidInputError, match="exists"):
+        embed_checkpoint(checkpoint, anchors_path, out)
+
+
+def test_embeddings_are_evaluated(
+    run: Path, anchors_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = embed_checkpoint(run / "checkpoints" / "last.ckpt", anchors_path, tmp_path / "e.zarr", device="cpu")
+    assert main(["evaluate", str(out), "-o", str(tmp_path / "metrics.json")]) == 0
+    assert (tmp_path / "metrics.json").is_file()
+    assert "shuffled" in capsys.readouterr().out
+
+
+def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
+    import torch
+
+    torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
+    with pytest.raises(InvalidInputError, match="lacks datamodule_hyper_parameters, hyper_parameters"):
+        load_checkpoint(tmp_path / "other.ckpt")
+
+
+def test_names_of_files_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "small").write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert packaged(["--config", "small", "-c", "mine.yaml"]) == ["--config", "small", "-c", "mine.yaml"]
+    assert packaged(["--data.anchors", "fit", "--config=fit.yaml"])[1] == "fit"
+    assert packaged(["--config=fit.yaml"]) == [f"--config={CONFIGS / 'fit.yaml'}"]
