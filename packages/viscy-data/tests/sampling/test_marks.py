@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sampling_cases import Case, all_axes, cases, quiet_sampler
-from viscy_data.composition.tally import Sharing
 
 from viscy_data.errors import InvalidInputError
 from viscy_data.sampling.marks import marks_of
+from viscy_data.sampling.tally import Sharing
 
 KINDS: dict[str, Callable[[Any], Any]] = {
     "category": lambda codes: pd.Categorical([f"l{code}" for code in codes], [f"l{i}" for i in range(40)]),
