@@ -41,7 +41,9 @@ def test_counts_are_those_of_the_batches(case: Case) -> None:
             assert report.by_time[i, j].sum() == sum(seen)
     assert report.repeats == sum(len(batch) - len(set(batch)) for batch in batches)
     assert report.batches_held.sum() == len(batches)
-    if reference.is_telling():
+    # with nothing from outside a short window repeats its anchors, which the slow reference does not know
+    is_shut = case.asked.focused and case.asked.outside == 0
+    if reference.is_telling() and not is_shut:
         groups = Counter(reference.check_batch(batch, covers=False) for batch in batches)
         assert report.batches_held.tolist() == [groups[group or ""] for group in report.groups]
         leaked = sum(reference.leaked_count(len(batch)) for batch in batches)
