@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from viscy_data.columns import EXPERIMENT, FOV, T
 from viscy_data.composition.batch import IndexBatch
 from viscy_data.sampling.sampler import FlexibleBatchSampler
+from viscy_data.tables.codes import codes_of
 
 type IntArray = NDArray[np.int64]
 
 
 def frame_numbers(anchors: pd.DataFrame) -> IntArray:
     """Return which frame each row is of, as numbers from 0."""
-    keys = [anchors[name].astype("category").cat.codes.to_numpy(np.int64) for name in (EXPERIMENT, FOV)]
+    keys = [codes_of(anchors[name])[0] for name in (EXPERIMENT, FOV)]
     times = anchors[T].to_numpy(np.int64)
     code = (keys[0] * (keys[1].max() + 1) + keys[1]) * (times.max() + 1) + times
     return np.unique(code, return_inverse=True)[1].astype(np.int64)

@@ -1,8 +1,9 @@
 """A ``DataLoader`` over an ``AnchorDataset``, set as reading with TensorStore needs it.
 
 TensorStore's threads do not survive a fork, a worker that dies leaves the loop waiting, and each worker
-copies its batches. So workers are started by ``forkserver``, their end is noticed (`viscy_data.watched`), and
-by default there are none: TensorStore decodes on all cores of this process anyway.
+copies its batches. So workers are started by ``forkserver``, their end is noticed
+(`viscy_data.dataset.watched`), and by default there are none: TensorStore decodes on all cores of this
+process anyway.
 """
 
 import math

@@ -19,5 +19,6 @@ Read in this order:
 - `relatives`: who is related to a cell some frames later
 - `positives`: whether an anchor has a positive, and which
 - `splits`: training and validation that share no lineage, or no experiment
+- `codes`: from a column of labels to whole numbers
 - `places`: counts of an anchors table place by place, for the checks
 """

@@ -16,7 +16,7 @@ O(B K log N).
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,7 @@ from viscy_data.composition import keyed
 from viscy_data.composition.keyed import Purpose
 from viscy_data.errors import InvalidInputError
 from viscy_data.packing import pack
+from viscy_data.tables.codes import codes_of
 from viscy_data.tables.lineage import BoolArray, IntArray, build_forest
 from viscy_data.tables.relatives import Relatives
 
@@ -206,7 +207,7 @@ def _ranges(
     anchors: pd.DataFrame, frames: Mapping[str, tuple[int, int]]
 ) -> tuple[NDArray[np.int32], IntArray]:
     """Return the experiment of each row as a code, and each experiment's range of taus."""
-    codes, names = _codes(anchors[EXPERIMENT])
+    codes, names = codes_of(anchors[EXPERIMENT])
     used = names[np.bincount(codes, minlength=len(names)) > 0].astype(str).tolist()
     missing = [name for name in used if name not in frames]
     if missing:
@@ -220,21 +221,12 @@ def _ranges(
 
 def place_numbers(anchors: pd.DataFrame) -> IntArray:
     """Return the number of each row's (experiment, well, fov); a table without wells does without."""
-    columns = [_codes(anchors[name])[0] for name in (EXPERIMENT, WELL, FOV) if name in anchors]
+    columns = [codes_of(anchors[name])[0] for name in (EXPERIMENT, WELL, FOV) if name in anchors]
     keys = pack(columns)
     # Tables are sorted by fov: number the runs, not the rows.
     opens = np.flatnonzero(np.diff(keys, prepend=-1))
     _, number = np.unique(keys[opens], return_inverse=True)
     return np.repeat(number.astype(np.int64), np.diff(opens, append=len(keys)))
-
-
-def _codes(values: "pd.Series[Any]") -> "tuple[IntArray, pd.Index[Any]]":
-    coded = values if isinstance(values.dtype, pd.CategoricalDtype) else values.astype("category")
-    codes = coded.cat.codes.to_numpy().astype(np.int64)
-    if (codes < 0).any():
-        rows = np.flatnonzero(codes < 0)
-        raise InvalidInputError(f"{values.name}: {len(rows)} missing values, the first in row {rows[0]}")
-    return codes, coded.cat.categories
 
 
 def _occurrences(rows: IntArray) -> tuple[IntArray, IntArray]:

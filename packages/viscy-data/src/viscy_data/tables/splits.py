@@ -14,6 +14,7 @@ from viscy_data.columns import EXPERIMENT, LINEAGE_ID
 from viscy_data.composition import keyed
 from viscy_data.composition.keyed import Purpose
 from viscy_data.errors import InvalidInputError, suggest
+from viscy_data.tables.codes import codes_of
 from viscy_data.tables.lineage import BoolArray
 
 
@@ -103,10 +104,4 @@ def _values(anchors: pd.DataFrame, by: str) -> "tuple[Any, pd.Index[Any]]":
     column = anchors[by]
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.cat.remove_unused_categories()
-    else:
-        column = column.astype("category")
-    codes = column.cat.codes.to_numpy(np.int64)
-    missing = np.flatnonzero(codes < 0)
-    if len(missing):
-        raise InvalidInputError(f"{by}: {len(missing)} missing values, the first in row {missing[0]}")
-    return codes, column.cat.categories
+    return codes_of(column)
