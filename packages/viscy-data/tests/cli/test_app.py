@@ -137,6 +137,13 @@ def test_audit_and_bench_take_a_curriculum(synthetic: Path, anchors: Path, tmp_p
     assert first["deviations"] == second["deviations"] == []
     assert (first["report"]["leak_held"], second["report"]["leak_held"]) == (4 * 0.6, 2 * 0.6)
     assert list(second["plan"]["plans"]) == ["0", "4"]
+    few = tmp_path / "few.yaml"
+    few.write_text(
+        "batch_size: 16\nbalance: null\nlocality: {frames: 6}\nstages: {0: {}, 4: {locality: {frames: 4}}}\n"
+    )
+    text = run("audit", anchors, "--plan", few, "--batches=10").output
+    assert "frames or fields of a step, at most" in text
+    assert "Positives, with tau drawn" in text
     page = tmp_path / "bench.html"
     options = ("--plan", plan, "--seconds=0", "--workers=0", "--frames=8", "--no-optimize", "--html", page)
     assert (

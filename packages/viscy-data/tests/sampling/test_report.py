@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from contract_tables import sampler_of
 from hypothesis import given, settings
-from sampling_cases import Case, cases, make_table, quiet_sampler, quiet_sampler_of
+from sampling_cases import Case, cases, make_table, quiet_sampler
 
 from viscy_data import (
     AtMost,
@@ -40,7 +41,9 @@ def test_counts_are_those_of_the_batches(case: Case) -> None:
             assert report.by_time[i, j].sum() == sum(seen)
     assert report.repeats == sum(len(batch) - len(set(batch)) for batch in batches)
     assert report.batches_held.sum() == len(batches)
-    if reference.is_telling():
+    # with nothing from outside a short window repeats its anchors, which the slow reference does not know
+    is_shut = case.asked.focused and case.asked.outside == 0
+    if reference.is_telling() and not is_shut:
         groups = Counter(reference.check_batch(batch, covers=False) for batch in batches)
         assert report.batches_held.tolist() == [groups[group or ""] for group in report.groups]
         leaked = sum(reference.leaked_count(len(batch)) for batch in batches)
@@ -97,7 +100,7 @@ FOCUS = Focus("hours_post_infection", window_hours=1.0)
 )
 def test_coverage_that_is_not_checked_is_said_to_be(more: dict[str, Any], why: str | None) -> None:
     arguments: dict[str, Any] = {"grouping": PLAIN.grouping, "balance": PLAIN.balance, **more}
-    sampler = quiet_sampler_of(movies(), BatchPlan(12, **arguments))
+    sampler = sampler_of(movies(), BatchPlan(12, **arguments))
     said = dict(sampler.report(3 * sampler.batches_per_epoch).not_checked)
     assert said.get("coverage") == why
     assert ("weights" in said) == ("weighting" in more)
@@ -107,7 +110,7 @@ def test_coverage_that_is_not_checked_is_said_to_be(more: dict[str, Any], why: s
 
 def test_batches_of_a_curriculum_are_held_against_the_plan_of_their_stage() -> None:
     leaky = BatchPlan(12, grouping=Grouping("experiment", leak=0.25), balance=PLAIN.balance)
-    sampler = quiet_sampler_of(movies(), Curriculum({0: PLAIN, 30: leaky}))
+    sampler = sampler_of(movies(), Curriculum({0: PLAIN, 30: leaky}))
     report = sampler.report(50)
     assert (report.leak_asked, report.leak_held) == (3 * 20 / 50, 3 * 20 / 50)
     assert "every stage" in dict(report.not_checked)["coverage"]
@@ -116,7 +119,7 @@ def test_batches_of_a_curriculum_are_held_against_the_plan_of_their_stage() -> N
 
 def test_batches_are_made_up_to_whole_steps_and_epochs_are_a_fraction() -> None:
     plan = BatchPlan(12, grouping=Grouping("experiment"), span=4)
-    report = quiet_sampler_of(movies(), plan).report(17)
+    report = sampler_of(movies(), plan).report(17)
     assert (report.batches, report.epochs) == (20, 0.5)
     assert report.batches_held.sum() == 20
 
@@ -125,7 +128,7 @@ def test_caps_and_frames_are_counted_as_by_hand() -> None:
     table = movies()
     table["two"] = table.index % 2
     plan = BatchPlan(12, at_most=[AtMost("two", 2), AtMost("lineage_id", 3)], locality=Locality(frames=7))
-    sampler = quiet_sampler_of(table, plan)
+    sampler = sampler_of(table, plan)
     report = sampler.report(25)
     batches = [table.iloc[sampler.batch(number, epoch=0)] for number in range(25)]
     over = [

@@ -20,7 +20,7 @@ from viscy_data.tables.anchors.row_groups import Categories, Numbers
 from viscy_data.tables.positives import Positives
 
 COLUMNS = ["experiment", "fov", "lineage_id"]
-PLAN = BatchPlan(4, grouping=Grouping(["experiment", "fov"]), distinct=Distinct("lineage_id"))
+PLAN = BatchPlan(4, grouping=Grouping(["experiment", "fov"]), at_most=Distinct("lineage_id"))
 
 
 @given(st.lists(st.lists(st.sampled_from(["a", "b", "cc", "", "é", "z", None])), min_size=1))
