@@ -109,7 +109,7 @@ def test_columns_of_axes_that_are_off_may_hold_anything() -> None:
     "values", [["0", "1", "2", "3"], [True, False, True, True], pd.to_datetime(["2024"] * 4)]
 )
 def test_hours_are_numbers(values: Any) -> None:
-    with pytest.raises(InvalidInputError, match=r"'hours' holds .*, not hours as numbers"):
+    with pytest.raises(InvalidInputError, match=r"'hours' holds .*, not times as numbers"):
         layout_of(table_of(hours=values), PLAN, AXES)
 
 
@@ -126,8 +126,9 @@ def test_hours_are_finite() -> None:
 def test_hours_of_any_numeric_dtype_are_the_same(dtype: str) -> None:
     hours = pd.Series([3.0, 1.0, 2.0, 1.0]).astype(dtype)  # type: ignore[call-overload]  # names of dtypes
     layout = layout_of(table_of(hours=hours), PLAN, AXES)
-    assert layout.run_time is not None
-    assert layout.run_time.tolist() == [3.0, 1.0, 2.0, 1.0]
+    assert layout.clock is not None
+    times = layout.clock.time_of(np.arange(4))
+    assert times[np.argsort(layout.rows)].tolist() == [3.0, 1.0, 2.0, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -171,5 +172,5 @@ def test_values_that_cannot_be_told_apart_are_refused(values: Any) -> None:
 
 
 def test_hours_are_real() -> None:
-    with pytest.raises(InvalidInputError, match="'hours' holds complex128, not hours as numbers"):
+    with pytest.raises(InvalidInputError, match="'hours' holds complex128, not times as numbers"):
         layout_of(table_of(hours=[1j, 2, 3, 4]), PLAN, AXES)

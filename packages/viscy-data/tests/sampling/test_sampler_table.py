@@ -9,7 +9,7 @@ import pytest
 from sampling_cases import all_axes, epoch_of, make_table, quiet_sampler, reference_of
 from sampling_reference import Asked
 
-from viscy_data.composition import BatchPlan
+from viscy_data.composition import Balance, BatchPlan, Grouping
 from viscy_data.sampling.sampler import FlexibleBatchSampler
 
 
@@ -169,8 +169,8 @@ def test_flat_arguments_are_a_face_over_the_plan() -> None:
 def test_defaults_are_those_of_the_contract() -> None:
     table = make_table({("a", "x"): 200, ("a", "y"): 200})
     plan = FlexibleBatchSampler(table).plan
-    assert (plan.batch_size, plan.leak, plan.focus) == (128, 0.0, None)
+    assert plan == BatchPlan(128, grouping=Grouping("experiment", leak=0.0), balance=Balance("condition"))
     assert plan.columns == ("experiment", "condition")
-    focus = FlexibleBatchSampler(table, temporal_enrichment=True).plan.focus
+    focus = FlexibleBatchSampler(table, temporal_enrichment=True).plan_at(0).focus
     assert focus is not None
     assert (focus.window_hours, focus.global_fraction) == (2.0, 0.3)
