@@ -39,7 +39,7 @@ def test_a_range_is_gone_through_in_passes(size: int, counts: list[int], hole: i
     visit = most if size >= most else 0
     ranges = repeated(100, 100 + size + hole, gap, gap + hole, len(counts))
     demands = demands_of(ranges, counts, before[:-1], visit)
-    place, line = draw(demands, None)
+    place, line, _ = draw(demands, None)
     assert set(place.tolist()) <= {*range(100, gap), *range(gap + hole, 100 + size + hole)}
     visits = np.zeros(100 + size + hole, dtype=np.int64)
     members = np.setdiff1d(np.arange(100, 100 + size + hole), np.arange(gap, gap + hole))
@@ -85,7 +85,7 @@ def test_anchors_come_by_their_weights(heavy: int, count: int) -> None:
     demands = Demands(
         lines, lines * 0, np.full(times, count), repeated(0, 600, 600, 600, times), keys, lines * 0, lines * 0
     )
-    place, _ = draw(demands, slots)
+    place, *_ = draw(demands, slots)
     visits = np.bincount(place, minlength=600)
     for kind in (1.0, float(heavy)):
         expected = times * count * kind / weight.sum()
@@ -97,7 +97,7 @@ def test_anchors_come_by_their_weights(heavy: int, count: int) -> None:
 def test_a_range_smaller_than_its_demand_uses_every_anchor_whatever_it_weighs() -> None:
     slots = Slots.of(np.array([1.0, 100.0, 1.0]))
     demands = demands_of(repeated(0, 3, 3, 3, 1), [7], [0], 0)
-    place, _ = draw(demands, slots)
+    place, *_ = draw(demands, slots)
     assert np.bincount(place, minlength=3).min() == 2
 
 

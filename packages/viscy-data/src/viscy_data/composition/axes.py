@@ -242,16 +242,11 @@ class Locality:
             raise InvalidInputError(
                 f"Locality.frames={self.frames!r}, Locality.fovs={self.fovs!r}: give one of the two."
             )
-        name = self._most_name
+        name = "fovs" if self.frames is None else "frames"
         set_field(self, name, check_integer(f"Locality.{name}", getattr(self, name), 1, MOST_FRAMES))
         set_field(self, "hold", check_integer("Locality.hold", self.hold, 1, MOST_FRAMES))
         set_field(self, "by", check_columns("Locality.by", self.by))
         check_column("Locality.time", self.time)
-
-    @property
-    def _most_name(self) -> str:
-        """Which of the two numbers was given."""
-        return "fovs" if self.frames is None else "frames"
 
     @property
     def _most(self) -> int:

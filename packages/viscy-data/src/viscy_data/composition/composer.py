@@ -97,9 +97,9 @@ class Stage:
         counts = self.counts.of(steps)  # (batches, parts, strata)
         wanted = Wanted.of(steps, steps.summed(counts), self.counts.sides)
         demands = self._demands(epoch, steps, wanted)  # so many of which range
-        place, line = draw(demands, self.layout.slots)
+        place, line, settled = draw(demands, self.layout.slots)
         assert place.size == counts.sum(), "what is drawn is what is counted"
-        place = self._put_apart(epoch, steps, demands, place, line)
+        place = self._put_apart(epoch, steps, demands, place, line, ~settled)
         if self.plan.span == 1:  # a step is a batch
             return place, counts.sum(axis=(1, 2))
         by_side = counts.reshape(len(counts), -1, self.counts.sides, counts.shape[2])
@@ -120,24 +120,29 @@ class Stage:
             visit = most[0].sum(axis=0)
             return CellDemands(self.layout, self.focal, visit, self.counts.own_before, self.seed).of
         asked = most.sum(axis=1, keepdims=True) if units.are_fovs else most
-        name = f"Locality.{locality._most_name}"
+        name = f"Locality.{'fovs' if units.are_fovs else 'frames'}"
         budget = frame_budget(self.layout, units, asked, locality._most, name)
         return FrameDemands(self.layout, units, self.focal, budget, hold, self.seed).of
 
     def _put_apart(
-        self, epoch: int, steps: Steps, demands: Demands, place: Integers, line: Integers
+        self,
+        epoch: int,
+        steps: Steps,
+        demands: Demands,
+        place: Integers,
+        line: Integers,
+        may_move: NDArray[np.bool_],
     ) -> Integers:
         """Redraw what may not come together in a step."""
-        rules = self._rules
-        unit = demands.step[line]
-        number = np.arange(place.size)
+        rules, unit = self._rules, demands.step[line]
         if not rules:  # only a range that repeats itself can hold a conflict
             risky = repeats_itself(demands, self.layout.slots)
             if not risky.any():
                 return place
             at_risk = np.zeros(steps.number.size, dtype=np.bool_)
             at_risk[demands.step[risky]] = True
-            rules, number = (_SAME_ANCHOR,), np.flatnonzero(at_risk[unit])
+            rules, may_move = (_SAME_ANCHOR,), may_move & at_risk[unit]
+        number = np.flatnonzero(may_move)
 
         def origins(which: Integers) -> Origins:
             of = line[number[which]]

@@ -12,7 +12,6 @@ A frame that is *held* stays for some visits of its group: each place of a step 
 visits, and places take turns, so that a part of the frames is new each time. Cost: a binary search per frame.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from heapq import heapify, heapreplace
 
@@ -230,8 +229,10 @@ class FrameDemands:
             for pick in mine[np.argsort(size[mine], kind="stable")].tolist():
                 others, sizes = self._others(picks, unit, pick, mine, time[line], side)
                 some = sizes > size[pick]
-                if lacking <= 0 or not some.any():
+                if lacking <= 0:
                     break
+                if not some.any():
+                    continue
                 # any that holds enough, by the anchors it holds; else the largest
                 enough = some & (sizes >= min(size[pick] + lacking, sizes.max()))
                 before = np.cumsum(np.where(enough, sizes, 0))
@@ -287,9 +288,10 @@ def frame_budget(layout: AnchorLayout, units: Units, asked: Integers, most: int,
     needed = least.sum(axis=(0, 1, 2))
     if int(needed.max()) > most:
         group = int(needed.argmax())
-        shown = ", ".join(
-            _need(layout, asked, least, (*at, group)) for at in np.argwhere(least[..., group]).tolist()
-        )
+        where = np.argwhere(least[..., group]).tolist()
+        of = [f" of {value}" * (value is not None) for value in layout.strata.values]
+        needs = (f"{least[*at, group]} for {asked[*at, group]} anchors{of[at[2]]}" for at in where)
+        shown = ", ".join(needs)
         raise InvalidInputError(
             f"{name}={most} is less than the least number of {needed.max()} that batches "
             f"of {layout.groups.values[group]!s} need: {shown}. Set {name} to at least {needed.max()}, take "
@@ -299,11 +301,6 @@ def frame_budget(layout: AnchorLayout, units: Units, asked: Integers, most: int,
     for group in range(found.shape[-1]):
         _share(found[..., group], asked[..., group], most)
     return found
-
-
-def _need(layout: AnchorLayout, asked: Integers, least: Integers, at: Sequence[int]) -> str:
-    value = layout.strata.values[at[2]]
-    return f"{least[tuple(at)]} for {asked[tuple(at)]} anchors" + ("" if value is None else f" of {value}")
 
 
 def _least(units: Units, asked: Integers) -> Integers:

@@ -29,13 +29,17 @@ from viscy_data.composition.ranges import Slots, expand
 Integers = NDArray[np.int64]
 
 
-def draw(demands: Demands, slots: Slots | None) -> tuple[Integers, Integers]:
-    """Return the places drawn, (sum of counts,), demand after demand, and the demand of each."""
+def draw(demands: Demands, slots: Slots | None) -> tuple[Integers, Integers, NDArray[np.bool_]]:
+    """Return the places drawn, (sum of counts,), the demand of each, and which are *settled*.
+
+    Where anchors weigh, a range that holds less than its demand gives each anchor as often as it fits: that
+    is settled, and only what is left is drawn by weight and may be put apart.
+    """
     request, number = expand(demands.count)
     if slots is None:
-        return demands.ranges.place(_in_passes(demands, request, number), request), request
+        place = demands.ranges.place(_in_passes(demands, request, number), request)
+        return place, request, np.zeros(place.size, dtype=np.bool_)
     size = demands.ranges.size
-    # whole turns first: each anchor of a range that holds less than its demand comes so often
     turns = demands.count // size * size
     is_turn = number < turns[request]
     in_slots = demands.ranges.in_slots(slots)
@@ -44,7 +48,7 @@ def draw(demands: Demands, slots: Slots | None) -> tuple[Integers, Integers]:
     )
     if is_turn.any():
         place = np.where(is_turn, demands.ranges.place(number % size[request], request), place)
-    return place, request
+    return place, request, is_turn
 
 
 def repeats_itself(demands: Demands, slots: Slots | None) -> NDArray[np.bool_]:

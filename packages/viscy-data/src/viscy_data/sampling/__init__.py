@@ -14,6 +14,7 @@ Read in this order:
 - `ranks`: noticing that ranks were given different tables, plans or seeds
 - `feasible`: what a table cannot give a plan, said before the first batch; `ramp`: plans between two plans
 - `shard`: which batches a rank takes; `fingerprint`: short texts that tell plans and tables apart
-- `report`: what batches held beside what was asked, counted by `tally`; `deviations`: where the two differ
+- `asked`: what each batch is asked to hold; `tally`: counts of what batches hold, block by block
+- `report`: the two beside one another; `deviations`: where the two differ
 - `notes`: what a plan warns of on a table, collected
 """

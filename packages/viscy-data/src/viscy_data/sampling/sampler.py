@@ -60,7 +60,7 @@ class FlexibleBatchSampler(Sampler[list[int]]):
     batch_size
         Anchors in a batch.
     experiment_aware
-        All anchors of a batch, but for the leak, come from one experiment.
+        All anchors of a batch come from one experiment, except those that leak in.
     leaky
         Fraction of a batch that comes from other experiments, in [0, 1).
     experiment_weights
