@@ -81,11 +81,13 @@ def test_anchors_of_a_unit_are_neighbours(
     """A unit is a field of view of a cell, or a frame; frames are cut where the clock changes."""
     groups, strata, times = table
     code = data.draw(st.lists(st.integers(0, 3), min_size=len(groups), max_size=len(groups)))
-    labels = [
-        Labels((name,), np.array(codes), (0, 1, 2, 3)) for name, codes in (("g", groups), ("s", strata))
-    ]
     layout = AnchorLayout.build(
-        len(groups), *labels, np.array(times) if has_clock else None, np.array(code), are_fovs=are_fovs
+        len(groups),
+        Labels(("group",), np.array(groups), (0, 1, 2, 3)),
+        Labels(("stratum",), np.array(strata), (0, 1, 2, 3)),
+        np.array(times) if has_clock else None,
+        np.array(code),
+        are_fovs=are_fovs,
     )
     assert layout.units is not None
     rows = layout.rows.tolist()

@@ -1,5 +1,6 @@
 """Exact shares of a plan on a table, and everything refused between the two."""
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from viscy_data.composition import AnchorLayout, Balance, BatchPlan, Grouping, Labels
 from viscy_data.composition.shares import TableShares, group_weights
 from viscy_data.errors import InvalidInputError
+from viscy_data.sampling.feasible import make_composer
 from viscy_data.sampling.sampler import FlexibleBatchSampler
 
 Cells = dict[tuple[str, str], int]
@@ -36,8 +38,11 @@ def layout_of(cells: Cells) -> AnchorLayout:
 def shares_of(cells: Cells = CELLS, **more: Any) -> tuple[TableShares, list[str]]:
     grouping = Grouping("experiment", weights=more.get("weights"), leak=more.get("leak", 0.0))
     plan = BatchPlan(8, grouping=grouping, balance=Balance("condition", ratio=more.get("ratio")))
-    shares = TableShares.of(plan, layout_of(cells))
-    return shares, list(shares.notes)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        composer = make_composer(plan, layout_of(cells), seed=0, drop_last=False)
+    said = [str(one.message) for one in caught if "repeat" not in str(one.message)]
+    return composer.stages[0].shares, said
 
 
 def thirds(*parts: int) -> tuple[Fraction, ...]:

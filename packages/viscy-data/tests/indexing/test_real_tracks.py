@@ -71,7 +71,7 @@ def test_anchors_have_a_positive_where_the_cell_or_a_daughter_follows(
     daughters = set(zip(table["experiment"], table["parent_track_id"], table["t"], strict=True))
     keys = zip(anchors["experiment"].astype(str), anchors["track_id"], anchors["t"] + 1, strict=True)
     expected = np.array([key in own or key in daughters for key in keys])
-    plan = BatchPlan(64, grouping=Grouping("experiment"), distinct=Distinct("lineage_id"))
+    plan = BatchPlan(64, grouping=Grouping("experiment"), at_most=Distinct("lineage_id"))
     found = read_anchors(path, plan=plan)
     wanted = anchors.loc[expected, ["experiment", "lineage_id"]].reset_index(drop=True)
     assert list(found.columns) == ["experiment", "lineage_id"]

@@ -14,12 +14,13 @@ Six words: a *group* is what a batch is restricted to, a *stratum* what is balan
 anchors of one group and one stratum; a *step* is what is drawn at once, ``span`` batches; a *part* of it is
 own or leaked, near the focal time or far from it; a *range* is a run of sorted anchors, perhaps with a hole.
 
-To read: `axes`, `plan`, `curriculum` (what a user asks); `layout`, `ranges` (the table, sorted once), `keyed`
-(random numbers without a history); `shares` and `rounding` (exact shares in whole numbers); then `composer`,
-whose `Stage.places` calls the seven steps in order, and each of them, with `focal` for focal times. What a
-table cannot give a plan is said, and what batches held is counted, outside: `viscy_data.sampling.feasible`
-and `report`. An axis is a value in `axes`, a field of `plan`, what it asks of `layout`, and its place in one
-of the steps.
+To read: `axes`, `plan`, `curriculum` (what a user asks; `plan_checks` refuses values); `layout`, `ranges`
+(the table, sorted once, from the codes that `viscy_data.sampling.labels` makes), `keyed` (random numbers
+without a history); `shares` and `rounding` (exact shares in whole numbers); then `composer`, whose
+`Stage.places` calls the seven steps in order, and each of them, with `focal` for focal times; `batch` (what a
+sampler yields). What a table cannot give a plan is said, and what batches held is counted, outside:
+`viscy_data.sampling.feasible` and `report`. An axis is a value in `axes`, a field of `plan`, what it asks of
+`layout`, and its place in one of the steps.
 """
 
 from viscy_data.composition.axes import AtMost, Balance, Distinct, Focus, Grouping, Locality, Weighting

@@ -5,8 +5,9 @@ next began, two cells of one lineage where a cap allows one. Avoiding that while
 drawing for each combination of rules. So everything is drawn first, and *rules* are applied afterwards: in
 draw order anchors stay as long as every rule lets them; each later one is redrawn from its own range (its
 cell, its side of the window, its frame), so that all counts remain. A few redraws are random and even over
-slots; then some of the range is searched; what still has no place keeps its anchor and is counted by the
-report. Cost: one sort of the anchors drawn for each rule, and binary searches for the few that are redrawn.
+slots; then some of the range is searched, and one anchor that is in the way may move inside its own; what
+still has no place keeps its anchor and is counted by the report. Cost: one sort of the anchors drawn for each
+rule, and binary searches for the few that are redrawn; a search looks at values of one step only.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,6 +26,8 @@ Flags = NDArray[np.bool_]
 
 SEARCHED: Final = 1024
 """Places of a range that are looked at where redraws found none."""
+MOVED: Final = 8
+"""Anchors in the way that are tried elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Rule:
     code
         Returns the value, an integer >= 0, of the anchor at each place.
     count
-        Anchors of a value in a unit.
+        Anchors of a value in a owner.
     hours, min_hours
         Returns the time of the anchor at each place; anchors so far apart do not count against each other.
     """
@@ -60,7 +63,7 @@ class Origins:
 
 def put_apart(
     rules: Sequence[Rule],
-    unit: Integers,
+    owner: Integers,
     place: Integers,
     origins: Callable[[Integers], Origins],
     slots: Slots | None = None,
@@ -70,9 +73,9 @@ def put_apart(
     Parameters
     ----------
     rules
-        What all anchors of a unit obey.
-    unit, place
-        (anchors,) unit that each belongs to, and its place in the layout, in draw order.
+        What all anchors of a owner obey.
+    owner, place
+        (anchors,) owner that each belongs to, and its place in the layout, in draw order.
     origins
         Tells where the anchors with these numbers come from.
     slots
@@ -83,7 +86,7 @@ def put_apart(
     (anchors,) places.
     """
     held = [_Held(rule) for rule in rules]
-    waiting = np.flatnonzero(~_admit(held, unit, place))
+    waiting = np.flatnonzero(~_admit(held, owner, place))
     if not waiting.size:
         return place
     place, origin = place.copy(), origins(waiting)
@@ -92,49 +95,109 @@ def put_apart(
         number = keyed.below(keyed.words(origin.key, turn), in_slots.size)
         drawn = in_slots.place(number, np.arange(number.size))
         drawn = drawn if slots is None else slots.place(drawn)
-        admitted = _admit(held, unit[waiting], drawn)
+        admitted = _admit(held, owner[waiting], drawn)
         place[waiting[admitted]] = drawn[admitted]
         waiting, origin, in_slots = waiting[~admitted], origin[~admitted], in_slots[~admitted]
         if not waiting.size:
             return place
-    return _search(held, unit, place, waiting, origin)
+    return _search(rules, owner, place, waiting, origins)
 
 
-def over_cap(rule: Rule, unit: Integers, place: Integers) -> int:
-    """Return how many anchors a rule forbids beside those before them in their units."""
-    return int((~_admit([_Held(rule)], unit, place)).sum())
+def over_cap(rule: Rule, owner: Integers, place: Integers) -> int:
+    """Return how many anchors a rule forbids beside those before them in their owners."""
+    return int((~_admit([_Held(rule)], owner, place)).sum())
 
 
 def _search(
-    held: "Sequence[_Held]", unit: Integers, place: Integers, waiting: Integers, origin: Origins
+    rules: Sequence[Rule],
+    owner: Integers,
+    place: Integers,
+    waiting: Integers,
+    origins: Callable[[Integers], Origins],
 ) -> Integers:
-    """Look at some places of each range at once; a range that gave none to a unit is not asked again."""
-    spent = set()
-    size = origin.ranges.size
-    for nth, anchor in enumerate(waiting.tolist()):
-        mine = (int(unit[anchor]), int(origin.ranges.start[nth]), int(origin.ranges.end[nth]))
-        if mine in spent:
-            continue
-        looked = np.arange(min(int(size[nth]), SEARCHED))
-        number = keyed.permute(looked, size[nth], keyed.words(origin.key[nth], REDRAWS))
-        candidates = origin.ranges.place(number, np.full(looked.size, nth))
-        units = np.full(looked.size, unit[anchor])
-        free = candidates[~np.any([one.is_full(units, candidates) for one in held], axis=0)]
-        if free.size:
-            place[anchor] = free[0]
-            for one in held:
-                one.add(unit[anchor : anchor + 1], place[anchor : anchor + 1])
-        else:
-            spent.add(mine)
+    """Look at some places of each range at once, and let the one anchor that is in the way move in its own.
+
+    A range that gave none to an owner is not asked again.
+    """
+    for one in np.unique(owner[waiting]).tolist():
+        mine = np.flatnonzero(owner == one)
+        stays = mine[~np.isin(mine, waiting)]
+        spent = set()
+        for anchor in np.intersect1d(mine, waiting).tolist():
+            candidates, span = _candidates(rules, origins, anchor)
+            if span in spent:
+                continue
+            in_way = _in_way(rules, candidates, place[stays])
+            free = np.flatnonzero(~in_way.any(axis=1))
+            if not free.size:
+                free = _let_move(rules, place, stays, candidates, in_way, origins)
+            if free.size:
+                place[anchor] = candidates[free[0]]
+                stays = np.append(stays, anchor)
+            else:
+                spent.add(span)
     return place
 
 
-def _admit(held: "Sequence[_Held]", unit: Integers, place: Integers) -> Flags:
+def _candidates(
+    rules: Sequence[Rule], origins: Callable[[Integers], Origins], anchor: int
+) -> tuple[Integers, tuple[int, ...]]:
+    """Return some places of an anchor's range, in a keyed order, and what tells the range.
+
+    Of places that no rule tells apart there is one.
+    """
+    origin = origins(np.array([anchor]))
+    size = origin.ranges.size
+    number = keyed.permute(np.arange(min(int(size[0]), SEARCHED)), size, keyed.words(origin.key, REDRAWS))
+    edges = (getattr(origin.ranges, name).item() for name in ("start", "end", "gap", "after"))
+    found = origin.ranges.place(number, np.zeros_like(number))
+    marks = [rule.code(found).astype(np.float64) for rule in rules]
+    marks += [rule.hours(found) for rule in rules if rule.hours is not None]
+    _, first = np.unique(np.stack(marks), axis=1, return_index=True)
+    return found[np.sort(first)], tuple(edges)
+
+
+def _in_way(rules: Sequence[Rule], candidates: Integers, held: Integers) -> Flags:
+    """Return (candidates, held) which held anchors keep each candidate out."""
+    found = np.zeros((candidates.size, held.size), dtype=np.bool_)
+    for rule in rules:
+        same = rule.code(candidates)[:, None] == rule.code(held)
+        if rule.hours is not None:
+            same &= np.abs(rule.hours(candidates)[:, None] - rule.hours(held)) < rule.min_hours
+        found |= same & (same.sum(axis=1, keepdims=True) >= rule.count)
+    return found
+
+
+def _let_move(
+    rules: Sequence[Rule],
+    place: Integers,
+    stays: Integers,
+    candidates: Integers,
+    in_way: Flags,
+    origins: Callable[[Integers], Origins],
+) -> Integers:
+    """Move an anchor that alone is in a candidate's way inside its range; return the candidate, if any."""
+    tried = set()
+    for at in np.flatnonzero(in_way.sum(axis=1) == 1).tolist():
+        blocker = int(np.flatnonzero(in_way[at])[0])
+        if blocker in tried or len(tried) == MOVED:
+            continue
+        tried.add(blocker)
+        elsewhere, _ = _candidates(rules, origins, int(stays[blocker]))
+        others = np.append(np.delete(place[stays], blocker), candidates[at])
+        free = elsewhere[~_in_way(rules, elsewhere, others).any(axis=1)]
+        if free.size:
+            place[stays[blocker]] = free[0]
+            return np.array([at])
+    return np.empty(0, dtype=np.int64)
+
+
+def _admit(held: "Sequence[_Held]", owner: Integers, place: Integers) -> Flags:
     """Let in, in this order, all that no rule forbids beside those held or let in before; return which."""
     admitted = np.zeros(place.size, dtype=np.bool_)
     waiting = np.arange(place.size)
     while waiting.size:
-        at, of = place[waiting], unit[waiting]
+        at, of = place[waiting], owner[waiting]
         full = np.zeros(waiting.size, dtype=np.bool_)
         joins = np.ones(waiting.size, dtype=np.bool_)
         for one in held:
@@ -150,18 +213,18 @@ def _admit(held: "Sequence[_Held]", unit: Integers, place: Integers) -> Flags:
 
 
 class _Held:
-    """The anchors that units hold, as sorted pairs of unit and value, with their times."""
+    """The anchors that owners hold, as sorted pairs of owner and value, with their times."""
 
     def __init__(self, rule: Rule) -> None:
         self._rule = rule
         self._pair = np.empty(0, dtype=np.uint64)
         self._hours = np.empty(0)
 
-    def add(self, unit: Integers, place: Integers) -> None:
+    def add(self, owner: Integers, place: Integers) -> None:
         """Hold more anchors."""
-        if not unit.size:
+        if not owner.size:
             return
-        pair = np.concatenate([self._pair, self._pairs(unit, place)])
+        pair = np.concatenate([self._pair, self._pairs(owner, place)])
         if self._rule.hours is None:
             pair.sort()
             self._pair = pair
@@ -170,21 +233,17 @@ class _Held:
         self._pair = pair[order]
         self._hours = np.concatenate([self._hours, self._rule.hours(place)])[order]
 
-    def is_full(self, unit: Integers, place: Integers) -> Flags:
-        """Return which of these anchors may not join their units."""
-        return self._count(self._pairs(unit, place), place) >= self._rule.count
-
-    def room(self, unit: Integers, place: Integers) -> tuple[Flags, Flags]:
+    def room(self, owner: Integers, place: Integers) -> tuple[Flags, Flags]:
         """Return which may not join, and which may whatever those before them do."""
-        pair = self._pairs(unit, place)
+        pair = self._pairs(owner, place)
         there = self._count(pair, place)
         order = np.argsort(pair, kind="stable")
         before = np.empty(pair.size, dtype=np.int64)
         before[order] = rank_in_run(pair[order])
         return there >= self._rule.count, there + before < self._rule.count
 
-    def _pairs(self, unit: Integers, place: Integers) -> NDArray[np.uint64]:
-        return (unit.astype(np.uint64) << np.uint64(32)) | self._rule.code(place).astype(np.uint64)
+    def _pairs(self, owner: Integers, place: Integers) -> NDArray[np.uint64]:
+        return (owner.astype(np.uint64) << np.uint64(32)) | self._rule.code(place).astype(np.uint64)
 
     def _count(self, pair: NDArray[np.uint64], place: Integers) -> Integers:
         """Return how many held anchors count against each of these."""

@@ -48,7 +48,8 @@ class Grouping:
         splits in proportion to anchors. Only groups that can be drawn, none of whose weights is 0,
         count at any level.
     leak
-        Fraction of a batch that comes from other groups, in [0, 1).
+        Fraction of a batch that comes from other groups, in [0, 1); from each by its anchors, whatever
+        ``weights`` say, 0 included.
 
     Examples
     --------

@@ -34,22 +34,13 @@ Floats = NDArray[np.float64]
 
 
 class Stage:
-    """Composes batches by one plan, from one global batch to another.
+    """Composes batches by one plan, from one global batch of training to another.
 
     Parameters
     ----------
-    plan
-        What a batch holds.
-    layout
-        The table, sorted.
-    seed
-        First word of all keys.
-    drop_last
-        Leave out the last, smaller batch of an epoch.
-    names
-        What messages call the fields of the plan.
     begin, end
-        Global batches, since training began, for which the plan holds.
+        Global batches, since training began, for which the plan holds; the others are those of
+        `BatchComposer`.
     """
 
     def __init__(
@@ -89,7 +80,6 @@ class Stage:
         if plan._window is not None and layout.clock is not None:
             self.focal = FocalTimes(plan, layout, layout.clock, self.shares, seed)
         self._demands = self._demanding(hold)
-        self._rules = _rules(layout)
 
     def places(self, epoch: int, number: Integers) -> tuple[Integers, Integers]:
         """Return the places in the layout of batches, one after the other, and each batch's size."""
@@ -117,8 +107,8 @@ class Stage:
         locality, units = self.plan.locality, self.layout.units
         most = self.most_per_step()
         if locality is None or units is None:
-            visit = most[0].sum(axis=0)
-            return CellDemands(self.layout, self.focal, visit, self.counts.own_before, self.seed).of
+            of_cell = most[0].sum(axis=0)
+            return CellDemands(self.layout, self.focal, of_cell, self.counts.own_before, self.seed).of
         asked = most.sum(axis=1, keepdims=True) if units.are_fovs else most
         name = f"Locality.{'fovs' if units.are_fovs else 'frames'}"
         budget = frame_budget(self.layout, units, asked, locality._most, name)
@@ -134,7 +124,7 @@ class Stage:
         may_move: NDArray[np.bool_],
     ) -> Integers:
         """Redraw what may not come together in a step."""
-        rules, unit = self._rules, demands.step[line]
+        rules, unit = _rules(self.layout), demands.step[line]
         if not rules:  # only a range that repeats itself can hold a conflict
             risky = repeats_itself(demands, self.layout.slots)
             if not risky.any():

@@ -94,7 +94,7 @@ class Curriculum:
         return self.plans[0].span
 
     def at(self, number: int) -> BatchPlan:
-        """Return the plan of the global batch with this number since training began."""
+        """Return the plan of the step that begins at this global batch since training began."""
         return self.plans[max(begin for begin in self.plans if begin <= number)]
 
 

@@ -66,8 +66,9 @@ class Demands:
 
     Attributes
     ----------
-    step, part
-        Which of the steps draws, and (own | leaked, stratum) as one number; anchors are dealt out by both.
+    step, pile
+        Which of the steps draws, and from which of its piles, (own | leaked, stratum) as one number, the
+        anchors are dealt out.
     count
         Anchors to draw.
     ranges
@@ -77,17 +78,17 @@ class Demands:
     before
         What the range gave before. It is known for whole cells that are drawn in passes over epochs; all
         other ranges are new in every step and gave nothing.
-    visit
+    most
         The most that a step takes from a range drawn in passes over epochs; 0 for all others.
     """
 
     step: Integers
-    part: Integers
+    pile: Integers
     count: Integers
     ranges: Ranges
     key: keyed.Words
     before: Integers
-    visit: Integers
+    most: Integers
 
     def __getitem__(self, which: Integers | NDArray[np.bool_]) -> "Demands":
         return Demands(*(getattr(self, name)[which] for name in self.__dataclass_fields__))
@@ -130,7 +131,7 @@ class CellDemands:
         The table, sorted.
     focal
         Focal times; None without a window.
-    visit
+    most
         (strata, groups) the most own anchors that a step takes of each cell.
     before
         Returns (steps, strata) what the steps' groups took of their own cells before.
@@ -142,16 +143,16 @@ class CellDemands:
         self,
         layout: AnchorLayout,
         focal: FocalTimes | None,
-        visit: Integers,
+        most: Integers,
         before: Callable[[Steps], Integers],
         seed: int,
     ) -> None:
         self._layout, self._focal, self._before, self._seed = layout, focal, before, seed
         self._cells = Cells(layout)
         # passes over epochs: cells that hold what a step takes, drawn whole, anchor by anchor
-        size, visit = np.diff(layout.start), visit.ravel()
-        in_passes = (size >= visit) & (focal is None) & (layout.slots is None)
-        self._visit = np.where(in_passes, visit, 0)
+        size, most = np.diff(layout.start), most.ravel()
+        in_passes = (size >= most) & (focal is None) & (layout.slots is None)
+        self._most = np.where(in_passes, most, 0)
         self._pass_key = keyed.words(seed, Purpose.PASS, np.arange(size.size))
 
     def of(self, epoch: int, steps: Steps, wanted: Wanted) -> Demands:
@@ -161,9 +162,9 @@ class CellDemands:
         time = None if self._focal is None else self._focal.of(epoch, steps)
         if wanted.half.any():
             leaked = self._leaked(wanted[wanted.half == 1], key, time)
-            step, part, cell, near, far = (np.concatenate([a, b]) for a, b in zip(own, leaked, strict=True))
+            step, pile, cell, near, far = (np.concatenate([a, b]) for a, b in zip(own, leaked, strict=True))
         else:
-            step, part, cell, near, far = own
+            step, pile, cell, near, far = own
         start, end = self._layout.start[cell], self._layout.start[cell + 1]
         if self._focal is None or time is None:
             ranges, count, side = Ranges.whole(start, end), near, np.zeros_like(step)
@@ -174,31 +175,31 @@ class CellDemands:
                 near, far, high - low, end - start - (high - low), only_near=self._focal.only_near
             )
             # (lines, 2) flattened: near and far of each line, one after the other
-            step, part, cell = (np.repeat(one, 2) for one in (step, part, cell))
+            step, pile, cell = (np.repeat(one, 2) for one in (step, pile, cell))
             count = np.stack(sides, axis=1).ravel()
             edges = ((low, start), (high, end), (high, low), (high, high))
             ranges = Ranges(*(np.stack(pair, axis=1).ravel() for pair in edges))
             side = np.arange(step.size) & 1
             key = keyed.words(key[step], cell, side)
         nothing = np.zeros_like(step)
-        demands = Demands(step, part, count, ranges, key, before=nothing, visit=nothing)
-        if self._visit.any():
+        demands = Demands(step, pile, count, ranges, key, before=nothing, most=nothing)
+        if self._most.any():
             demands = self._in_passes(steps, demands, cell)
         return in_order(demands, side)
 
     def _in_passes(self, steps: Steps, demands: Demands, cell: Integers) -> Demands:
         """Let own cells be drawn in passes over epochs, where they can be."""
         strata = len(self._layout.strata.values)
-        is_own = (demands.part < strata) & ~steps.is_beyond[demands.step]
-        visit = np.where(is_own, self._visit[cell], 0)
-        given = self._before(steps)[demands.step, demands.part % strata]
-        key = np.where(visit > 0, self._pass_key[cell], demands.key)
-        return replace(demands, key=key, before=np.where(visit > 0, given, 0), visit=visit)
+        is_own = (demands.pile < strata) & ~steps.is_beyond[demands.step]
+        most = np.where(is_own, self._most[cell], 0)
+        given = self._before(steps)[demands.step, demands.pile % strata]
+        key = np.where(most > 0, self._pass_key[cell], demands.key)
+        return replace(demands, key=key, before=np.where(most > 0, given, 0), most=most)
 
     def _leaked(
         self, wanted: Wanted, key: keyed.Words, time: Floats | None
     ) -> tuple[Integers, Integers, Integers, Integers, Integers]:
-        """Return lines by (step, part, cell) of what leaks in: step, part, cell, near and far anchors."""
+        """Return lines by (step, pile, cell) of what leaks in: step, pile, cell, near and far anchors."""
         line, nth = expand(wanted.near + wanted.far)
         stratum, group = wanted.stratum, wanted.group
         elsewhere = self._cells.elsewhere(stratum, group)
@@ -236,7 +237,7 @@ class Cells:
         self._layout, self._groups = layout, len(layout.groups.values)
 
     def own(self, wanted: Wanted) -> tuple[Integers, Integers, Integers, Integers, Integers]:
-        """Return step, part, cell, near and far anchors of the own lines."""
+        """Return step, pile, cell, near and far anchors of the own lines."""
         mine = wanted[wanted.half == 0] if wanted.half.any() else wanted
         return mine.step, mine.stratum, mine.stratum * self._groups + mine.group, mine.near, mine.far
 
@@ -295,10 +296,10 @@ class Cells:
 
 
 def in_order(demands: Demands, side: Integers) -> Demands:
-    """Return demands that take anything, by step, part and ``side`` (lines,): near before far."""
+    """Return demands that take anything, by step, pile and ``side`` (lines,): near before far."""
     some = np.flatnonzero(demands.count)
-    parts = int(demands.part.max(initial=0)) + 1
-    place = (demands.step[some] * parts + demands.part[some]) * 2 + side[some]
+    piles = int(demands.pile.max(initial=0)) + 1
+    place = (demands.step[some] * piles + demands.pile[some]) * 2 + side[some]
     if (place[1:] >= place[:-1]).all():
         return demands if some.size == demands.count.size else demands[some]
     return demands[some[np.argsort(place, kind="stable")]]

@@ -52,6 +52,7 @@ class FocalTimes:
         self._hold = 1 if plan.locality is None else plan.locality.hold
         self.only_near = focus is not None and focus.global_fraction == 0
         self._run, self._first = clock.group_run, clock.group_start
+        self._all: dict[int, tuple[Floats, Integers]] = {}  # by stratum: all times, anchors before
         self.left_out = np.zeros(groups, dtype=np.int64)
         if self.only_near:
             kept = [self._can_be_focal(group, shares) for group in range(groups)]
@@ -106,16 +107,26 @@ class FocalTimes:
         times = self._clock.times_of_group(group)
         found = np.ones(times.size, dtype=np.bool_)
         groups = len(self._layout.groups.values)
-        own = shares.own[group]
-        away = None if shares.leaked is None else shares.leaked[group]
-        for stratum in _asked(own):
+        for stratum in _asked(shares.own[group]):
             found &= self.held(stratum * groups + group, times) > 0
-        for stratum in _asked(away):
-            others = (other for other in range(groups) if other != group)
-            found &= (
-                sum((self.held(stratum * groups + other, times) for other in others), np.zeros(times.size))
-                > 0
-            )
+        for stratum in _asked(None if shares.leaked is None else shares.leaked[group]):
+            found &= self._held_by_all(stratum, times) > self.held(stratum * groups + group, times)
+        return found
+
+    def _held_by_all(self, stratum: int, times: Floats) -> Integers:
+        """Return (times,) how many anchors of a stratum, of all groups, the window of each time holds."""
+        if stratum not in self._all:
+            groups, units = len(self._layout.groups.values), self._layout.units
+            edges = np.array([stratum * groups, (stratum + 1) * groups])
+            edges = edges if units is None or not units.are_fovs else units.first[edges]
+            low, high = self._clock.first_run[edges]
+            time = self._clock.run_time[low:high]
+            order = np.argsort(time, kind="stable")
+            size = np.diff(self._clock.run_start[low : high + 1].astype(np.int64))[order]
+            self._all[stratum] = time[order], np.concatenate([[0], np.cumsum(size)])
+        time, before = self._all[stratum]
+        after = before[np.searchsorted(time, times + self._reach, side="right")]
+        found: Integers = after - before[np.searchsorted(time, times - self._reach)]
         return found
 
     def _sum_anchors(self) -> Integers:

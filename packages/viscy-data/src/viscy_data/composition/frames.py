@@ -108,12 +108,12 @@ class FrameDemands:
         count = np.concatenate([_evenly(picks.line, near_size, near), _evenly(picks.line, far_size, far)])
         ranges = Ranges.joined([Ranges.whole(low, high), Ranges(start, end, low, high)])
         strata = len(self._layout.strata.values)
-        part = (wanted.half * strata + wanted.stratum)[picks.line]
+        pile = (wanted.half * strata + wanted.stratum)[picks.line]
         step, sides = wanted.step[picks.line], np.repeat([0, 1], picks.line.size)
         key = keyed.words(self._seed, Purpose.DRAW, epoch, steps.number)[step]
         keys = np.concatenate([keyed.words(key, picks.unit, one) for one in (0, 1)])
         none = np.zeros(count.size, dtype=np.int64)
-        return in_order(Demands(np.tile(step, 2), np.tile(part, 2), count, ranges, keys, none, none), sides)
+        return in_order(Demands(np.tile(step, 2), np.tile(pile, 2), count, ranges, keys, none, none), sides)
 
     def _drawn(self, steps: Steps, wanted: Wanted, time: Floats) -> _Picks:
         """Draw as many frames as the budget says, those that stay longest first."""

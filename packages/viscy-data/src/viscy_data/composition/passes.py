@@ -57,7 +57,7 @@ def repeats_itself(demands: Demands, slots: Slots | None) -> NDArray[np.bool_]:
     if slots is not None:
         return demands.count % size > 1
     ends_pass = demands.before % np.maximum(size, 1) + demands.count > size
-    return (demands.visit > 0) & ends_pass & (size < 3 * demands.visit)
+    return (demands.most > 0) & ends_pass & (size < 3 * demands.most)
 
 
 def _in_passes(demands: Demands, request: Integers, number: Integers) -> Integers:
@@ -73,11 +73,11 @@ def _in_passes(demands: Demands, request: Integers, number: Integers) -> Integer
         of = request[beyond]
         bits[beyond] = keyed.words(demands.key[of], done[of] + turns)
     members = keyed.permute(place, n, bits)
-    opens = (demands.visit > 0) & (size >= 3 * demands.visit)
+    opens = (demands.most > 0) & (size >= 3 * demands.most)
     near_opening = np.flatnonzero(
-        (opens & ((first < 2 * demands.visit) | (first + demands.count > size)))[request]
+        (opens & ((first < 2 * demands.most) | (first + demands.count > size)))[request]
     )
-    near_opening = near_opening[place[near_opening] < 2 * demands.visit[request[near_opening]]]
+    near_opening = near_opening[place[near_opening] < 2 * demands.most[request[near_opening]]]
     if near_opening.size:
         of = request[near_opening]
         turn = done[of] + (first[of] + number[near_opening]) // size[of]
@@ -87,22 +87,22 @@ def _in_passes(demands: Demands, request: Integers, number: Integers) -> Integer
 
 def _openings(demands: Demands, request: Integers, turn: Integers, place: Integers) -> Integers:
     """Return numbers in ranges for ``place`` (draws,) among the first of pass ``turn`` (draws,)."""
-    most = int(turn.max()) + 1
-    _, one, back = np.unique(request * most + turn, return_index=True, return_inverse=True)
+    turns = int(turn.max()) + 1
+    _, one, back = np.unique(request * turns + turn, return_index=True, return_inverse=True)
     of, turn = request[one], turn[one]  # (passes,) each pass once
-    size, visit, key = demands.ranges.size[of], demands.visit[of], demands.key[of]
+    size, most, key = demands.ranges.size[of], demands.most[of], demands.key[of]
     # the first 2 m of each pass, and the last m of the pass before
-    opening, number = expand(2 * visit)
+    opening, number = expand(2 * most)
     member = keyed.permute(number, size[opening], keyed.words(key, turn)[opening])
-    before, nth = expand(visit)
-    last = keyed.permute((size - visit)[before] + nth, size[before], keyed.words(key, turn - 1)[before])
+    before, nth = expand(most)
+    last = keyed.permute((size - most)[before] + nth, size[before], keyed.words(key, turn - 1)[before])
     span = int(size.max())
     is_new = ~np.isin(opening * span + member, before * span + last)
     is_new |= (turn == 0)[opening]
-    start = np.cumsum(2 * visit) - 2 * visit
+    start = np.cumsum(2 * most) - 2 * most
     nth_new = np.cumsum(is_new)
     nth_new -= (nth_new - is_new)[start][opening]
-    comes_first = is_new & (nth_new <= visit[opening])
+    comes_first = is_new & (nth_new <= most[opening])
     member = member[np.argsort(2 * opening + ~comes_first, kind="stable")]
     found: Integers = member[start[back] + place]
     return found

@@ -113,13 +113,7 @@ def expand(count: Integers) -> tuple[Integers, Integers]:
 
 
 def rank_in_run(value: NDArray[np.generic]) -> Integers:
-    """Return how many entries before each one, in sorted ``value`` (n,), are equal to it.
-
-    Examples
-    --------
-    >>> rank_in_run(np.array([3, 3, 5, 5, 5])).tolist()
-    [0, 1, 0, 1, 2]
-    """
+    """Return how many entries before each one, in sorted ``value`` (n,), are equal to it."""
     number = np.arange(value.size)
     begins = np.append(True, value[1:] != value[:-1])[: value.size]
     return number - np.maximum.accumulate(np.where(begins, number, 0))

@@ -9,6 +9,7 @@ each cell, at some thousand focal times, and at as many anchors as show that a c
 
 import warnings
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -26,6 +27,8 @@ from viscy_data.text import shown
 
 Integers = NDArray[np.int64]
 
+_PACKAGE: Final = str(Path(__file__).parents[1])
+"""Warnings point at the line outside of it that built the sampler."""
 SHOWN: Final = 12
 """Cells that a message lists."""
 MOST_TIMES: Final = 1024
@@ -51,7 +54,7 @@ def make_composer(
     """
     composer = BatchComposer(plan, layout, seed=seed, drop_last=drop_last, names=names)
     for note in dict.fromkeys(note for stage in composer.stages for note in notes_of(stage)):
-        warnings.warn(note, CompositionWarning, stacklevel=2)
+        warnings.warn(note, CompositionWarning, skip_file_prefixes=(_PACKAGE,))
     return composer
 
 

@@ -193,6 +193,19 @@ class CompositionReport:
     by_time: Integers
     first: FirstBatches
 
+    def __str__(self) -> str:
+        """Return a few lines for people; `deviations` says where counts leave what was asked."""
+        lines = [f"{self.batches:,} batches of {self.batch_size} from {self.anchors:,} anchors"]
+        lines += [f"from other groups: {self.leak_held:.2f} anchors per batch, {self.leak_asked:.2f} asked"]
+        if self.focal_held is not None:
+            lines.append(f"inside the window: {self.focal_held:.3f} of a batch, {self.focal_asked:.3f} asked")
+        if self.lineages is not None:
+            lines.append(f"pairs of one lineage: {self.lineages.pairs / self.batches:.2f} per batch")
+        if self.frames is not None:
+            lines.append(f"distinct frames: {self.frames.mean:.1f} per batch")
+        lines.append(f"visits of an anchor: {self.visits.times.min()} to {self.visits.times.max()}")
+        return "\n".join([*lines, *(f"not checked: {axis}: {why}" for axis, why in self.not_checked)])
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers, texts, lists and mappings, as JSON takes them."""
         return plain(self)  # type: ignore[no-any-return]  # a dataclass becomes a dict
