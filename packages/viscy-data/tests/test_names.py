@@ -20,11 +20,12 @@ from viscy_data.cli.app import app
 from viscy_data.cli.plain_errors import plain_errors
 from viscy_data.composition import Balance, BatchPlan, Grouping
 from viscy_data.errors import ExperimentsFileError, InvalidInputError
+from viscy_data.pages.markup import escaped
 from viscy_data.pages.page import render
 from viscy_data.pages.table import rich_table
 from viscy_data.tables.anchors.read import read_anchors
 from viscy_data.tables.experiments import Experiments
-from viscy_data.text import html_text, shown, shown_lines
+from viscy_data.text import shown, shown_lines
 
 MARKUP = [
     "[/red]",
@@ -80,7 +81,7 @@ def test_a_shown_name_is_one_short_line_without_controls(name: str) -> None:
     assert is_harmless(shown(name))
     assert "\n" not in shown(name)
     assert len(shown(name)) <= 80 * len(r"\U0001f600")
-    assert "<script>" not in html_text(name)
+    assert "<script>" not in escaped(name)
 
 
 def test_names_that_look_like_markup_go_through_index_and_audit_as_they_are(
@@ -103,7 +104,7 @@ def test_names_that_look_like_markup_go_through_index_and_audit_as_they_are(
     text = page.read_text(encoding="utf-8")
     assert is_harmless(text)
     assert Outline(text).is_self_contained
-    assert html_text(MARKUP[1]) in text
+    assert escaped(MARKUP[1]) in text
 
 
 def test_controls_in_a_table_of_another_program_are_shown_and_not_obeyed() -> None:

@@ -1,6 +1,8 @@
 """Elements of HTML and SVG: whatever is text is escaped here, and nowhere else."""
 
-from viscy_data.text import html_text
+from html import escape
+
+from viscy_data.text import shown_lines
 
 
 class Markup(str):
@@ -17,7 +19,7 @@ def escaped(content: str) -> Markup:
     >>> escaped("a < b"), escaped(Markup("<br/>"))
     ('a &lt; b', '<br/>')
     """
-    return content if isinstance(content, Markup) else Markup(html_text(content))
+    return content if isinstance(content, Markup) else Markup(escape(shown_lines(content)))
 
 
 def tag(name: str, *content: str, **attributes: str) -> Markup:

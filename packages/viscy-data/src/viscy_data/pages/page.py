@@ -181,8 +181,9 @@ def _block(block: Block) -> Markup:
         case Code(text, heading):
             return tag("div", told("h3", heading), tag("pre", text))
         case Picture(png, alt, caption):
-            source = f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
-            return tag("figure", tag("img", alt=alt, src=Markup(source)), told("figcaption", caption))
+            # as text, it would be shortened
+            source = Markup(f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}")
+            return tag("figure", tag("img", alt=alt, src=source), told("figcaption", caption))
         case Drawing(svg, heading, keys, caption):
             known = [tag("span", tag("i", "", style=f"background:{fill}"), name) for fill, name in keys]
             legend = told("div", Markup("".join(known)), class_="legend")

@@ -31,7 +31,7 @@ def box(x: float, y: float, width: float, height: float, fill: str, *, opacity: 
 
 def line(points: Sequence[tuple[float, float]], stroke: str, *, width: float = 1.5) -> Markup:
     """Return a line through points."""
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    path = Markup(" ".join(f"{x:.1f},{y:.1f}" for x, y in points))  # as text, a long one would be shortened
     return tag("polyline", points=path, fill="none", stroke=stroke, stroke_width=f"{width:g}")
 
 
