@@ -1,6 +1,7 @@
 """The package imports, says what is public, and states a true lower bound on its sibling."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -91,7 +92,7 @@ def test_import_stays_light() -> None:
 
 
 def test_only_public_names_of_the_sibling_are_used() -> None:
-    """What `viscy_train` takes from `viscy_data` is in its ``__all__``, or the table of columns."""
+    """What `viscy_train` takes from `viscy_data` is in its ``__all__``, its columns or its pages."""
     sources = sorted(Path(viscy_train.__file__).parent.rglob("*.py"))
     private = [
         f"{source.name}: {node.module}.{alias.name}"
@@ -99,7 +100,7 @@ def test_only_public_names_of_the_sibling_are_used() -> None:
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8")))
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "viscy_data"
         for alias in node.names
-        if node.module != "viscy_data.columns"
+        if not re.fullmatch(r"viscy_data\.(columns|pages\.\w+)", node.module or "")
         if node.module != "viscy_data" or alias.name not in {*vars(viscy_data)["__all__"], "columns"}
     ]
     assert len(sources) > 10

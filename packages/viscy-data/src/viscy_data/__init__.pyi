@@ -79,6 +79,6 @@ from .tables.positives import Positives as Positives
 from .tables.splits import leave_one_out as leave_one_out, split_lineages as split_lineages
 from .tables.tau import TauRange as TauRange
 from .tables.tracks.read import read_tracks as read_tracks
-from .text import html_text as html_text, shown as shown, shown_lines as shown_lines
+from .text import shown as shown, shown_lines as shown_lines
 
 __version__: str

@@ -7,11 +7,10 @@ through here first: characters that have no shape of their own are written as Py
 ``\u202e``), and what is longer than a line has room for is shortened in the middle, where names differ
 least. Files that programs read (Parquet, CSV, JSON) keep the name as it is.
 
-Markup is the other half, and each writer has its own: `html_text` here for HTML and SVG,
-`viscy_data.rich_text.verbatim` for the terminal, `viscy_train.report.figures.drawing` for pictures.
+Markup is the other half, and each writer has its own: `viscy_data.pages.markup` for HTML and SVG,
+`viscy_data.rich_text.verbatim` for the terminal.
 """
 
-from html import escape
 from typing import Final
 from unicodedata import bidirectional, category
 
@@ -49,17 +48,6 @@ def shown_lines(message: object, most: int = MESSAGE) -> str:
     'first\n  - second\\x07'
     """
     return "\n".join(_readable(line) for line in _shortened(str(message), most).split("\n"))
-
-
-def html_text(content: object) -> str:
-    """Return a name or a message as text of HTML or SVG, attributes included.
-
-    Examples
-    --------
-    >>> html_text("<script>")
-    '&lt;script&gt;'
-    """
-    return escape(shown_lines(content))
 
 
 def unreadable(name: str) -> str:

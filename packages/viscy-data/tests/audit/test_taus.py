@@ -36,6 +36,6 @@ def test_taus_per_frame_read_as_many_frames_again(anchors: pd.DataFrame) -> None
     near, far = taus.shares[1], taus.shares[3]
     assert near[0] > 2 * far[0]
     assert near[1] == pytest.approx(near[0], abs=0.12)
-    grid = taus.grid()
-    assert grid.headings == ("", "per anchor", "per frame")
-    assert grid.rows[-1] == ("frames read for a batch", f"{per_anchor:.1f}", f"{per_frame:.1f}")
+    table = taus.table()
+    assert table.headings == ("", "per anchor", "per frame")
+    assert table.rows[-1] == ("frames read for a batch", f"{per_anchor:.1f}", f"{per_frame:.1f}")

@@ -4,17 +4,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from viscy_train.report.charts import BatchLabels, batches_figure
+from viscy_data.pages.colours import CONDITIONS, PALETTE, UNKNOWN
+from viscy_train.evaluation import Definition, Metric
 from viscy_train.report.figures import (
-    CONDITION_COLOURS,
-    EXPERIMENT_COLOURS,
-    UNKNOWN,
     colours,
     drawing,
     drawn,
-    legend,
+    legend_below,
     loss_figure,
     maps_figure,
+    metrics_figure,
     patches_figure,
 )
 
@@ -54,12 +53,19 @@ def test_maps_are_drawn_with_and_without_labels(known: bool) -> None:
     if not known:
         codes[:5] = -1
         hours[:5] = np.nan
-    labels: Labels = {"experiment": (codes, ["a", "b"], EXPERIMENT_COLOURS)}
+    labels: Labels = {"experiment": (codes, ["a", "b"], PALETTE)}
     if known:
-        labels["condition"] = (codes, ["x", "y"], CONDITION_COLOURS)
+        labels["condition"] = (codes, ["x", "y"], CONDITIONS)
     maps = {"one": rng.random((30, 2)), "other": rng.random((30, 2))}
     width, height = size_of(maps_figure(maps, labels, (hours, "hours")))
     assert min(width, height) > 700
+
+
+@pytest.mark.parametrize("count", [1, 3, 4])
+def test_any_number_of_metrics_is_drawn(count: int) -> None:
+    definition = Definition("m", "m", "lower", "how")
+    values = {name: Metric(definition, 0.5, 0.4, 0.6, 0.5, 9, 3) for name in ("composed", "random", "raw")}
+    assert size_of(metrics_figure({f"metric {i}": values for i in range(count)}))[0] > 1000
 
 
 NAMES = ["[/red]", "$\\frac$", "_hidden", "\x1b[31mred", "<script>", "\u4e2d 😀", '"quoted"', "a" * 1000]
@@ -69,17 +75,15 @@ def test_names_of_any_kind_are_drawn_as_text() -> None:
     rng = np.random.default_rng(0)
     codes = rng.integers(0, len(NAMES), 30)
     labels: Labels = {
-        "experiment": (codes, NAMES, EXPERIMENT_COLOURS),
+        "experiment": (codes, NAMES, PALETTE),
         NAMES[1]: (codes, NAMES, ("#ff0000",)),
     }
     maps = {NAMES[1]: rng.random((30, 2)), NAMES[3]: rng.random((30, 2))}
     patches = rng.random((len(NAMES), 2, 8, 8))
-    batches = BatchLabels(codes.reshape(3, 10), codes.reshape(3, 10), rng.random((3, 10)))
     for png in (
         maps_figure(maps, labels, (rng.random(30), "hours")),
         patches_figure(patches, patches, NAMES, NAMES[:2]),
         loss_figure({name: np.ones(3) for name in NAMES[:3]}),
-        batches_figure(dict.fromkeys(NAMES[:2], batches), NAMES, NAMES, "hours"),
     ):
         assert min(size_of(png)) > 100
 
@@ -87,7 +91,7 @@ def test_names_of_any_kind_are_drawn_as_text() -> None:
 def test_a_legend_leaves_no_name_out() -> None:
     with drawing(5, 4) as figure:
         axes = figure.subplots()
-        legend(axes, NAMES, EXPERIMENT_COLOURS, "condition")
+        legend_below(axes, NAMES, PALETTE)
         told = axes.get_legend()
         assert told is not None
         assert [one.get_text() for one in told.get_texts()] == [drawn(name) for name in NAMES]

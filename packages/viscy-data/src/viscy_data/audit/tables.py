@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viscy_data.audit.audited import Audited
-from viscy_data.pages.grid import BARS, Grid
+from viscy_data.pages.table import Table
 from viscy_data.sampling.deviations import leaves_batches
 from viscy_data.sampling.report import MOST_APART, CompositionReport
 from viscy_data.text import shown
@@ -18,21 +18,21 @@ SHOWN = 40
 """Groups shown at most; the JSON holds all."""
 
 
-def audit_grids(audits: Sequence[Audited]) -> Iterator[Grid]:
+def audit_tables(audits: Sequence[Audited]) -> Iterator[Table]:
     """Give the tables of one plan, or of several side by side."""
-    yield overall_grid(audits)
+    yield overall_table(audits)
     for audited in audits:
-        yield groups_grid(audited)
+        yield groups_table(audited)
 
 
-def overall_grid(audits: Sequence[Audited]) -> Grid:
+def overall_table(audits: Sequence[Audited]) -> Table:
     """Asked and held over all batches, one row per axis, two columns per plan."""
     columns = [overall_rows(audited.report) for audited in audits]
     names = list(dict.fromkeys(name for column in columns for name in column))
     rows = [(name, *(text for column in columns for text in column.get(name, ("", "")))) for name in names]
     headings = [text for audited in audits for text in _headings(audited, len(audits) > 1)]
     title = f"{amount_text(audits)} from {audits[0].report.anchors:,} anchors"
-    return Grid(title, ("per batch", *headings), tuple(rows))
+    return Table(title, ("per batch", *headings), tuple(rows))
 
 
 def amount_text(audits: Sequence[Audited]) -> str:
@@ -81,17 +81,17 @@ def overall_rows(report: CompositionReport) -> dict[str, tuple[str, str]]:
     return rows
 
 
-def groups_grid(audited: Audited) -> Grid:
+def groups_table(audited: Audited) -> Table:
     """One row per group: batches, mean anchors by stratum, visits, and a bar per time.
 
     Batches and their anchors come in whole numbers. What was asked is shown beside what was held only where
     `deviations` finds a count that is neither the floor nor the ceiling of its share.
     """
     report = audited.report
-    headings = ["experiment", "batches", *(_name(one, "anchors") for one in report.strata), "visits"]
+    headings = ["experiment", "batches", *(name_text(one, "anchors") for one in report.strata), "visits"]
     if report.times is not None:
         middle = (report.times[:-1] + report.times[1:]) / 2
-        headings.append(f"{middle[0]:.3g} to {middle[-1]:.3g}{BARS}")
+        headings.append(f"{middle[0]:.3g} to {middle[-1]:.3g} hours")
     rows = [_group_row(report, g) for g in range(min(len(report.groups), SHOWN))]
     more = len(report.groups) - SHOWN
     tail = f" (and {more} more)" if more > 0 else ""
@@ -99,7 +99,7 @@ def groups_grid(audited: Audited) -> Grid:
         f"{shown(audited.name)}: batches, and mean anchors per batch; asked > held where a count is neither "
         f"whole number next to its share{tail}"
     )
-    return Grid(title, tuple(headings), tuple(rows))
+    return Table(title, tuple(headings), tuple(rows), bars=report.times is not None)
 
 
 def bars(counts: NDArray[np.int64]) -> str:
@@ -119,7 +119,7 @@ def _group_row(report: CompositionReport, g: int) -> tuple[str, ...]:
     shares = zip(report.stratum_asked[g], report.stratum_held[g], report.stratum_off[g], strict=True)
     batches = f"{report.batches_held[g]:,}"
     row = [
-        _name(report.groups[g], "all"),
+        name_text(report.groups[g]),
         f"{report.batches_asked[g]:.1f} > {batches}" if leaves_batches(report, g) else batches,
         *(f"{asked:.2f} > {held:.2f}" if off else f"{held:.2f}" for asked, held, off in shares),
         f"{report.visits_least[g].min()} to {report.visits_most[g].max()}",
@@ -142,7 +142,8 @@ def _visits_held(report: CompositionReport) -> str:
     return f"{report.visits.times.min()} to {report.visits.times.max()}"
 
 
-def _name(value: Any, none: str) -> str:
-    return (
-        none if value is None else ", ".join(map(shown, value)) if isinstance(value, tuple) else shown(value)
-    )
+def name_text(value: Any, none: str = "all") -> str:
+    """Return the name of a group or a stratum, which several columns may make."""
+    if value is None:
+        return none
+    return ", ".join(map(shown, value)) if isinstance(value, tuple) else shown(value)

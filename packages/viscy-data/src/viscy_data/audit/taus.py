@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from viscy_data.columns import EXPERIMENT, FOV, T
 from viscy_data.composition.batch import IndexBatch
-from viscy_data.pages.grid import Grid
+from viscy_data.pages.table import Table
 from viscy_data.tables.positives import Positives
 
 Integers = NDArray[np.int64]
@@ -72,11 +72,11 @@ class Taus:
         table = np.stack([np.pad(count, (0, longest - count.size)) for count in counts], axis=1)
         return cls({tau: tuple(row) for tau, row in enumerate(table.tolist()) if any(row)}, tuple(frames))
 
-    def grid(self) -> Grid:
+    def table(self) -> Table:
         """Return the table that people read."""
         rows = [(f"{tau} frames away", *(f"{share:.1%}" for share in of)) for tau, of in self.shares.items()]
         rows.append(("frames read for a batch", *(f"{mean:.1f}" for mean in self.frames)))
-        return Grid("Positives, with tau drawn", ("", *(f"per {kind}" for kind in KINDS)), tuple(rows))
+        return Table("Positives, with tau drawn", ("", *(f"per {kind}" for kind in KINDS)), tuple(rows))
 
 
 def _pair(positives: Positives, batch: IndexBatch) -> tuple[Integers, Integers]:

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from viscy_data.bench.measure import Rate
 from viscy_data.bench.result import OPTIMIZED, Bench, rate_text
 from viscy_data.bench.settings import PRESENT
-from viscy_data.pages.grid import Grid
+from viscy_data.pages.table import Table
+
+NOTHING_HELPS = "Nothing that was tried helps by more than the noise."
 
 
-def settings_grid(result: Bench) -> Grid:
+def settings_table(result: Bench) -> Table:
     """One row per setting, the present one first."""
     present = result.present
     rows = [(PRESENT, rate_text(result.per_second), "", *_waits(present))]
@@ -23,7 +25,9 @@ def settings_grid(result: Bench) -> Grid:
             (OPTIMIZED, rate_text(result.expected), f"x {copied.gain:.2f}", f"{wait:.3f} s", "as it is")
         )
     title = f"{result.seconds:g} s each, batches of {result.subject.batch_size} pairs"
-    return Grid(title, ("setting", "patches/s", "gain", "wait for a batch", "frames in a batch"), tuple(rows))
+    return Table(
+        title, ("setting", "patches/s", "gain", "wait for a batch", "frames in a batch"), tuple(rows)
+    )
 
 
 def _waits(rates: Sequence[Rate]) -> tuple[str, str]:
@@ -39,8 +43,13 @@ def advice_lines(result: Bench) -> list[str]:
         for place, one in enumerate(result.advice(), start=1)
     ]
     if not found:
-        found = ["Nothing that was tried helps by more than the noise."]
-    return [*found, *(f"Not tried: {name}: {why}" for name, why in result.refused.items())]
+        found = [NOTHING_HELPS]
+    return [*found, *refused_lines(result)]
+
+
+def refused_lines(result: Bench) -> list[str]:
+    """Say what could not be tried, and why."""
+    return [f"Not tried: {name}: {why}" for name, why in result.refused.items()]
 
 
 def notes(result: Bench) -> list[str]:

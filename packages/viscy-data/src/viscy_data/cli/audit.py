@@ -77,10 +77,11 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
     [green]viscy-data audit anchors.parquet --temporal-enrichment --compare leak.yaml --html audit.html[/]
     """
     from viscy_data.audit.command import asked_plan, audit_plans, read_valid_anchors, taus_of
-    from viscy_data.audit.page import write_page
-    from viscy_data.audit.tables import audit_grids
+    from viscy_data.audit.page import tell
+    from viscy_data.audit.tables import audit_tables
     from viscy_data.files.outputs import check_reports, marked, write_text
-    from viscy_data.pages.grid import rich_table
+    from viscy_data.pages.page import write_page
+    from viscy_data.pages.table import rich_table
     from viscy_data.sampling.plan_file import read_plan
 
     first = asked_plan(
@@ -111,15 +112,15 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
         progress=not printed,
     )
     if html is not None:
-        write_page(audits, html, check=checked)
+        write_page(tell(audits, check=checked), html, argument="html")
     if json_path is not None:
         content = json.dumps([marked(one.to_dict() | {"check": checked.to_dict()}) for one in audits])
         typer.echo(content) if printed else write_text(json_path, content, argument="json")
     if not printed:
-        for grid in audit_grids(audits):
-            Console().print(rich_table(grid))
+        for table in audit_tables(audits):
+            Console().print(rich_table(table))
         if "locality" in plans[0][1]._columns_of:
-            Console().print(rich_table(taus_of(anchors, plans[0][1], seed=seed).grid()))
+            Console().print(rich_table(taus_of(anchors, plans[0][1], seed=seed).table()))
     _say_what_leaves(audits, strict=strict)
     if strict and checked.problems:
         raise typer.Exit(1)

@@ -74,12 +74,13 @@ def bench(  # noqa: PLR0913 - what is measured, how long, and where it goes
     For example:
     [green]viscy-data bench experiments.yaml --plan plan.yaml --html bench.html[/]
     """
-    from viscy_data.bench.page import write_page
+    from viscy_data.bench.page import tell
     from viscy_data.bench.run import bench as run
     from viscy_data.bench.settings import usual_settings
-    from viscy_data.bench.tables import advice_lines, notes, settings_grid
+    from viscy_data.bench.tables import advice_lines, notes, settings_table
     from viscy_data.files.outputs import check_reports, marked, write_text
-    from viscy_data.pages.grid import rich_table
+    from viscy_data.pages.page import write_page
+    from viscy_data.pages.table import rich_table
 
     check_reports(html, json_path, inputs=[experiments, index, plan])
     case = _case(experiments, index, z_window, missing_chunks, (plan, batch_size))
@@ -94,13 +95,13 @@ def bench(  # noqa: PLR0913 - what is measured, how long, and where it goes
     printed = json_path == Path("-")
     result = run(case, tried, seconds=seconds, step=step, optimized=optimize, progress=not printed)
     if html is not None:
-        write_page(result, case.plan, html)
+        write_page(tell(result, case.plan), html, argument="html")
     if json_path is not None:
         content = json.dumps(marked(result.to_dict()))
         typer.echo(content) if printed else write_text(json_path, content, argument="json")
     if not printed:
         console = Console(soft_wrap=True, highlight=False)
-        console.print(rich_table(settings_grid(result)))
+        console.print(rich_table(settings_table(result)))
         for line in (*advice_lines(result), *notes(result)):
             console.print(verbatim(line))
 

@@ -1,10 +1,18 @@
-"""Pages: what every HTML report is made of: one way to lay a page out, one look, one set of pictures.
+"""Pages: what every report is made of: one way to lay a page out, one look, one set of colours and charts.
 
-Key types: `Grid` (grid), a table of texts that the terminal and a page show.
+An audit, a bench and the report of a training tell different things, and each could write HTML of its own.
+But three writers look three ways, and each has to remember to escape names that somebody else chose. So a
+report is plain values, and only the modules here make markup of them. A page fetches nothing, neither script
+nor font nor link, so that the file can be mailed.
+
+The modules are public: import names from them, since the folder itself loads nothing.
+
+Key types: `Page` (page), a title, verdicts, facts and sections of blocks; `Table` (table), which the terminal
+shows too.
 
 Read in this order:
 
-- `page`: a page and its sections, from ``page.html`` and ``style.css``
-- `grid`: tables of texts, for the terminal and for a page
-- `svg`: small pictures as SVG text, scaled by the page
+- `page`: from values to one HTML file, by ``page.html`` and ``style.css``; `table`: tables of texts
+- `markup`: elements, and the one place where text is escaped
+- `charts`: pictures that several reports draw; `svg`: their shapes; `colours`: what a colour means
 """

@@ -1,68 +1,43 @@
-"""Small pictures as SVG text: scaled by the page, no script, nothing to fetch."""
+"""Small pictures as SVG: scaled by the page, no script, nothing to fetch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from viscy_data.text import html_text
-
-INK, SOFT, LINE = "#1b1f24", "#59636e", "#d9dee3"
-PALETTE = (
-    "#4477aa",
-    "#ee6677",
-    "#228833",
-    "#ccbb44",
-    "#66ccee",
-    "#aa3377",
-    "#e08214",
-    "#5e4fa2",
-    "#8c6d31",
-    "#7a828c",
-)
+from viscy_data.pages.colours import SOFT
+from viscy_data.pages.markup import Markup, tag
 
 
-def picture(width: float, height: float, parts: Sequence[str], label: str) -> str:
+def picture(width: float, height: float, parts: Iterable[Markup], label: str) -> Markup:
     """Return an SVG of ``parts``; ``label`` says what it shows to those who cannot see it."""
-    body = "".join(parts)
-    return (
-        f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{html_text(label)}" '
-        f'font-size="11" font-family="sans-serif" xmlns="http://www.w3.org/2000/svg">{body}</svg>'
+    return tag(
+        "svg",
+        *parts,
+        viewBox=f"0 0 {width:g} {height:g}",
+        role="img",
+        aria_label=label,
+        font_size="11",
+        font_family="sans-serif",
+        xmlns="http://www.w3.org/2000/svg",
     )
 
 
-def box(x: float, y: float, width: float, height: float, fill: str, *, opacity: float = 1.0) -> str:
+def box(x: float, y: float, width: float, height: float, fill: str, *, opacity: float = 1.0) -> Markup:
     """Return a filled rectangle, or nothing where it would be empty."""
     if width <= 0 or height <= 0:
-        return ""
-    faint = f' fill-opacity="{opacity:.2f}"' if opacity < 1 else ""
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{fill}"{faint}/>'
+        return Markup()
+    place = {"x": x, "y": y, "width": width, "height": height}
+    faint = f"{opacity:.2f}" if opacity < 1 else ""
+    return tag("rect", **{key: f"{one:.1f}" for key, one in place.items()}, fill=fill, fill_opacity=faint)
 
 
-def line(points: Sequence[tuple[float, float]], stroke: str, *, width: float = 1.5, dash: str = "") -> str:
+def line(points: Sequence[tuple[float, float]], stroke: str, *, width: float = 1.5) -> Markup:
     """Return a line through points."""
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    dashed = f' stroke-dasharray="{dash}"' if dash else ""
-    return f'<polyline points="{path}" fill="none" stroke="{stroke}" stroke-width="{width:g}"{dashed}/>'
+    path = Markup(" ".join(f"{x:.1f},{y:.1f}" for x, y in points))  # as text, a long one would be shortened
+    return tag("polyline", points=path, fill="none", stroke=stroke, stroke_width=f"{width:g}")
 
 
-def text(x: float, y: float, content: str, *, anchor: str = "start", fill: str = SOFT) -> str:
+def text(x: float, y: float, content: str, *, anchor: str = "start", fill: str = SOFT) -> Markup:
     """Return a text at its baseline; ``anchor`` is start, middle or end."""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{fill}">{html_text(content)}</text>'
-
-
-def colour(place: int) -> str:
-    """Return a colour of the palette, which repeats."""
-    return PALETTE[place % len(PALETTE)]
-
-
-def lighter(fill: str, by: float) -> str:
-    """Return a colour moved towards white, 0 <= by <= 1.
-
-    Examples
-    --------
-    >>> lighter("#000000", 0.5)
-    '#7f7f7f'
-    """
-    parts = [int(fill[place : place + 2], 16) for place in (1, 3, 5)]
-    return "#" + "".join(f"{int(part + (255 - part) * by):02x}" for part in parts)
+    return tag("text", content, x=f"{x:.1f}", y=f"{y:.1f}", text_anchor=anchor, fill=fill)
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:

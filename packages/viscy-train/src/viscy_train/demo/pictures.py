@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from sklearn.manifold import TSNE
 
 from viscy_data import AnchorDataset, center_crop, columns, shown
+from viscy_data.pages.charts import Times, batches_chart, batches_keys, shades_text
+from viscy_data.pages.colours import CONDITIONS, PALETTE
+from viscy_data.pages.page import Drawing
 from viscy_train.demo.comparison import Comparison
 from viscy_train.demo.settings import DemoSettings
 from viscy_train.demo.source import Source
@@ -16,15 +19,7 @@ from viscy_train.demo.training import Trained
 from viscy_train.evaluation import Metric, Resampling
 from viscy_train.evaluation.arrays import unit_rows
 from viscy_train.evaluation.evaluate import thin
-from viscy_train.report import (
-    CONDITION_COLOURS,
-    EXPERIMENT_COLOURS,
-    BatchLabels,
-    batches_figure,
-    maps_figure,
-    metrics_figure,
-    patches_figure,
-)
+from viscy_train.report.figures import maps_figure, metrics_figure, patches_figure
 
 SHOWN = {
     "condition_left_out/balanced_accuracy": "condition, experiment left out",
@@ -37,6 +32,7 @@ SHOWN = {
 """Metrics that are drawn, with short titles; the table has all of them."""
 
 _BATCHES = 20
+_TIMES = 24
 _PAIRS = 10
 
 type Codes = tuple[NDArray[np.int64], list[str]]
@@ -55,18 +51,28 @@ def time_of(anchors: pd.DataFrame, source: Source) -> tuple[NDArray[np.float64],
     return anchors[columns.T].to_numpy(np.float64), "frame"
 
 
-def batches_picture(trained: Mapping[str, Trained], source: Source) -> bytes:
-    """Draw the first batches of each kind."""
+def batches_drawings(trained: Mapping[str, Trained], source: Source) -> list[Drawing]:
+    """Draw the first batches of each kind as columns: what they are made of, and when cells were seen."""
     anchors = next(iter(trained.values())).data.dataset.valid_anchors
     experiment, experiments = coded(anchors[columns.EXPERIMENT])
-    condition, conditions = coded(anchors[columns.CONDITION])
+    told = anchors[columns.CONDITION].astype(object)
+    condition, conditions = coded(told.where(told.notna(), "not known"))
     time, name = time_of(anchors, source)
-    kinds = {}
+    # a bin per time where there are few: frames, or hours of movies with one interval
+    edges = np.histogram_bin_edges(time, min(_TIMES, np.unique(time).size))
+    bins = np.clip(np.searchsorted(edges, time, side="right") - 1, 0, edges.size - 2)
+    drawings = []
     for title, one in trained.items():
         batches = min(_BATCHES, len(one.data.train_sampler))
         rows = np.array([one.data.train_sampler.batch(number, epoch=0) for number in range(batches)])
-        kinds[title] = BatchLabels(experiment[rows], condition[rows], time[rows])
-    return batches_figure(kinds, experiments, conditions, name)
+        at = np.arange(batches)[:, None]  # (batches, 1), beside rows (batches, batch size)
+        cells = np.zeros((batches, len(experiments), len(conditions)), np.int64)
+        np.add.at(cells, (at, experiment[rows], condition[rows]), 1)
+        times = np.zeros((batches, edges.size - 1), np.int64)
+        np.add.at(times, (at, bins[rows]), 1)
+        svg = batches_chart(cells, Times(times, edges, name), by="experiment and condition")
+        drawings.append(Drawing(svg, title, batches_keys(experiments, conditions), shades_text(conditions)))
+    return drawings
 
 
 def pairs_picture(trained: Trained, source: Source, settings: DemoSettings) -> bytes:
@@ -107,10 +113,10 @@ def maps_picture(comparison: Comparison, source: Source, settings: DemoSettings)
     shown = obs.iloc[rows]
     maps = {name: _map(array[rows], settings.seed) for name, array in comparison.embeddings.items()}
     labels: dict[str, tuple[NDArray[np.int64], Sequence[str], Sequence[str]]] = {
-        "experiment": (*coded(shown[columns.EXPERIMENT]), EXPERIMENT_COLOURS)
+        "experiment": (*coded(shown[columns.EXPERIMENT]), PALETTE)
     }
     if source.has_conditions:
-        labels["condition"] = (*coded(shown[columns.CONDITION]), CONDITION_COLOURS)
+        labels["condition"] = (*coded(shown[columns.CONDITION]), CONDITIONS)
     return maps_figure(maps, labels, time_of(shown, source))
 
 

@@ -22,13 +22,13 @@ from viscy_data import (
     shown_lines,
     whole_file,
 )
+from viscy_data.pages.page import write_page
 from viscy_train.demo.comparison import COMPOSED, RANDOM, Comparison, compare
 from viscy_train.demo.settings import FULL_MINUTES, DemoSettings
 from viscy_train.demo.source import prepare
 from viscy_train.demo.story import provenance, tell
 from viscy_train.demo.training import composed_batches, random_batches, train
 from viscy_train.demo.verdict import Verdict, judge
-from viscy_train.report import write_page
 
 RESULT = "demo.json"
 REPORT = "report.html"

@@ -6,15 +6,18 @@ from itertools import groupby
 from typing import Any
 
 from viscy_data import shown
+from viscy_data.pages.page import Beside, Page, Paragraph, Picture, Section
+from viscy_data.pages.page import Verdict as Finding
+from viscy_data.pages.table import Cell, Table
 from viscy_train.demo.comparison import COMPOSED, RANDOM, Comparison
-from viscy_train.demo.pictures import batches_picture, maps_picture, metrics_picture, pairs_picture
+from viscy_train.demo.pictures import batches_drawings, maps_picture, metrics_picture, pairs_picture
 from viscy_train.demo.settings import DemoSettings
 from viscy_train.demo.source import Source
 from viscy_train.demo.training import Trained
 from viscy_train.demo.verdict import Verdict
 from viscy_train.embed import anchors_digest, model_digest
 from viscy_train.evaluation import Metric, NotAvailable, Outcome
-from viscy_train.report import Cell, Page, Paragraph, Picture, Section, Table, loss_figure
+from viscy_train.report.figures import loss_figure
 
 _VERSIONS = ("viscy-data", "viscy-train", "torch", "lightning", "scikit-learn", "numpy", "anndata")
 _SUBTITLES = {
@@ -44,8 +47,7 @@ def tell(
     return Page(
         title="What is in a batch decides what a model learns",
         subtitle=_SUBTITLES[source.origin],
-        verdict=verdict.text,
-        tone=verdict.tone,
+        verdicts=[Finding(verdict.text, verdict.tone)],
         facts=facts,
         sections=(
             _batches(source, trained),
@@ -55,6 +57,7 @@ def tell(
             _losses(trained),
             _provenance(source, trained, settings),
         ),
+        made_by="viscy-train",
     )
 
 
@@ -64,13 +67,12 @@ def _batches(source: Source, trained: Mapping[str, Trained]) -> Section:
     on += ["conditions in equal parts"] if axes.condition_balanced else []
     on += ["most cells near one time after infection"] if axes.temporal_enrichment else []
     notes = tuple(Paragraph(note, note=True) for note in (*source.notes, *trained[COMPOSED].warnings))
-    picture = Picture(
-        batches_picture(trained, source),
-        "Stacked bars of the experiments and conditions in each batch, and dots for the times of its cells",
-        "Each column is one of the first batches. Left as composed, right as drawn at random.",
+    lead = (
+        f"Composed batches: {'; '.join(on)}. Random batches: all of these axes off. "
+        "A column is one batch, the darker a square below it, the more cells were seen then."
     )
-    lead = f"Composed batches: {'; '.join(on)}. Random batches: all of these axes off."
-    return Section("What the batches hold", lead, (picture, *notes))
+    drawings = Beside(batches_drawings(trained, source))
+    return Section("What the batches hold", lead, (drawings, *notes))
 
 
 def _pairs(source: Source, trained: Trained, settings: DemoSettings) -> Section:
@@ -96,9 +98,10 @@ def _metrics(comparison: Comparison) -> Section:
     )
     measured = [found for found in rows if any(isinstance(one, Metric) for one in found)]
     table = Table(
+        "Small: 95 % interval; what shuffled labels give. Bold: the best of the three.",
         ("metric", *names, "n", "better"),
         tuple(_row(outcomes) for outcomes in measured),
-        "Small: 95 % interval; what shuffled labels give. Bold: the best of the three.",
+        words=True,
     )
     how = [
         Paragraph(f"{one.definition.title}: {one.definition.text}", note=True)
@@ -174,6 +177,7 @@ def _losses(trained: Mapping[str, Trained]) -> Section:
 
 def _provenance(source: Source, trained: Mapping[str, Trained], settings: DemoSettings) -> Section:
     counts = Table(
+        "",
         ("experiment", "condition", "tracks", "cells x frames", "with a positive", "dropped"),
         tuple(
             (
@@ -186,8 +190,9 @@ def _provenance(source: Source, trained: Mapping[str, Trained], settings: DemoSe
             )
             for one in source.summary.counts
         ),
+        words=True,
     )
-    made = Table(("what", "value"), tuple(provenance(source, trained, settings).items()))
+    made = Table("", ("what", "value"), tuple(provenance(source, trained, settings).items()), words=True)
     lead = "Everything below is needed, and enough, to make this report again."
     return Section("How this was made", lead, (counts, made))
 

@@ -10,9 +10,9 @@ either.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from viscy_data.pages.page import Tone
 from viscy_train.demo.comparison import COMPOSED, RANDOM, RAW
 from viscy_train.evaluation import Evaluation, Metric
-from viscy_train.report.page import Tone
 
 CONDITION = "condition_left_out/balanced_accuracy"
 LEAKAGE = "experiment_leakage/balanced_accuracy"

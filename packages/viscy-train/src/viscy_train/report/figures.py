@@ -1,7 +1,7 @@
 """The report's pictures: arrays in, PNG out.
 
-Colours mean one thing throughout: an embedding has a colour (`EMBEDDING_COLOURS`), and so have an
-experiment and a condition. Drawn on matplotlib's Agg canvas: no window, no global figure.
+Colours are those of `viscy_data.pages.colours`, and an embedding has one throughout (`EMBEDDING_COLOURS`).
+Drawn on matplotlib's Agg canvas: no window, no global figure.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,26 +20,14 @@ from matplotlib.font_manager import findfont, get_font
 from numpy.typing import NDArray
 
 from viscy_data import shown
+from viscy_data.pages.colours import ACCENT, GREY, LINE, PALETTE, SOFT, UNKNOWN
+from viscy_train.evaluation import Metric
 
 type FloatArray = NDArray[np.floating[Any]]
 type IntArray = NDArray[np.int64]
 
-EMBEDDING_COLOURS: Final = ("#0a6aa8", "#d9730d", "#7a828c")
+EMBEDDING_COLOURS: Final = (ACCENT, PALETTE[6], GREY)
 """Composed batches, random batches, raw pixels."""
-EXPERIMENT_COLOURS: Final = (
-    "#4477aa",
-    "#ee6677",
-    "#228833",
-    "#ccbb44",
-    "#66ccee",
-    "#aa3377",
-    "#e08214",
-    "#5e4fa2",
-    "#8c6d31",
-    "#999999",
-)
-CONDITION_COLOURS: Final = ("#b2182b", "#2a9d8f", "#7b3294", "#e9a000", "#555555")
-UNKNOWN: Final = "#b8bec5"
 
 _STYLE: Final[dict[Any, Any]] = {
     "font.size": 9.0,
@@ -48,10 +36,10 @@ _STYLE: Final[dict[Any, Any]] = {
     "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.edgecolor": "#8b949e",
-    "axes.labelcolor": "#424a53",
-    "xtick.color": "#59636e",
-    "ytick.color": "#59636e",
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": SOFT,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
     "legend.frameon": False,
     "figure.facecolor": "white",
     # a name is text: neither "$" nor a user's settings make a formula of it
@@ -110,25 +98,6 @@ def colours(codes: IntArray, palette: Sequence[str]) -> FloatArray:
     shown = table[codes % len(palette)]
     shown[codes < 0] = to_rgb(UNKNOWN)
     return shown
-
-
-def legend(axes: Axes, names: Sequence[str], palette: Sequence[str], title: str) -> None:
-    """Put names and their colours to the right of the axes."""
-    if names:
-        axes.legend(
-            *keys(axes, names[:12], palette),
-            title=title,
-            loc="upper left",
-            bbox_to_anchor=(1.0, 1.0),
-            alignment="left",
-            handletextpad=0.2,
-        )
-
-
-def keys(axes: Axes, names: Sequence[str], palette: Sequence[str]) -> tuple[list[Any], list[str]]:
-    """Return marks and texts of a legend; as labels of marks, names that begin with "_" would be left out."""
-    marks = [axes.scatter([], [], s=26, color=palette[place % len(palette)]) for place in range(len(names))]
-    return marks, [drawn(name) for name in names]
 
 
 def loss_figure(curves: Mapping[str, FloatArray]) -> bytes:
@@ -220,11 +189,61 @@ def maps_figure(
         return png_of(figure)
 
 
+def metrics_figure(metrics: Mapping[str, Mapping[str, Metric]]) -> bytes:
+    """Draw each metric as a small panel: value and interval for each embedding, shuffled as a dashed line.
+
+    Parameters
+    ----------
+    metrics : mapping
+        Title of a metric to {name of an embedding: metric}, embeddings in the order of
+        `EMBEDDING_COLOURS`.
+    """
+    columns = 3
+    rows = -(-len(metrics) // columns)
+    with drawing(10.4, 1.75 * rows + 0.2) as figure:
+        grid = figure.subplots(rows, columns, squeeze=False)
+        for axes, (title, values) in zip(grid.ravel(), metrics.items(), strict=False):
+            _panel(axes, title, values)
+        for axes in grid.ravel()[len(metrics) :]:
+            axes.set_visible(False)
+        return png_of(figure)
+
+
+def _panel(axes: Axes, title: str, values: Mapping[str, Metric]) -> None:
+    better = next(iter(values.values())).definition.better
+    axes.set_title(title, fontsize=9)
+    axes.set_xlabel(
+        "better →" if better == "higher" else "← better",
+        fontsize=7.5,
+        loc="right" if better == "higher" else "left",
+    )
+    places = -np.arange(len(values), dtype=float)
+    for place, (metric, colour) in zip(
+        places, zip(values.values(), EMBEDDING_COLOURS, strict=False), strict=True
+    ):
+        axes.plot([metric.low, metric.high], [place, place], color=colour, linewidth=2.5, alpha=0.45)
+        axes.scatter([metric.value], [place], color=colour, s=34, zorder=3)
+        axes.plot(
+            [metric.shuffled] * 2, [place - 0.4, place + 0.4], color=GREY, linewidth=1.1, dashes=(2, 1.5)
+        )
+    axes.set_yticks(places, list(values))
+    axes.set_ylim(places[-1] - 0.6, 0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.margins(x=0.08)
+    axes.grid(axis="x", color=LINE, linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
 def legend_below(axes: Axes, names: Sequence[str], palette: Sequence[str]) -> None:
     """Put names and their colours below the axes."""
     if names:
+        # as labels of marks, names that begin with "_" would be left out
+        marks = [
+            axes.scatter([], [], s=26, color=palette[n % len(palette)]) for n in range(min(10, len(names)))
+        ]
         axes.legend(
-            *keys(axes, names[:10], palette),
+            marks,
+            [drawn(name) for name in names[:10]],
             loc="upper center",
             bbox_to_anchor=(0.5, -0.01),
             ncols=2,
@@ -238,6 +257,6 @@ def _scatter(axes: Axes, places: FloatArray, **options: Any) -> Any:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(True)
-    axes.spines[:].set_color("#e6e9ec")
+    axes.spines[:].set_color(LINE)
     size = float(np.clip(6000 / len(places), 5, 14))
     return axes.scatter(places[:, 0], places[:, 1], s=size, linewidths=0, alpha=0.85, **options)
