@@ -19,7 +19,6 @@ from .composition.axes import (
     Locality as Locality,
     Weighting as Weighting,
 )
-from .composition.batch import IndexBatch as IndexBatch
 from .composition.curriculum import Curriculum as Curriculum
 from .composition.plan import BatchPlan as BatchPlan
 from .convert.run import convert_movies as convert_movies
@@ -60,6 +59,7 @@ from .images.store import StoreReader as StoreReader, describe as describe
 from .indexing.run import IndexSummary as IndexSummary, build_index as build_index
 from .progress import progress_bar as progress_bar
 from .rich_text import verbatim as verbatim
+from .sampling.batch import IndexBatch as IndexBatch
 from .sampling.deviations import Deviation as Deviation, deviations as deviations
 from .sampling.flat import flat_plan as flat_plan
 from .sampling.plan_file import change_plan as change_plan

@@ -6,7 +6,7 @@ import pytest
 
 from viscy_data import BatchPlan, FlexibleBatchSampler, Grouping, Locality
 from viscy_data.audit.taus import Taus
-from viscy_data.composition import IndexBatch
+from viscy_data import IndexBatch
 from viscy_data.tables.positives import Positives
 
 

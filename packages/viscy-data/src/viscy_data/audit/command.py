@@ -8,10 +8,10 @@ import pandas as pd
 
 from viscy_data.audit.audited import Audited
 from viscy_data.audit.taus import Taus
-from viscy_data.composition.batch import IndexBatch
 from viscy_data.composition.curriculum import Curriculum
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.progress import progress_bar
+from viscy_data.sampling.batch import IndexBatch
 from viscy_data.sampling.flat import flat_plan
 from viscy_data.sampling.notes import collect_notes
 from viscy_data.sampling.sampler import FlexibleBatchSampler

@@ -14,8 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from viscy_data.columns import EXPERIMENT, FOV, T
-from viscy_data.composition.batch import IndexBatch
 from viscy_data.pages.table import Table
+from viscy_data.sampling.batch import IndexBatch
 from viscy_data.tables.positives import Positives
 
 Integers = NDArray[np.int64]

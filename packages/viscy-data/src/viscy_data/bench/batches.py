@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from viscy_data.columns import EXPERIMENT, FOV, T
-from viscy_data.composition.batch import IndexBatch
+from viscy_data.sampling.batch import IndexBatch
 from viscy_data.sampling.sampler import FlexibleBatchSampler
 from viscy_data.tables.codes import codes_of
 

@@ -18,7 +18,6 @@ import pandas as pd
 from viscy_data.bench.batches import frame_numbers, plan_batches
 from viscy_data.bench.settings import Setting
 from viscy_data.composition.axes import Locality
-from viscy_data.composition.batch import IndexBatch
 from viscy_data.composition.curriculum import Curriculum
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.dataset.anchor_dataset import AnchorDataset, Batch, Pairing, Reading
@@ -27,6 +26,7 @@ from viscy_data.images.ngff import read_attributes
 from viscy_data.images.store import MissingChunks, describe
 from viscy_data.optimize.job import open_array
 from viscy_data.optimize.metadata import first_level
+from viscy_data.sampling.batch import IndexBatch
 from viscy_data.sampling.notes import collect_notes
 from viscy_data.sampling.sampler import FlexibleBatchSampler
 from viscy_data.tables.experiments import Experiments, FovInfo

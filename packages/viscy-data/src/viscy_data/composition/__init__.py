@@ -24,7 +24,6 @@ sampler yields). What a table cannot give a plan is said, and what batches held 
 """
 
 from viscy_data.composition.axes import AtMost, Balance, Distinct, Focus, Grouping, Locality, Weighting
-from viscy_data.composition.batch import IndexBatch
 from viscy_data.composition.composer import BatchComposer
 from viscy_data.composition.curriculum import Curriculum
 from viscy_data.composition.layout import AnchorLayout, Labels
@@ -40,7 +39,6 @@ __all__ = [
     "Distinct",
     "Focus",
     "Grouping",
-    "IndexBatch",
     "Labels",
     "Locality",
     "Weighting",

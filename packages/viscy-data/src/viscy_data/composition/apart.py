@@ -119,42 +119,37 @@ def _search(
 
     A range that gave none to an owner is not asked again.
     """
-    for one in np.unique(owner[waiting]).tolist():
-        mine = np.flatnonzero(owner == one)
-        stays = mine[~np.isin(mine, waiting)]
-        spent = set()
-        for anchor in np.intersect1d(mine, waiting).tolist():
-            candidates, span = _candidates(rules, origins, anchor)
-            if span in spent:
-                continue
-            in_way = _in_way(rules, candidates, place[stays])
-            free = np.flatnonzero(~in_way.any(axis=1))
-            if not free.size:
-                free = _let_move(rules, place, stays, candidates, in_way, origins)
-            if free.size:
-                place[anchor] = candidates[free[0]]
-                stays = np.append(stays, anchor)
-            else:
-                spent.add(span)
+    ranges = origins(waiting).ranges
+    spans = list(zip(*(getattr(ranges, name).tolist() for name in Ranges.__dataclass_fields__), strict=True))
+    spent: set[tuple[int, ...]] = set()
+    for anchor, span in zip(waiting.tolist(), spans, strict=True):
+        if (owner[anchor], *span) in spent:
+            continue
+        stays = np.flatnonzero(owner == owner[anchor])
+        stays = stays[~np.isin(stays, waiting)]
+        candidates = _candidates(rules, origins, anchor)
+        in_way = _in_way(rules, candidates, place[stays])
+        free = np.flatnonzero(~in_way.any(axis=1))
+        if not free.size:
+            free = _let_move(rules, place, stays, candidates, in_way, origins)
+        if free.size:
+            place[anchor] = candidates[free[0]]
+            waiting = waiting[waiting != anchor]
+        else:
+            spent.add((owner[anchor], *span))
     return place
 
 
-def _candidates(
-    rules: Sequence[Rule], origins: Callable[[Integers], Origins], anchor: int
-) -> tuple[Integers, tuple[int, ...]]:
-    """Return some places of an anchor's range, in a keyed order, and what tells the range.
-
-    Of places that no rule tells apart there is one.
-    """
+def _candidates(rules: Sequence[Rule], origins: Callable[[Integers], Origins], anchor: int) -> Integers:
+    """Return some places of an anchor's range, in a keyed order; one of those that no rule tells apart."""
     origin = origins(np.array([anchor]))
     size = origin.ranges.size
     number = keyed.permute(np.arange(min(int(size[0]), SEARCHED)), size, keyed.words(origin.key, REDRAWS))
-    edges = (getattr(origin.ranges, name).item() for name in ("start", "end", "gap", "after"))
     found = origin.ranges.place(number, np.zeros_like(number))
     marks = [rule.code(found).astype(np.float64) for rule in rules]
     marks += [rule.hours(found) for rule in rules if rule.hours is not None]
     _, first = np.unique(np.stack(marks), axis=1, return_index=True)
-    return found[np.sort(first)], tuple(edges)
+    return found[np.sort(first)]
 
 
 def _in_way(rules: Sequence[Rule], candidates: Integers, held: Integers) -> Flags:
@@ -183,7 +178,7 @@ def _let_move(
         if blocker in tried or len(tried) == MOVED:
             continue
         tried.add(blocker)
-        elsewhere, _ = _candidates(rules, origins, int(stays[blocker]))
+        elsewhere = _candidates(rules, origins, int(stays[blocker]))
         others = np.append(np.delete(place[stays], blocker), candidates[at])
         free = elsewhere[~_in_way(rules, elsewhere, others).any(axis=1)]
         if free.size:

@@ -21,14 +21,7 @@ REDRAWS: Final = 8
 
 @dataclass(frozen=True)
 class Ranges:
-    """Places from ``start`` up to ``gap``, and from ``after`` up to ``end``; all arrays are (ranges,).
-
-    Examples
-    --------
-    >>> outside = Ranges(*(np.array([edge]) for edge in (10, 20, 13, 15)))
-    >>> outside.size.tolist(), outside.place(np.array([2, 3]), np.array([0, 0])).tolist()
-    ([8], [12, 15])
-    """
+    """Places from ``start`` up to ``gap``, and from ``after`` up to ``end``; all arrays are (ranges,)."""
 
     start: Integers
     end: Integers
@@ -101,13 +94,7 @@ class Slots:
 
 
 def expand(count: Integers) -> tuple[Integers, Integers]:
-    """Return, for each of ``count`` (requests,) draws, its request and its number in it.
-
-    Examples
-    --------
-    >>> [one.tolist() for one in expand(np.array([2, 0, 3]))]
-    [[0, 0, 2, 2, 2], [0, 1, 0, 1, 2]]
-    """
+    """Return, for each of ``count`` (requests,) draws, its request and its number in it."""
     request = np.repeat(np.arange(count.size), count)
     return request, np.arange(request.size) - (np.cumsum(count) - count)[request]
 

@@ -202,12 +202,6 @@ def corners(
         (leaves, strata) fractions in [0, 1); every row sums to a whole number.
     nodes
         Unions of leaves, smaller ones first; any two are disjoint or nested.
-
-    Examples
-    --------
-    >>> half = Fraction(1, 2)
-    >>> corners([[half, half], [half, half]], nodes=[[0, 1]])
-    [(Fraction(1, 2), [[1, 0], [0, 1]]), (Fraction(1, 2), [[0, 1], [1, 0]])]
     """
     whole = lcm(*(entry.denominator for row in table for entry in row))
     edges, mass, leaf_edge = _network(table, nodes, whole)

@@ -7,7 +7,7 @@ Key types: `FlexibleBatchSampler` (sampler).
 
 Read in this order:
 
-- `sampler`: the sampler: batches of one rank, as lists of row numbers
+- `sampler`: the sampler: batches of one rank, as lists of row numbers; `batch`: one that knows which it is
 - `labels`: from columns to codes; `marks`: lineage, frame and hour of anchors, for reports
 - `flat`: keyword arguments for what most people ask for; `plan_file`: a plan in YAML
 - `state`: where a sampler stands; `batch_iterator`: an iterator that can say where it stands

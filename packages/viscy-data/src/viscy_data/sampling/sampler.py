@@ -18,11 +18,11 @@ from torch import distributed
 from torch.utils.data import Sampler
 
 from viscy_data.checks import check_flag, check_integer
-from viscy_data.composition.batch import IndexBatch
 from viscy_data.composition.curriculum import Curriculum
 from viscy_data.composition.plan import AXES, BatchPlan
 from viscy_data.composition.shares import PLAN_NAMES
 from viscy_data.errors import CompositionWarning, InvalidInputError
+from viscy_data.sampling.batch import IndexBatch
 from viscy_data.sampling.batch_iterator import BatchIterator, refuse_second_split
 from viscy_data.sampling.feasible import make_composer
 from viscy_data.sampling.fingerprint import plan_text, table_fingerprint
