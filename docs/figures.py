@@ -20,7 +20,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from viscy_data.audit.charts import batches_chart
-from viscy_data.composition import IndexBatch
+from viscy_data import IndexBatch
 from viscy_data.sampling.sampler import FlexibleBatchSampler
 
 type IntArray = NDArray[np.int64]

@@ -11,7 +11,7 @@ from sampling_cases import Case, cases, make_table, quiet_sampler
 
 from viscy_data.audit.audited import Audited
 from viscy_data.audit.command import audit_plans
-from viscy_data.audit.tables import groups_grid
+from viscy_data.audit.tables import groups_table
 from viscy_data.composition import Balance, BatchPlan, Grouping
 from viscy_data.sampling.deviations import deviations
 from viscy_data.sampling.notes import collect_notes
@@ -29,7 +29,7 @@ def test_a_plan_that_is_followed_never_deviates(case: Case, epochs: int) -> None
     allowed = {"focus"} if case.asked.focused else set()
     assert found <= allowed | ({"repeats"} if notes else set())
     audited = Audited("case", sampler.plan, report, (), deviations(report))
-    assert all(">" not in cell for row in groups_grid(audited).rows for cell in row[1:])
+    assert all(">" not in cell for row in groups_table(audited).rows for cell in row[1:])
 
 
 @pytest.mark.parametrize("batch_size", [2, 3, 5, 7, 16])
@@ -105,7 +105,7 @@ def test_the_table_shows_what_was_asked_only_where_it_was_not_held() -> None:
     plan = BatchPlan(8, grouping=Grouping("experiment"), balance=Balance("condition"))
     (audited,) = audit_plans(table, [("p", plan)], epochs=2, progress=False)
     assert audited.deviations == ()
-    grid = groups_grid(audited)
+    grid = groups_table(audited)
     assert "neither whole number next to its share" in grid.title
     assert all(">" not in cell for row in grid.rows for cell in row)
 

@@ -172,7 +172,7 @@ def _let_move(
     origins: Callable[[Integers], Origins],
 ) -> Integers:
     """Move an anchor that alone is in a candidate's way inside its range; return the candidate, if any."""
-    tried = set()
+    tried: set[int] = set()
     for at in np.flatnonzero(in_way.sum(axis=1) == 1).tolist():
         blocker = int(np.flatnonzero(in_way[at])[0])
         if blocker in tried or len(tried) == MOVED:
