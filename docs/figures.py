@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from viscy_data.audit.charts import batches_chart
 from viscy_data import IndexBatch
+from viscy_data.audit.charts import batches_chart
 from viscy_data.sampling.sampler import FlexibleBatchSampler
 
 type IntArray = NDArray[np.int64]

@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from viscy_data import BatchPlan, FlexibleBatchSampler, Grouping, Locality
+from viscy_data import BatchPlan, FlexibleBatchSampler, Grouping, IndexBatch, Locality
 from viscy_data.audit.taus import Taus
-from viscy_data import IndexBatch
 from viscy_data.tables.positives import Positives
 
 

@@ -91,6 +91,11 @@ def cell_name(stage: Stage, cell: int) -> str:
     return " / ".join(names) or "the table"
 
 
+def _group_name(stage: Stage, group: int) -> str:
+    """Return a group for people, in quotes; without groups it is the table."""
+    return f"'{value_text(stage.layout.groups.values[group])}'" if stage.layout.groups.names else "the table"
+
+
 def value_text(value: object) -> str:
     r"""Return a group or a stratum for people: a name is text, whatever it holds.
 
@@ -167,7 +172,7 @@ def _refuse_empty_windows(stage: Stage, focal: FocalTimes) -> None:
     empty = np.flatnonzero(focal.empty & drawn).tolist()
     if empty:
         hours = stage.plan.focus.window_hours if stage.plan.focus else 0.0
-        named = _listed([f"'{value_text(stage.layout.groups.values[group])}'" for group in empty], ", ")
+        named = _listed([_group_name(stage, group) for group in empty], ", ")
         leak = ", or no other group has one to leak" if stage.plan._leak else ""
         raise InvalidInputError(
             f"{stage.names['global_fraction']}=0 with a window of {hours:g}: at every time of {named} "
@@ -178,7 +183,7 @@ def _refuse_empty_windows(stage: Stage, focal: FocalTimes) -> None:
 
 def _left_out(stage: Stage, focal: FocalTimes) -> Iterator[str]:
     texts = [
-        f"'{value_text(stage.layout.groups.values[group])}': {focal.left_out[group]} times"
+        f"{_group_name(stage, group)}: {focal.left_out[group]} times"
         for group in np.flatnonzero(focal.left_out).tolist()
         if stage.shares.groups[group]
     ]
