@@ -78,7 +78,7 @@ def test_a_side_that_lacks_anchors_leaves_them_to_the_other(
 def test_anchors_come_by_their_weights(heavy: int, count: int) -> None:
     rng = np.random.default_rng(0)
     weight = np.where(rng.random(600) < 0.1, float(heavy), 1.0)
-    slots = Slots.of(weight)
+    slots = Slots.of(weight, np.array([0, weight.size]))
     times = 4000
     keys = keyed.words(3, np.arange(times))
     lines = np.arange(times)
@@ -95,7 +95,7 @@ def test_anchors_come_by_their_weights(heavy: int, count: int) -> None:
 
 
 def test_a_range_smaller_than_its_demand_uses_every_anchor_whatever_it_weighs() -> None:
-    slots = Slots.of(np.array([1.0, 100.0, 1.0]))
+    slots = Slots.of(np.array([1.0, 100.0, 1.0]), np.array([0, 3]))
     demands = demands_of(repeated(0, 3, 3, 3, 1), [7], [0], 0)
     place, *_ = draw(demands, slots)
     assert np.bincount(place, minlength=3).min() == 2
@@ -103,7 +103,7 @@ def test_a_range_smaller_than_its_demand_uses_every_anchor_whatever_it_weighs() 
 
 @given(weight=st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=50))
 def test_every_anchor_owns_slots_and_every_slot_has_an_owner(weight: list[float]) -> None:
-    slots = Slots.of(np.array(weight))
+    slots = Slots.of(np.array(weight), np.array([0, 0, len(weight)]))
     owned = np.diff(slots.first.astype(np.int64))
     assert owned.min() >= 1
     assert slots.most == owned.max()

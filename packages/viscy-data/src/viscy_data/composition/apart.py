@@ -25,7 +25,9 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 SEARCHED: Final = 1024
-"""Places of a range that are looked at where redraws found none."""
+"""Places of a range that are looked at closely where redraws found none."""
+SCANNED: Final = 1 << 20
+"""Places of a range whose values are looked at where these found none."""
 MOVED: Final = 8
 """Anchors in the way that are tried elsewhere."""
 
@@ -122,7 +124,7 @@ def _search(
     ranges = origins(waiting).ranges
     spans = list(zip(*(getattr(ranges, name).tolist() for name in Ranges.__dataclass_fields__), strict=True))
     spent: set[tuple[int, ...]] = set()
-    for anchor, span in zip(waiting.tolist(), spans, strict=True):
+    for nth, (anchor, span) in enumerate(zip(waiting.tolist(), spans, strict=True)):
         if (owner[anchor], *span) in spent:
             continue
         stays = np.flatnonzero(owner == owner[anchor])
@@ -132,12 +134,27 @@ def _search(
         free = np.flatnonzero(~in_way.any(axis=1))
         if not free.size:
             free = _let_move(rules, place, stays, candidates, in_way, origins)
+        if not free.size:
+            candidates = _scanned(rules, ranges[np.array([nth])], place[stays])
+            free = np.arange(candidates.size)
         if free.size:
             place[anchor] = candidates[free[0]]
             waiting = waiting[waiting != anchor]
         else:
             spent.add((owner[anchor], *span))
     return place
+
+
+def _scanned(rules: Sequence[Rule], one: Ranges, held: Integers) -> Integers:
+    """Return the places of a range, (1,), whose values are not used up; none where rules count hours."""
+    if any(rule.hours is not None for rule in rules) or one.size[0] <= SEARCHED:
+        return np.empty(0, dtype=np.int64)
+    number = np.arange(min(int(one.size[0]), SCANNED))
+    places = one.place(number, np.zeros_like(number))
+    for rule in rules:
+        value, count = np.unique(rule.code(held), return_counts=True)
+        places = places[~np.isin(rule.code(places), value[count >= rule.count])]
+    return places
 
 
 def _candidates(rules: Sequence[Rule], origins: Callable[[Integers], Origins], anchor: int) -> Integers:

@@ -29,6 +29,9 @@ from viscy_data.composition.plan import BatchPlan
 from viscy_data.composition.shares import PLAN_NAMES, TableShares
 from viscy_data.errors import InvalidInputError
 
+_SHIFTS: Final = 1 << 16
+"""Turns of whole-number tables that later stages may begin with."""
+
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -54,6 +57,9 @@ class Stage:
         begin: int,
         end: int | None,
     ) -> None:
+        # a later stage draws and rounds as if it had another seed: it must not repeat what was drawn before
+        seed = int(keyed.words(seed, Purpose.STAGE, begin)[0] >> np.uint64(1)) if begin else seed
+        shift = seed % _SHIFTS if begin else 0
         self.plan, self.layout, self.seed, self.names = plan, layout, seed, names
         if len(layout) < plan.batch_size and drop_last:
             raise InvalidInputError(
@@ -64,7 +70,7 @@ class Stage:
         size = min(plan.batch_size, len(layout))  # a smaller table is one batch
         full, remainder = divmod(len(layout), size)
         self.sizes = [size] if drop_last or not remainder else [size, remainder]
-        self.counts = Counts(plan, self.sizes, self.shares)
+        self.counts = Counts(plan, self.sizes, self.shares, shift)
         hold = 1 if plan.locality is None else plan.locality.hold
         self.order = Order(
             self.shares.groups,
@@ -75,6 +81,7 @@ class Stage:
             run=hold,
             begin=begin,
             end=end,
+            shift=shift,
         )
         self.focal = None
         if plan._window is not None and layout.clock is not None:
@@ -151,9 +158,10 @@ _SAME_ANCHOR: Final = Rule(lambda place: place)
 
 
 def _rules(layout: AnchorLayout) -> tuple[Rule, ...]:
-    """Return what caps forbid; where all allow several anchors of a value, the same anchor twice, too."""
+    """Return what caps forbid; where none of them keeps the same anchor from coming twice, that, too."""
     rules = cap_rules(layout)
-    return (_SAME_ANCHOR, *rules) if rules and all(rule.count > 1 for rule in rules) else rules
+    keeps_apart = any(rule.count == 1 and (rule.hours is None or rule.min_hours > 0) for rule in rules)
+    return rules if keeps_apart or not rules else (_SAME_ANCHOR, *rules)
 
 
 def cap_rules(layout: AnchorLayout) -> tuple[Rule, ...]:

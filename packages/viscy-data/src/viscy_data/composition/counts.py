@@ -56,6 +56,8 @@ class Counts:
         Batch sizes: the full one and, where an epoch ends with a smaller batch, that one's.
     shares
         Exact shares of the plan on the table.
+    shift
+        The turn that the first visit takes.
 
     Attributes
     ----------
@@ -71,7 +73,8 @@ class Counts:
         (full | partial, groups, strata) the same on average.
     """
 
-    def __init__(self, plan: BatchPlan, sizes: list[int], shares: TableShares) -> None:
+    def __init__(self, plan: BatchPlan, sizes: list[int], shares: TableShares, shift: int = 0) -> None:
+        self._shift = shift
         self.parts = [PartSizes.of(size, plan) for size in sizes]
         self.sides = 1 if plan._window is None else 2
         leaked = shares.leaked or (None,) * len(shares.own)
@@ -95,10 +98,10 @@ class Counts:
         group = steps.group[steps.step]
         found = self._empty(group.size)
         for mixtures, which in self._by_pattern(group):
-            found[which] = mixtures[0].turn(steps.batch_full[which])
+            found[which] = mixtures[0].turn(steps.batch_full[which] + self._shift)
             small = which[steps.is_partial[which]]
             if small.size:
-                found[small] = mixtures[1].turn(steps.batch_partial[small])
+                found[small] = mixtures[1].turn(steps.batch_partial[small] + self._shift)
         return found
 
     def own_before(self, steps: Steps) -> Integers:
@@ -106,7 +109,7 @@ class Counts:
         found = self._empty(steps.group.size)
         for mixtures, which in self._by_pattern(steps.group):
             for mixture, turns in zip(mixtures, (steps.full, steps.partial), strict=False):
-                found[which] += mixture.before(turns[which])
+                found[which] += mixture.before(turns[which] + self._shift) - mixture.before(self._shift)
         total: Integers = found[:, : self.sides].sum(axis=1)
         return total
 

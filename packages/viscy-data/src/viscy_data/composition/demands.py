@@ -161,7 +161,8 @@ class CellDemands:
         own = self._cells.own(wanted)
         time = None if self._focal is None else self._focal.of(epoch, steps)
         if wanted.half.any():
-            leaked = self._leaked(wanted[wanted.half == 1], key, time)
+            leak_key = keyed.words(self._seed, Purpose.LEAK, epoch, steps.number)
+            leaked = self._leaked(wanted[wanted.half == 1], leak_key, time)
             step, pile, cell, near, far = (np.concatenate([a, b]) for a, b in zip(own, leaked, strict=True))
         else:
             step, pile, cell, near, far = own
@@ -203,7 +204,7 @@ class CellDemands:
         line, nth = expand(wanted.near + wanted.far)
         stratum, group = wanted.stratum, wanted.group
         elsewhere = self._cells.elsewhere(stratum, group)
-        leak_key = keyed.words(key[wanted.step], Purpose.LEAK, stratum)
+        leak_key = keyed.words(key[wanted.step], stratum)
         # without repeats as long as there are places; then each comes once more
         held = elsewhere.size
         number = keyed.permute(nth % held[line], held[line], keyed.words(leak_key[line], nth // held[line]))

@@ -292,14 +292,14 @@ def frame_budget(layout: AnchorLayout, units: Units, asked: Integers, most: int,
         of = [f" of {value}" * (value is not None) for value in layout.strata.values]
         needs = (f"{least[*at, group]} for {asked[*at, group]} anchors{of[at[2]]}" for at in where)
         shown = ", ".join(needs)
+        of_group = f"of {layout.groups.values[group]!s}" if layout.groups.names else "of the table"
         raise InvalidInputError(
-            f"{name}={most} is less than the least number of {needed.max()} that batches "
-            f"of {layout.groups.values[group]!s} need: {shown}. Set {name} to at least {needed.max()}, take "
-            "smaller batches, or switch an axis off."
+            f"{name}={most} is less than the least number of {needed.max()} that batches {of_group} need: "
+            f"{shown}. Set {name} to at least {needed.max()}, take smaller batches, or switch an axis off."
         )
-    found = least.copy()
+    found, there = least.copy(), units.start.size - 1
     for group in range(found.shape[-1]):
-        _share(found[..., group], asked[..., group], most)
+        _share(found[..., group], asked[..., group], min(most, there))
     return found
 
 

@@ -48,6 +48,7 @@ class Purpose(IntEnum):
     REDRAW = 7
     POSITIVE = 8
     SPLIT = 9
+    STAGE = 10
 
 
 def words(*key: ArrayLike) -> Words:
@@ -66,13 +67,6 @@ def words(*key: ArrayLike) -> Words:
     -----
     The finaliser is the one of SplitMix64 (Steele, Lea and Flood 2014), applied after each word, so
     that exchanging two words or moving one between places gives unrelated bits.
-
-    Examples
-    --------
-    >>> bool(words(0, 1) == words(1, 0))
-    False
-    >>> words(7, np.arange(3)).shape
-    (3,)
     """
     leading = next((place for place, word in enumerate(key) if not isinstance(word, int)), len(key))
     state = _mixed(key[:leading])
@@ -118,11 +112,6 @@ def permute(index: ArrayLike, size: ArrayLike, key: ArrayLike) -> NDArray[np.int
     Returns
     -------
     Array of int64 of the broadcast shape (at least one dimension).
-
-    Examples
-    --------
-    >>> sorted(permute(np.arange(6), 6, words(3)).tolist())
-    [0, 1, 2, 3, 4, 5]
     """
     parts = np.broadcast_arrays(
         np.atleast_1d(np.asarray(size)).astype(np.uint32),

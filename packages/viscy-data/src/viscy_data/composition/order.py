@@ -91,6 +91,8 @@ class Order:
         Steps of a group that follow each other where the group has as many.
     begin, end
         Global batches, since training began, between which this order holds.
+    shift
+        The turn that the first epoch takes.
     """
 
     def __init__(
@@ -104,9 +106,10 @@ class Order:
         run: int = 1,
         begin: int = 0,
         end: int | None = None,
+        shift: int = 0,
     ) -> None:
         self.shares, self.batches, self.seed, self.span = tuple(shares), full + partial, seed, span
-        self._full, self._run, self._begin, self._end = full, run, begin, end
+        self._full, self._run, self._begin, self._end, self._shift = full, run, begin, end, shift
         self._whole = full // span
         self.steps = -(-self.batches // span)
         self._mixture = self._mixture_of(self._whole, self.steps - self._whole)
@@ -172,7 +175,7 @@ class Order:
         first, last = self._segment(epoch)
         if first == 0:
             return epoch, np.zeros((2, len(self.shares)), dtype=np.int64)
-        return epoch + 1, self._counts_of(first, last, epoch)
+        return epoch + 1, self._counts_of(first, last, epoch + self._shift)
 
     def _counts_of(self, first: int, last: int, turn: int) -> Integers:
         """Return (whole | short, groups) steps, rounded for a part of an epoch."""
@@ -191,12 +194,13 @@ class Order:
 
     def _lay_out(self, epoch: int) -> "_Epoch":
         first, last = self._segment(epoch)
-        turn = max(epoch - self._first_epoch, 0)
-        before = self._first_counts + _two_rows(self._mixture.before(turn))
+        turn = max(epoch - self._first_epoch, 0) + self._shift
+        before = self._mixture.before(turn) - self._mixture.before(self._shift)
+        before = self._first_counts + _two_rows(before)
         if (first, last) == (0, self.steps):
             counts = _two_rows(self._mixture.turn(turn))
         else:
-            counts = self._counts_of(first, last, epoch)
+            counts = self._counts_of(first, last, epoch + self._shift)
         if epoch < self._first_epoch:
             before = np.zeros_like(before)
         groups = np.arange(counts.shape[1], dtype=np.int32)

@@ -14,9 +14,9 @@ most one. Smaller cells do without; what they repeat inside a step is put apart 
 
 Where anchors weigh, a pass would hold heavy anchors several times close together. There a demand of k draws
 takes slots at equal distances along a line of slots instead, from a random beginning: an anchor whose share
-is below one is then drawn with exactly that probability. So that neighbours meet as others do, the line is
-made of short blocks of slots in a keyed order, new in every step; only an anchor cut by the edge of a block
-can come twice.
+is below one is then drawn with exactly that probability. So that any two anchors can meet, the line is made
+of blocks of a few anchors, cut anew in every step, of random length and in a keyed order; only an anchor cut
+by the edge of a block can come twice.
 """
 
 import numpy as np
@@ -113,14 +113,16 @@ def _spaced(
 ) -> Integers:
     """Return numbers of slots (draws,) in ranges of ``size`` (demands,) slots, at equal distances."""
     count = np.maximum(demands.count - turns, 1)
-    block = np.maximum(np.minimum(8 * slots.most, 2 * size // count), 1)
+    # (demands,) random numbers below a bound, of three kinds
+    shift, start, more = (keyed.below(keyed.words(demands.key, -kind), size) for kind in (1, 2, 3))
+    # of random length: from 5 to 13 heaviest anchors, or from one to two distances between draws
+    block = np.minimum(slots.most * 5 + more % (8 * slots.most), (size + more) // count)
+    block = np.maximum(block, 1)
     blocks = size // block
-    shift = keyed.below(keyed.words(demands.key, -1), size)
-    # draw j of k stands in the j-th k-th part of the line, as far in it as all others
-    drawn = np.maximum(number - turns[request], 0)
-    at = (drawn * size[request] + shift[request]) // count[request]
-    nth, inside = np.divmod(at, block[request])
+    # draw j of k is in the j-th k-th part of the line, as far in it as all others
+    drawn, n = np.maximum(number - turns[request], 0), size[request]
+    nth, inside = np.divmod((drawn * n + shift[request]) // count[request], block[request])
     is_block = nth < blocks[request]  # what is left behind the last block stays where it is
     moved = keyed.permute(np.where(is_block, nth, 0), np.maximum(blocks, 1)[request], demands.key[request])
-    found: Integers = np.where(is_block, moved * block[request] + inside, at)
+    found: Integers = (np.where(is_block, moved, nth) * block[request] + inside + start[request]) % n
     return found

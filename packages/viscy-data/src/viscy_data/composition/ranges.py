@@ -79,10 +79,16 @@ class Slots:
     most: int
 
     @classmethod
-    def of(cls, weight: NDArray[np.float64]) -> Self:
-        """Give anchors of ``weight`` (N,) slots in proportion, at least one each, of fewer than 2**32."""
-        scale = (2**32 - 1 - weight.size) / float(weight.sum())
-        owned = np.maximum(np.rint(weight * scale), 1.0)
+    def of(cls, weight: NDArray[np.float64], start: Integers) -> Self:
+        """Give anchors slots in proportion to ``weight`` (N,) inside their cell, at least one each.
+
+        Cells, which begin at ``start`` (cells + 1,), share fewer than 2**32 slots by their anchors.
+        """
+        size = np.diff(start)
+        total = np.add.reduceat(np.append(weight, 0.0), start[:-1]) if weight.size else np.zeros(size.size)
+        each = (2**32 - 1 - weight.size) / weight.size  # slots of an anchor, on average
+        scale = np.where(size > 0, each * size / np.where(size > 0, total, 1.0), 0.0)
+        owned = np.maximum(np.floor(weight * np.repeat(scale, size)), 1.0)
         first = np.zeros(weight.size + 1, dtype=np.uint32)
         np.cumsum(owned, out=owned)
         first[1:] = owned

@@ -52,16 +52,6 @@ class Mixture:
         (corners, leaves, strata): 0 or 1 on top, by corner.
     edges
         Weights of the corners, summed: exact fractions from 0 to 1, one more than corners.
-
-    Examples
-    --------
-    Five strata share three places: they take them in turns.
-
-    >>> mixture = Mixture.of([3], [[Fraction(1, 5)] * 5])
-    >>> mixture.before(5).tolist()
-    [[3, 3, 3, 3, 3]]
-    >>> mixture.turn(0).sum()
-    np.int64(3)
     """
 
     base: Counts

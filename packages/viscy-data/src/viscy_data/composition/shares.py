@@ -100,15 +100,7 @@ def _leaked(
 
 
 def shares_among(given: Shares | None, labels: Labels, counts: Sequence[int]) -> Parts | None:
-    """Return each value's share among those with ``counts`` above 0, sum 1; None where all of them are 0.
-
-    Examples
-    --------
-    >>> labels = Labels(("condition",), None, ("x", "y", "z"))
-    >>> [str(share) for share in shares_among("natural", labels, [3, 0, 1])]
-    ['3/4', '0', '1/4']
-    >>> shares_among({"x": 0, "y": 1, "z": 0}, labels, [3, 0, 1])
-    """
+    """Return each value's share among those with ``counts`` above 0, sum 1; None where all of them are 0."""
     if given == NATURAL:
         return normalised([Fraction(count) for count in counts])
     numbers = [Fraction(1 if given is None else given[value]) for value in labels.values]

@@ -31,7 +31,7 @@ def table_fingerprint(layout: AnchorLayout) -> str:
     """
     digest = blake2b(digest_size=16)
     labels = (layout.groups, layout.strata)
-    digest.update(repr([(label.names, label.values) for label in labels]).encode())
+    digest.update(repr([(label.names, tuple(map(_same, label.values))) for label in labels]).encode())
     digest.update(layout.start.astype("<i8").tobytes())
     digest.update(layout.rows.astype("<u4", copy=False).data)
     if layout.clock is not None:
@@ -44,6 +44,13 @@ def table_fingerprint(layout: AnchorLayout) -> str:
     if layout.slots is not None:
         digest.update(layout.slots.first.astype("<u4", copy=False).data)
     return digest.hexdigest()
+
+
+def _same(value: Any) -> Any:
+    """Return a value that is equal for equal values of any dtype."""
+    if isinstance(value, tuple):
+        return tuple(map(_same, value))
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _plain(value: Any) -> Any:

@@ -64,7 +64,9 @@ def layout_of(anchors: pd.DataFrame, plan: BatchPlan | Curriculum, axes: Mapping
         are_fovs=locality is not None and locality.frames is None,
     )
     if plan.weighting is not None:
-        layout = replace(layout, slots=Slots.of(_weights(anchors, plan.weighting.by)[layout.rows]))
+        layout = replace(
+            layout, slots=Slots.of(_weights(anchors, plan.weighting.by)[layout.rows], layout.start)
+        )
     return replace(layout, caps=tuple(_values(anchors, cap, layout) for cap in plan._caps))
 
 
@@ -200,15 +202,13 @@ def _labels(anchors: pd.DataFrame, by: str | Sequence[str]) -> Labels:
     codes, values = _codes(anchors[names[0]])
     if len(names) == 1:
         return Labels(names, codes, tuple(values))
-    combined = codes.astype(np.int64)
-    levels = [values]
-    for name in names[1:]:
+    tuples = [(value,) for value in values]
+    for name in names[1:]:  # what occurs is numbered anew with each column, so that numbers stay small
         more, found = _codes(anchors[name])
-        combined = combined * len(found) + more
-        levels.append(found)
-    present, codes = _compact(combined, int(np.prod([len(level) for level in levels])))
-    parts = np.unravel_index(present, [len(level) for level in levels])
-    tuples = zip(*([level[i] for i in part] for level, part in zip(levels, parts, strict=True)), strict=True)
+        combined = codes.astype(np.int64) * len(found) + more
+        present, codes = _compact(combined, len(tuples) * len(found))
+        before, last = np.divmod(present, len(found))
+        tuples = [(*tuples[i], found[j]) for i, j in zip(before.tolist(), last.tolist(), strict=True)]
     return Labels(names, codes, tuple(tuples))
 
 
