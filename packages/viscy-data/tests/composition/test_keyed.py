@@ -88,30 +88,6 @@ def test_permutations_of_four_all_occur_equally_often() -> None:
     assert chi_square(counts, 1000.0) < 5
 
 
-@pytest.mark.parametrize("size", [10, 77, 1000])
-def test_frequencies_are_those_of_numpys_generator(size: int) -> None:
-    """Fixed points, descents and distances between neighbours, against real random permutations."""
-    rng = np.random.default_rng(0)
-    keys = 2000
-    ours = permute(np.arange(size)[None, :], size, words(14, np.arange(keys))[:, None])
-    theirs = np.stack([rng.permutation(size) for _ in range(keys)])
-
-    def fixed(p: NDArray[np.int64]) -> NDArray[Any]:
-        return np.asarray((p == np.arange(size)).sum(axis=1))
-
-    def descents(p: NDArray[np.int64]) -> NDArray[Any]:
-        return np.asarray((np.diff(p) < 0).mean(axis=1))
-
-    def steps(p: NDArray[np.int64]) -> NDArray[Any]:
-        return np.asarray(np.abs(np.diff(p)).mean(axis=1))
-
-    for statistic in (fixed, descents, steps):
-        one, two = statistic(ours), statistic(theirs)
-        error = np.sqrt((one.var() + two.var()) / keys)
-        assert abs(one.mean() - two.mean()) < 4.5 * error
-        assert 0.8 < one.std() / two.std() < 1.25
-
-
 @pytest.mark.parametrize("position", [0, 1, 2])
 def test_flipping_any_bit_of_a_key_flips_half_of_the_bits(position: int) -> None:
     rng = np.random.default_rng(1)

@@ -55,9 +55,6 @@ class Grouping:
     --------
     >>> Grouping("experiment", leak=0.1).by
     ('experiment',)
-    >>> by_level = Grouping(["marker", "experiment"], weights={"marker": {"TOMM20": 1, "SEC61B": 1}})
-    >>> by_level.by
-    ('marker', 'experiment')
     """
 
     by: By
