@@ -83,16 +83,6 @@ def test_far_epochs_are_known_without_walking() -> None:
     assert {group: int(steps.full[steps.group == group][0]) for group in (0, 1)} == {0: 10**12, 1: 2 * 10**12}
 
 
-def test_the_order_of_groups_is_shuffled_anew_by_seed_and_epoch() -> None:
-    share = [Fraction(1, 4)] * 4
-    orders = {
-        tuple(Order(share, 40, 0, seed).of(epoch, np.arange(40)).group.tolist())
-        for seed in range(5)
-        for epoch in range(5)
-    }
-    assert len(orders) == 25
-
-
 @given(share=shares(), full=st.integers(1, 60), run=st.integers(1, 7), seed=st.integers(0, 9))
 def test_steps_of_a_group_come_in_runs(share: Shares, full: int, run: int, seed: int) -> None:
     """At least as many runs as a group's steps fill; all but one of each group are whole."""

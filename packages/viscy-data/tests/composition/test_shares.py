@@ -274,12 +274,3 @@ def test_what_is_wrong_with_weights_is_said_together(weights: dict[Any, Any], ma
         FlexibleBatchSampler.from_plan(
             TABLE, BatchPlan(8, grouping=Grouping(["marker", "experiment"], weights=weights))
         )
-
-
-def test_one_column_has_one_level() -> None:
-    weights = {"A": 1.0, "B": 2.0, "C": 3.0}
-    flat, level = (
-        FlexibleBatchSampler.from_plan(TABLE, BatchPlan(10, grouping=Grouping("marker", weights=given)))
-        for given in (weights, {"marker": weights})
-    )
-    assert list(flat) == list(level)

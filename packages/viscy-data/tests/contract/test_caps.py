@@ -91,3 +91,20 @@ def test_what_is_redrawn_comes_from_the_same_cell_and_side_of_the_window() -> No
     assert broken_promises(table, plan, batches_of(sampler, (0, 1))) == []
     for batch in epoch_of(sampler, 0):
         assert table["lineage_id"].iloc[batch].nunique() == 10
+
+
+def test_a_value_that_alone_fits_is_found_however_rare() -> None:
+    lineage = np.zeros(30_000, dtype=np.int64)
+    lineage[::300] = np.arange(100)
+    sampler = sampler_of(pd.DataFrame({"lineage_id": lineage}), BatchPlan(40, at_most=Distinct("lineage_id")))
+    assert [len(set(lineage[sampler.batch(number)])) for number in range(5)] == [40] * 5
+
+
+def test_an_anchor_gives_way_where_only_its_value_fits_elsewhere() -> None:
+    """Condition y holds four of the eight wells of x: x leaves them to y, whichever is drawn first."""
+    for first, second in ("xy", "yx"):
+        rows = [(first, well) for well in range(8) for _ in range(6)]
+        rows += [(second, well) for well in range(4) for _ in range(6)]
+        table = pd.DataFrame(rows, columns=["condition", "well"])
+        sampler = sampler_of(table, BatchPlan(8, balance=Balance("condition"), at_most=Distinct("well")))
+        assert all(table["well"].iloc[batch].is_unique for batch in epoch_of(sampler, 0))

@@ -1,5 +1,6 @@
 """Plans by batch number: each batch obeys the plan of its stage, and `ramp` makes those in between."""
 
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 
@@ -158,3 +159,15 @@ def test_plans_of_a_curriculum_that_differ_in_more_than_numbers_are_refused(numb
 def test_a_curriculum_begins_at_0_and_holds_plans_by_batch_numbers(stages: object) -> None:
     with pytest.raises(InvalidInputError, match="Curriculum"):
         Curriculum(stages)  # type: ignore[arg-type]  # what is refused
+
+
+def test_stages_neither_repeat_nor_forget_what_others_drew() -> None:
+    table = table_of({("a", "x"): 600, ("b", "x"): 600})
+    first, last = (BatchPlan(20, grouping=Grouping("experiment", leak=leak)) for leak in (0.0, 0.2))
+    sampler = sampler_of(table, ramp(first, last, batches=600, stages=50))
+    visits = np.bincount(np.concatenate(list(steps_of(sampler, 10))), minlength=len(table))
+    assert (visits == 0).mean() < 0.005
+    assert visits.std() / visits.mean() <= 0.35
+    names = table["experiment"].to_numpy()
+    held = Counter(Counter(names[step]).most_common(1)[0][0] for step in steps_of(sampler, 10))
+    assert abs(held["a"] - held["b"]) < 60  # stages of 12 batches, each rounded by itself

@@ -1,5 +1,6 @@
 """A batch is a function of table, plan, seed, epoch and number, whenever and in any order it is asked for."""
 
+import pickle
 import random
 from itertools import product
 from typing import Any
@@ -143,3 +144,15 @@ def test_flat_arguments_are_a_face_over_a_plan() -> None:
     )
     assert flat.plan == plan
     assert list(flat) == list(sampler_of(table, plan, seed=5))
+
+
+@pytest.mark.parametrize("name", ["at_most", "focus", "locality", "weighting"])
+def test_a_pickled_sampler_yields_the_same(name: str) -> None:
+    axes: dict[str, Any] = {
+        "at_most": AtMost("lineage_id"),
+        "focus": Focus("hours_post_infection"),
+        "locality": Locality(frames=12),
+        "weighting": Weighting("weight"),
+    }
+    sampler = sampler_of(movies(3), BatchPlan(8, **{name: axes[name]}))
+    assert pickle.loads(pickle.dumps(sampler)).batch(5, epoch=2) == sampler.batch(5, epoch=2)

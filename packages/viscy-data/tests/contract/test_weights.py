@@ -98,3 +98,21 @@ def test_equal_weights_cover_evenly_on_average() -> None:
     visits = visits_of(sampler_of(table, PLAN), len(table), 25)
     assert visits.mean() > 20
     assert variation_within(visits, table, ["experiment", "condition"]) <= 0.35
+
+
+def test_any_two_anchors_meet() -> None:
+    """One anchor in fifty is five times as heavy; no order of the table keeps others apart."""
+    weight = np.where(np.arange(160) % 50 == 0, 5.0, 1.0)
+    sampler = sampler_of(pd.DataFrame({"weight": weight}), BatchPlan(20, weighting=Weighting("weight")))
+    met = np.zeros((160, 160), dtype=np.int64)
+    for step in steps_of(sampler, 400):
+        met[np.ix_(step, step)] += 1
+    assert (met == 0).mean() < 0.01
+
+
+def test_weights_of_one_cell_do_not_blunt_those_of_another() -> None:
+    weight = np.where(np.arange(2000) < 1000, 1e9, np.where(np.arange(2000) % 2, 4.0, 1.0))
+    table = pd.DataFrame({"experiment": np.repeat(["a", "b"], 1000), "weight": weight})
+    plan = BatchPlan(50, grouping=Grouping("experiment"), weighting=Weighting("weight"))
+    visits = visits_of(sampler_of(table, plan), 2000, 20)
+    assert visits[weight == 4].mean() / visits[weight == 1].mean() == pytest.approx(4, rel=0.05)

@@ -262,8 +262,7 @@ class FrameDemands:
 
     def _near(self, fov: Integers, time: float) -> Integers:
         """Return how many anchors of fields of view (n,) are near a time."""
-        assert self._focal is not None
-        low, high = self._focal.window(fov, np.full(fov.size, time))
+        low, high = self._focal.window(fov, np.full(fov.size, time)) if self._focal else (fov, fov)
         return high - low
 
 
