@@ -48,7 +48,7 @@ MUTANTS = [
         "counts",
         "[[0, 1], [2, 3], [0, 1, 2, 3]]",
         "[[0, 1], [2, 3]]",
-        "contract/test_strata.py",
+        "contract/test_all_axes.py",
     ),
     Mutant(
         "a short window takes nothing from outside",
@@ -74,7 +74,7 @@ MUTANTS = [
     Mutant(
         "weights are slots of one",
         "ranges",
-        "np.maximum(np.rint(weight * scale), 1.0)",
+        "np.maximum(np.floor(weight * np.repeat(scale, size)), 1.0)",
         "np.ones(weight.size)",
         "composition/test_passes.py",
     ),

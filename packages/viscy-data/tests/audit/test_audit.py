@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from sampling_cases import Case, cases, make_table
 
 from viscy_data.audit.audited import Audited
-from viscy_data.audit.command import asked_plan, audit_plans
+from viscy_data.audit.command import audit_plans
 from viscy_data.audit.page import tell
 from viscy_data.audit.tables import amount_text, audit_tables, bars, overall_rows
 from viscy_data.composition import Balance, BatchPlan, Curriculum, Focus, Grouping
 from viscy_data.errors import InvalidInputError
 from viscy_data.pages.page import render, write_page
+from viscy_data.sampling.flat import flat_plan
 from viscy_data.sampling.plan_file import change_plan, read_plan
 
 PLAN = BatchPlan(12, grouping=Grouping("experiment"), balance=Balance("condition"))
@@ -75,9 +76,8 @@ def test_a_missing_plan_file_is_said_to_be_one(tmp_path: Path) -> None:
 
 
 def test_options_are_a_plan() -> None:
-    options: dict[str, Any] = {"batch_size": 5, "leaky": 0.4, "window_hours": 1.0, "global_fraction": 0.2}
-    flags = {"experiment_aware": True, "condition_balanced": False, "temporal_enrichment": True}
-    plan = asked_plan(**options, **flags)
+    options = {"leaky": 0.4, "temporal_window_hours": 1.0, "temporal_global_fraction": 0.2}
+    plan = flat_plan(5, **options, condition_balanced=False, temporal_enrichment=True)
     assert plan.grouping == Grouping("experiment", leak=0.4)
     assert plan.balance is None
     assert plan.focus == Focus("hours_post_infection", window_hours=1.0, global_fraction=0.2)

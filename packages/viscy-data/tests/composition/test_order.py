@@ -83,6 +83,15 @@ def test_far_epochs_are_known_without_walking() -> None:
     assert {group: int(steps.full[steps.group == group][0]) for group in (0, 1)} == {0: 10**12, 1: 2 * 10**12}
 
 
+def test_the_order_of_groups_is_shuffled_anew_by_seed_and_epoch() -> None:
+    orders = [
+        Order([Fraction(1, 4)] * 4, 40, 0, seed).of(epoch, np.arange(40))
+        for seed in (0, 1)
+        for epoch in (0, 1)
+    ]
+    assert len({tuple(steps.group.tolist()) for steps in orders}) == 4
+
+
 @given(share=shares(), full=st.integers(1, 60), run=st.integers(1, 7), seed=st.integers(0, 9))
 def test_steps_of_a_group_come_in_runs(share: Shares, full: int, run: int, seed: int) -> None:
     """At least as many runs as a group's steps fill; all but one of each group are whole."""

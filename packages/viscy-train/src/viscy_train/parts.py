@@ -17,6 +17,7 @@ from torch.utils.data import Sampler
 
 from viscy_data import (
     CompositionWarning,
+    FlatArguments,
     FlexibleBatchSampler,
     IndexBatch,
     InvalidInputError,
@@ -32,7 +33,7 @@ type BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class BatchOptions:
+class BatchOptions(FlatArguments):
     """What a batch is made of: flat arguments of `viscy_data.FlexibleBatchSampler`, which see.
 
     Weights and ratios name every value in the whole table; a part uses those of the experiments that it
@@ -44,15 +45,8 @@ class BatchOptions:
     ``{"stages": {0: {}, 20_000: {"grouping": {"leak": 0.2}}}}``.
     """
 
-    batch_size: int = 128
-    experiment_aware: bool = True
-    leaky: float = 0.0
-    experiment_weights: dict[str, float] | None = None
-    condition_balanced: bool = True
+    experiment_weights: dict[str, float] | None = None  # as the command line can give them
     condition_ratio: dict[str, float] | None = None
-    temporal_enrichment: bool = False
-    temporal_window_hours: float = 2.0
-    temporal_global_fraction: float = 0.3
     plan: dict[str, Any] = field(default_factory=dict)
 
 

@@ -12,7 +12,6 @@ from viscy_data.composition.curriculum import Curriculum
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.progress import progress_bar
 from viscy_data.sampling.batch import IndexBatch
-from viscy_data.sampling.flat import flat_plan
 from viscy_data.sampling.notes import collect_notes
 from viscy_data.sampling.sampler import FlexibleBatchSampler
 from viscy_data.tables.anchors.read import read_anchors, read_metadata
@@ -77,25 +76,3 @@ def audit_plans(
         with progress_bar(f"audit {name}", count, unit="batches", shown=progress) as advance:
             found.append(Audited.of(name, sampler, anchors, count, notes=notes, advance=advance))
     return found
-
-
-def asked_plan(
-    *,
-    batch_size: int,
-    experiment_aware: bool,
-    leaky: float,
-    condition_balanced: bool,
-    temporal_enrichment: bool,
-    window_hours: float,
-    global_fraction: float,
-) -> BatchPlan:
-    """Return the plan that the options of the command describe."""
-    return flat_plan(
-        batch_size,
-        experiment_aware=experiment_aware,
-        leaky=leaky,
-        condition_balanced=condition_balanced,
-        temporal_enrichment=temporal_enrichment,
-        temporal_window_hours=window_hours,
-        temporal_global_fraction=global_fraction,
-    )

@@ -76,22 +76,23 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
     Example:
     [green]viscy-data audit anchors.parquet --temporal-enrichment --compare leak.yaml --html audit.html[/]
     """
-    from viscy_data.audit.command import asked_plan, audit_plans, read_valid_anchors, taus_of
+    from viscy_data.audit.command import audit_plans, read_valid_anchors, taus_of
     from viscy_data.audit.page import tell
     from viscy_data.audit.tables import audit_tables
     from viscy_data.files.outputs import check_reports, marked, write_text
     from viscy_data.pages.page import write_page
     from viscy_data.pages.table import rich_table
+    from viscy_data.sampling.flat import flat_plan
     from viscy_data.sampling.plan_file import read_plan
 
-    first = asked_plan(
-        batch_size=batch_size,
+    first = flat_plan(
+        batch_size,
         experiment_aware=experiment_aware,
         leaky=leaky,
         condition_balanced=condition_balanced,
         temporal_enrichment=temporal_enrichment,
-        window_hours=window_hours,
-        global_fraction=global_fraction,
+        temporal_window_hours=window_hours,
+        temporal_global_fraction=global_fraction,
     )
     if batches is not None and epochs is not None:
         raise InvalidInputError(
