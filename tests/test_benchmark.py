@@ -132,6 +132,6 @@ def test_reports_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         report, "Peak", lambda: nullcontext(SimpleNamespace(peak=0))
     )  # the kernel's, on Linux
-    found = report.measure(20_000, 4, 2, 48)
+    found = report.measure(20_000, 4, 2, 48, 50)
     assert [one["plan"] for one in found] == list(report.PLANS)
     assert all(one["report_s"] > 0 for one in found)

@@ -209,7 +209,7 @@ READERS: dict[str, Readable] = {
     "a plan": Readable(
         "plan.yaml",
         lambda path: path.write_text(
-            "batch_size: 8\ngrouping: {leak: {schedule: {points: {0: 0.1, 5: 0.3}, unit: epochs}}}\n"
+            "batch_size: 8\nstages: {0: {grouping: {leak: 0.1}}, 5: {grouping: {leak: 0.3}}}\n"
             "balance: {by: [a, b], ratio: {x: 1, y: 2}}\nfocus: {window_hours: 2.0, kernel: box}\n"
         ),
         lambda path: read_plan(path, BatchPlan(4)),

@@ -109,7 +109,7 @@ def two_sides(
     >>> [side.item() for side in two_sides(*one(7, 3, 5, 100), only_near=False)]
     [5, 5]
     >>> [side.item() for side in two_sides(*one(7, 3, 2, 2), only_near=False)]
-    [5, 5]
+    [6, 4]
     """
     wanted = near + far
     if only_near:
