@@ -210,7 +210,7 @@ READERS: dict[str, Readable] = {
         "plan.yaml",
         lambda path: path.write_text(
             "batch_size: 8\nstages: {0: {grouping: {leak: 0.1}}, 5: {grouping: {leak: 0.3}}}\n"
-            "balance: {by: [a, b], ratio: {x: 1, y: 2}}\nfocus: {window_hours: 2.0, kernel: box}\n"
+            "balance: {by: [a, b], ratio: {x: 1, y: 2}}\nfocus: {window_hours: 2.0, times: uniform}\n"
         ),
         lambda path: read_plan(path, BatchPlan(4)),
         (b"null", b"{}", b"natural", b".inf", b"[1, 2]", b"!!timestamp ", b"!!int "),
