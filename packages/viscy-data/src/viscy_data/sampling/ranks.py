@@ -12,7 +12,7 @@ once.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any, Final
 
@@ -72,9 +72,12 @@ class RankCheck:
             )
 
 
-def check_of(identity: Mapping[str, Any], replicas: int) -> RankCheck | None:
-    """Return a check where ``replicas`` are the ranks of the process group, otherwise None."""
+def check_of(identity: Callable[[], Mapping[str, Any]], replicas: int) -> RankCheck | None:
+    """Return a check where ``replicas`` are the ranks of the process group, otherwise None.
+
+    ``identity`` is asked for only then: a fingerprint looks at the whole table.
+    """
     joined = distributed.is_available() and distributed.is_initialized()
     if replicas < 2 or not joined or distributed.get_world_size() != replicas:
         return None
-    return RankCheck(identity)
+    return RankCheck(identity())

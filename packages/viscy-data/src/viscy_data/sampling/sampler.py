@@ -252,7 +252,7 @@ class FlexibleBatchSampler(Sampler[list[int]]):
         if self._replicas is None:
             self._warn_of_split_steps(shard)
         if self._ranks is None and shard.replicas > 1:
-            self._ranks = check_of(self._identity, shard.replicas)
+            self._ranks = check_of(lambda: self._identity, shard.replicas)
         numbers = shard.numbers(place.number, self.batches_per_epoch)
         for block in range(0, len(numbers), BLOCK):
             for batch in self._batches(place.epoch, numbers[block : block + BLOCK]):
