@@ -31,6 +31,8 @@ _PACKAGE: Final = str(Path(__file__).parents[1])
 """Warnings point at the line outside of it that built the sampler."""
 SHOWN: Final = 12
 """Cells that a message lists."""
+STAGES_SHOWN: Final = 4
+"""Notes of a curriculum that are told one by one."""
 MOST_TIMES: Final = 1024
 """Focal times of a group that are looked at; of more, so many that lie evenly among them."""
 CAPPED_TIMES: Final = 16
@@ -53,7 +55,11 @@ def make_composer(
         The plan cannot be followed on this table.
     """
     composer = BatchComposer(plan, layout, seed=seed, drop_last=drop_last, names=names)
-    for note in dict.fromkeys(note for stage in composer.stages for note in notes_of(stage)):
+    notes = list(dict.fromkeys(note for stage in composer.stages for note in notes_of(stage)))
+    if len(composer.stages) > 1 and len(notes) > STAGES_SHOWN:
+        more = f"{len(notes) - STAGES_SHOWN} more like these, of other stages of the curriculum."
+        notes = [*notes[:STAGES_SHOWN], more]
+    for note in notes:
         warnings.warn(note, CompositionWarning, skip_file_prefixes=(_PACKAGE,))
     return composer
 
