@@ -35,7 +35,7 @@ def test_small_cells_and_short_windows_are_named_with_their_sizes() -> None:
         FlexibleBatchSampler.from_plan(TABLE, PLAN)
     said = " ".join(str(one.message) for one in caught)
     assert "b / x: 2, b / y: 2." in said
-    assert "give all they have, and the outside gives the rest: a / x: 100% of its times" in said
+    assert "give all they have, and the outside gives the rest: a / x: 50% of its times" in said
 
 
 def test_stages_of_a_curriculum_do_not_repeat_themselves() -> None:
