@@ -119,7 +119,7 @@ INTERRUPTED = """
 import signal, sys
 from viscy_data.cli import app as cli
 from viscy_data.audit import command
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+signal.signal(2, signal.default_int_handler)  # a shell's background jobs ignore interrupts
 command.audit_plans = lambda *_, **__: signal.raise_signal(signal.SIGINT)
 sys.argv[0] = "viscy-data"
 cli.main()
