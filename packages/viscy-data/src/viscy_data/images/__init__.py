@@ -8,6 +8,7 @@ Key types: `StoreReader` (store), `PatchTable` (patches), `Normalizer` (normaliz
 Read in this order:
 
 - `ngff`: the JSON metadata of OME-Zarr; `fovs`: what they say of fields of view
+- `store_metadata`: statistics and focus planes that other programs left in a store's attributes
 - `arrays`: arrays opened with TensorStore; `array_metadata`: what arrays claim, checked beforehand
 - `patches`: which box of the image belongs to which anchor
 - `chunks`: which chunks boxes lie in; `chunk_bombs`: chunks that unpack to more than they may
