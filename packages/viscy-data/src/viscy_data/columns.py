@@ -1,7 +1,7 @@
 """Every column of the anchors table: name, dtype and unit, in one place.
 
-One row of the anchors table is one cell in one frame. ``y`` and ``x`` are pixels of the store,
-``z`` is a slice, ``t`` a frame, hours are hours post infection.
+One row of the anchors table is one cell in one frame, or one channel of it. ``y`` and ``x`` are pixels of
+the store, ``z`` is a slice, ``t`` a frame, hours are hours post infection.
 """
 
 from collections.abc import Mapping
@@ -24,6 +24,9 @@ Z: Final = "z"
 Y_CROP: Final = "y_crop"
 X_CROP: Final = "x_crop"
 OUTSIDE: Final = "outside"
+CHANNEL: Final = "channel"
+MARKER: Final = "marker"
+CELL_ID: Final = "cell_id"
 
 HAS_POSITIVE: Final = "has_positive"
 """Column that an index has beside those of ``ANCHOR_COLUMNS``: whether the anchor has a positive."""
@@ -67,3 +70,10 @@ ANCHOR_COLUMNS: Final = (
     Column(OUTSIDE, "float32", "", "share of the patch that lies outside the image, before it is moved"),
 )
 """The anchors table's columns, in order."""
+
+CHANNEL_COLUMNS: Final = (
+    Column(CHANNEL, "dictionary", "", "channel that the row's patch shows, by its name in the store"),
+    Column(MARKER, "dictionary", "", "what that channel shows, as the experiments file says"),
+    Column(CELL_ID, "int32", "", "number of the cell in this frame, the same in all its channels"),
+)
+"""Columns that follow where a row is one channel of a cell in a frame (``samples: channels``)."""

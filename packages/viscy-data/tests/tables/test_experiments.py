@@ -209,3 +209,52 @@ def test_hours_follow_the_clock(start: float, minutes: float, t: list[int]) -> N
         start_hpi=start,
     )
     np.testing.assert_allclose(experiment.hours(np.array(t)), [start + i * minutes / 60 for i in t])
+
+
+def test_channels_say_what_they_show(tmp_path: Path) -> None:
+    entry = {"name": "a", "data_path": tmp_path, "tracks_path": tmp_path}
+    one = Experiment.model_validate(entry | {"channels": {"RFP": "SEC61", "BF": "phase"}})
+    assert (one.channels, one.marker_of("RFP"), one.marker_of("BF")) == (("RFP", "BF"), "SEC61", "phase")
+    assert Experiment.model_validate_json(one.model_dump_json()) == one
+    assert Experiment.model_validate(entry | {"channels": ["RFP"]}).marker_of("RFP") == "RFP"
+
+
+def write_channels(folder: Path, top: str, *channels: str) -> Path:
+    entries = (
+        f"  - {{name: e{i}, data_path: '{folder}', tracks_path: '{folder}', channels: {one}}}\n"
+        for i, one in enumerate(channels)
+    )
+    path = folder / "experiments.yaml"
+    path.write_text(f"{top}\nexperiments:\n{''.join(entries)}")
+    return path
+
+
+def test_rows_of_channels_may_have_unlike_ones(tmp_path: Path) -> None:
+    unlike = "[Phase]", "{Phase: phase, RFP: SEC61}"
+    held = Experiments.load(write_channels(tmp_path, "samples: channels", *unlike))
+    assert held.samples == "channels"
+    assert [one.samples for one in held.experiments] == ["channels", "channels"]
+    assert Experiments.model_validate_json(held.model_dump_json()) == held
+    for top in ("", "samples: cells"):
+        with pytest.raises(ExperimentsFileError, match=r"same number of channels.*'samples: channels'"):
+            Experiments.load(write_channels(tmp_path, top, *unlike))
+    alike = Experiments.load(write_channels(tmp_path, "", "[A]", "[B]"))
+    assert alike.samples == "cells"
+
+
+@pytest.mark.parametrize(
+    ("top", "channels", "said"),
+    [
+        ("samples: rows", "[A]", r"samples='rows': 'cells' .* or 'channels' .* are allowed"),
+        ("samples: [cells]", "[A]", r"samples=\['cells'\]: 'cells'"),
+        ("sample: channels", "[A]", "unknown key 'sample'; allowed: samples, experiments. .*samples"),
+        ("", "[A], samples: channels", "experiment 'e0': samples is said once, for all experiments"),
+        ("", "{A: a}, markers: {A: b}", "markers: channels say what they show already"),
+        ("", "[A], markers: {B: b}", "markers: 'B' is none of channels, which are A"),
+        ("", "{A: }", "markers.A=None is not text"),
+        ("", "{}", "channels=.*at least 1"),
+    ],
+)
+def test_what_is_wrong_with_channels_is_said(tmp_path: Path, top: str, channels: str, said: str) -> None:
+    with pytest.raises(ExperimentsFileError, match=said):
+        Experiments.load(write_channels(tmp_path, top, channels))

@@ -19,7 +19,7 @@ from viscy_data.columns import EXPERIMENT, PARENT_TRACK_ID, TRACK_ID, T
 from viscy_data.errors import InvalidInputError
 from viscy_data.tables.experiments import Experiment
 from viscy_data.tables.lineage import IntArray, build_forest
-from viscy_data.tables.positives import Positives, place_numbers
+from viscy_data.tables.positives import Positives, lines_of_channels
 from viscy_data.tables.tau import TauRange
 
 _USUAL: Final = 0.9
@@ -78,7 +78,7 @@ def next_gaps(frame: pd.DataFrame) -> IntArray:
     [2, 3, 0]
     """
     ids, parents, t = (frame[name].to_numpy().astype(np.int64) for name in (TRACK_ID, PARENT_TRACK_ID, T))
-    forest = build_forest(place_numbers(frame), ids, parents)
+    forest = build_forest(lines_of_channels(frame)[0], ids, parents)
     order = np.lexsort((t, forest.rows))
     track, time = forest.rows[order], t[order]
     first = np.full(len(forest.parent), np.iinfo(np.int64).max)

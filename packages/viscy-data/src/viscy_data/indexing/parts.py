@@ -17,6 +17,7 @@ import numpy as np
 
 from viscy_data.columns import CONDITION, GLOBAL_TRACK_ID, OUTSIDE
 from viscy_data.tables.anchors.build import Built, build_experiment, total_by_reason
+from viscy_data.tables.anchors.channel_rows import BlankChannel
 from viscy_data.tables.anchors.write import read_note, write_part
 from viscy_data.tables.borders import Border
 from viscy_data.tables.experiments import Experiment, FovInfo
@@ -103,7 +104,7 @@ class PartJob:
     border
         What becomes of patches that reach over the border.
     blank
-        Frames (fov, t) of which no row is kept.
+        Frames (fov, t), or (fov, t, channel) where a row is a channel, of which no row is kept.
     """
 
     experiment: Experiment
@@ -112,7 +113,7 @@ class PartJob:
     common_pixel_size_um: float | None
     frames: tuple[int, int]
     border: Border = "reflect"
-    blank: tuple[tuple[str, int], ...] = ()
+    blank: tuple[tuple[str, int], ...] | tuple[BlankChannel, ...] = ()
 
     def path(self, folder: Path) -> Path:
         """Return the part's file: its name changes with everything that its content depends on."""

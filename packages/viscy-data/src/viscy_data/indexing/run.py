@@ -192,7 +192,7 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
             _check_images(table, odd, non_finite)
             write_statistics(folder / written[1].name, table, {"stores": stores})
             if blank_frames == "drop":
-                jobs = [replace(job, blank=_blank(odd, job.experiment)) for job in jobs]
+                jobs = [replace(job, blank=_left_out(odd, job.experiment)) for job in jobs]
                 parts = _build_parts(jobs, folder, workers, progress=progress)
         summaries = {name: summary for name, (_, summary) in parts.items()}
         counts = tuple(count for one in summaries.values() for count in one.counts)
@@ -240,6 +240,15 @@ def _blank(odd: "Mapping[str, Sequence[OddFrame]]", experiment: Experiment) -> t
     from viscy_data.images.odd_frames import blank_frames  # noqa: PLC0415
 
     return blank_frames(odd[experiment.name])
+
+
+def _left_out(
+    odd: "Mapping[str, Sequence[OddFrame]]", experiment: Experiment
+) -> tuple[tuple[str, int], ...] | tuple[tuple[str, int, str], ...]:
+    """Return the images of which no row is kept: frames, or those of a channel where a row is one."""
+    if experiment.samples == "cells":
+        return _blank(odd, experiment)
+    return tuple(sorted({(one.fov, one.t, one.channel) for one in odd[experiment.name] if one.blank}))
 
 
 def _frames(experiment: Experiment, fovs: Sequence[FovInfo], odd: "Sequence[OddFrame]") -> dict[str, int]:

@@ -6,7 +6,7 @@ type from here, which says what is allowed where it is refused.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import AfterValidator, AllowInfNan, BeforeValidator, Field, Strict
 
@@ -49,6 +49,11 @@ def _slice(value: object) -> object:
         raise ValueError("'tracks', 'middle' or the number of a slice, counted from 0, is needed")
     return value
 
+
+type Samples = Literal["cells", "channels"]
+"""What a row of the anchors table is: a cell in a frame, or one channel of it."""
+
+SAMPLES: Final[tuple[str, ...]] = get_args(Samples.__value__)
 
 type TrackColumn = Literal["track_id", "t", "y", "x", "z", "parent_track_id", "fov"]
 

@@ -25,11 +25,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from viscy_data.errors import ExperimentsFileError, suggest
 from viscy_data.files.yaml_file import read_yaml
 from viscy_data.tables.experiment_fields import (
+    SAMPLES,
     Hours,
     LengthUnit,
     Micrometres,
     Minutes,
     PossiblePath,
+    Samples,
     Slice,
     Text,
     Texts,
@@ -54,7 +56,12 @@ class Experiment(_Frozen):
     tracks_path
         Tracking tables or a Cell Tracking Challenge folder, see :mod:`viscy_data.tables.tracks.read`.
     channels
-        What the model sees, in this order; position i means the same in every experiment.
+        What the model sees, in this order; position i means the same in every experiment. Or, in a file of
+        ``samples: channels``, whatever there is, each with what it shows: ``{Phase3D: phase, RFP: SEC61}``.
+    markers
+        What channels show, where ``channels`` say so; another channel shows what its name says.
+    samples
+        What a row of the table is; the file says it once, for all experiments.
     condition_wells
         Wells (``row/column``) of each condition; None: not known.
     interval_minutes, start_hpi, pixel_size_um
@@ -89,6 +96,8 @@ class Experiment(_Frozen):
     data_path: PossiblePath
     tracks_path: PossiblePath
     channels: Annotated[Texts, Field(min_length=1)]
+    markers: dict[Text, Text] = Field(default_factory=dict)
+    samples: Samples = "cells"
     condition_wells: dict[Text, Texts] | None = None
     interval_minutes: Minutes | None = None
     start_hpi: Hours | None = None
@@ -99,6 +108,25 @@ class Experiment(_Frozen):
     track_z: Slice | None = None
     track_filter: Texts | None = None
     missing_parents: Literal["error", "cut"] = "error"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _channels_with_markers(cls, content: Any) -> Any:
+        if not isinstance(content, Mapping) or not isinstance(content.get("channels"), Mapping):
+            return content
+        if content.get("markers"):
+            raise ValueError("markers: channels say what they show already; write it in one of both")
+        return {**content, "channels": list(content["channels"]), "markers": dict(content["channels"])}
+
+    @model_validator(mode="after")
+    def _markers_of_channels(self) -> Self:
+        unknown = [name for name in self.markers if name not in self.channels]
+        if unknown:
+            raise ValueError(
+                f"markers: {unknown[0]!r} is none of channels, which are {', '.join(self.channels)}."
+                f"{suggest(unknown[0], self.channels)}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_condition_per_well(self) -> Self:
@@ -125,6 +153,10 @@ class Experiment(_Frozen):
         groups = (self.condition_wells or {}).items()
         return next((condition for condition, wells in groups if well in wells), None)
 
+    def marker_of(self, channel: str) -> str:
+        """Return what a channel shows: its own name where the file does not say."""
+        return self.markers.get(channel, channel)
+
     def hours(self, t: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
         """Return hours post infection of frames ``t`` (N,); NaN where clock or start is not known."""
         if self.interval_minutes is None or self.start_hpi is None:
@@ -136,6 +168,11 @@ class Experiments(_Frozen):
     """The experiments file, checked. Build it by :meth:`load`."""
 
     experiments: Annotated[tuple[Experiment, ...], Field(min_length=1)]
+
+    @property
+    def samples(self) -> Samples:
+        """What a row of the table is: a cell in a frame, or one of its channels."""
+        return self.experiments[0].samples
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -208,12 +245,17 @@ def parse_experiments(path: str | Path) -> tuple[list[Experiment], list[str]]:
         One line for each thing wrong with the others and with the whole.
     """
     path = Path(path)
-    entries, problems = _read_entries(path)
+    entries, samples, problems = _read_entries(path)
     parsed: list[Experiment] = []
     for i, entry in enumerate(entries):
         where = _label(i, entry)
+        if isinstance(entry, dict) and "samples" in entry:
+            problems.append(f"{where}: samples is said once, for all experiments; write it at the top")
+            continue
         try:
-            experiment = Experiment.model_validate(entry)
+            experiment = Experiment.model_validate(
+                {**entry, "samples": samples} if isinstance(entry, dict) else entry
+            )
         except ValidationError as error:
             problems += [f"{where}: {_explain(one)}" for one in error.errors()]
         else:
@@ -295,10 +337,19 @@ def _some(names: Sequence[str], most: int = 12) -> str:
 def _disagreements(experiments: Sequence[Experiment]) -> list[str]:
     names = [experiment.name for experiment in experiments]
     problems = [f"name={name!r} is used twice" for name in sorted({n for n in names if names.count(n) > 1})]
-    if len({len(experiment.channels) for experiment in experiments}) > 1:
+    if len({experiment.samples for experiment in experiments}) > 1:
+        problems.append("samples: it is the same in all experiments of a table; got cells and channels")
+    elif experiments and experiments[0].samples == "cells" and not _as_many_channels(experiments):
         listed = ", ".join(f"{experiment.name}: {len(experiment.channels)}" for experiment in experiments)
-        problems.append(f"channels: every experiment needs the same number of channels; got {listed}")
+        problems.append(
+            f"channels: every experiment needs the same number of channels; got {listed}; name as many of "
+            "each, or write 'samples: channels' at the top, for a row and a patch of each channel"
+        )
     return problems
+
+
+def _as_many_channels(experiments: Sequence[Experiment]) -> bool:
+    return len({len(experiment.channels) for experiment in experiments}) == 1
 
 
 def _missing_paths(experiment: Experiment) -> list[str]:
@@ -341,7 +392,7 @@ def _explain(error: Any) -> str:
     given = f"{key}={shown(repr(error['input']), 200)}"
     match error["type"]:
         case "extra_forbidden":
-            allowed = list(Experiment.model_fields)
+            allowed = [name for name in Experiment.model_fields if name != "samples"]
             return f"unknown key {key!r}; allowed: {', '.join(allowed)}.{suggest(key, allowed)}"
         case "missing":
             return f"{key} is missing"
@@ -354,14 +405,23 @@ def _explain(error: Any) -> str:
     return f"{given}: {error['msg'].removeprefix('Value error, ')}"
 
 
-def _read_entries(path: Path) -> tuple[list[Any], list[str]]:
+def _read_entries(path: Path) -> tuple[list[Any], Samples, list[str]]:
+    """Return the entries of a file, what its rows are, and what is wrong with it as a whole."""
     content = read_yaml(path)
     if not isinstance(content, dict) or not isinstance(content.get("experiments"), list):
-        return [], ["the file must be a mapping with the key 'experiments', a list"]
-    others = [shown(key) for key in content if key != "experiments"]
+        return [], "cells", ["the file must be a mapping with the key 'experiments', a list"]
+    allowed = ["samples", "experiments"]
+    others = [shown(key) for key in content if key not in allowed]
     problems = [
-        f"unknown key {key!r}; allowed: experiments.{suggest(key, ['experiments'])}" for key in others
+        f"unknown key {key!r}; allowed: {', '.join(allowed)}.{suggest(key, allowed)}" for key in others
     ]
     if not content["experiments"]:
         problems.append("experiments=[]: at least one experiment is needed")
-    return content["experiments"], problems
+    samples = content.get("samples", "cells")
+    if samples not in SAMPLES:
+        problems.append(
+            f"samples={shown(repr(samples), 200)}: 'cells' (a row of all channels, the default) or "
+            "'channels' (a row of each) are allowed"
+        )
+        samples = "cells"
+    return content["experiments"], samples, problems

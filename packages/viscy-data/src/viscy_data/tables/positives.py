@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from viscy_data.columns import EXPERIMENT, FOV, PARENT_TRACK_ID, TRACK_ID, WELL, T
+from viscy_data.columns import CHANNEL, EXPERIMENT, FOV, PARENT_TRACK_ID, TRACK_ID, WELL, T
 from viscy_data.composition import keyed
 from viscy_data.composition.keyed import Purpose
 from viscy_data.errors import InvalidInputError
@@ -44,7 +44,8 @@ class Positives:
     ----------
     anchors
         The anchors table or any subset of it, M rows in any order. Columns used: ``experiment``, ``well``
-        (where there is one), ``fov``, ``track_id``, ``parent_track_id``, ``t``.
+        (where there is one), ``fov``, ``track_id``, ``parent_track_id``, ``t``, and ``channel`` where a row
+        is one channel of a cell: a positive is then of the same channel.
     frames
         (tau_min, tau_max) in frames, both included, of each experiment by name.
     sisters
@@ -89,8 +90,9 @@ class Positives:
         ids, parents, t = (
             anchors[name].to_numpy().astype(np.int64) for name in (TRACK_ID, PARENT_TRACK_ID, T)
         )
-        forest = build_forest(place_numbers(anchors), ids, parents)
-        self._group = forest.group
+        places, channels = lines_of_channels(anchors)
+        forest = build_forest(places, ids, parents)
+        self._group = forest.group // channels
         self._experiment = np.zeros(len(forest.parent), dtype=np.int32)
         self._experiment[forest.rows] = experiment
         self._relatives = Relatives(forest, t, sisters=sisters)
@@ -227,6 +229,19 @@ def place_numbers(anchors: pd.DataFrame) -> IntArray:
     opens = np.flatnonzero(np.diff(keys, prepend=-1))
     _, number = np.unique(keys[opens], return_inverse=True)
     return np.repeat(number.astype(np.int64), np.diff(opens, append=len(keys)))
+
+
+def lines_of_channels(anchors: pd.DataFrame) -> tuple[IntArray, int]:
+    """Return a number of each row's place and channel, place * channels + channel, and how many channels.
+
+    Tracks are told apart by it, so that those of one cell in different channels have nothing to do with each
+    other. Where a row shows all channels it is the place's own number, and there is one channel.
+    """
+    places = place_numbers(anchors)
+    if CHANNEL not in anchors:
+        return places, 1
+    channel, names = codes_of(anchors[CHANNEL])
+    return places * len(names) + channel, len(names)
 
 
 def _occurrences(rows: IntArray) -> tuple[IntArray, IntArray]:

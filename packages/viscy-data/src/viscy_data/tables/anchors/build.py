@@ -5,13 +5,16 @@ of the image, and ``outside`` the share of the patch that lies outside the image
 is a choice (:mod:`viscy_data.tables.borders`): it is filled by reflection, the centre is moved until nothing
 is outside, or the cell is left out.
 
-Invariants: rows are sorted by experiment, fov, t and track; columns are those of
-:data:`viscy_data.columns.ANCHOR_COLUMNS`; no row is lost without being counted under a reason; no
-string is made for a row, only for a track.
+Where the experiments file says ``samples: channels``, each row then becomes one of each channel
+(:mod:`viscy_data.tables.anchors.channel_rows`).
+
+Invariants: rows are sorted by experiment, fov, t and track (and channel); columns are those of
+:data:`viscy_data.columns.ANCHOR_COLUMNS` (and ``CHANNEL_COLUMNS``); no row is lost without being
+counted under a reason; no string is made for a row, only for a track.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -23,6 +26,9 @@ from pandas.api.types import union_categoricals
 
 from viscy_data.columns import (
     ANCHOR_COLUMNS,
+    CELL_ID,
+    CHANNEL,
+    CHANNEL_COLUMNS,
     CONDITION,
     EXPERIMENT,
     FOV,
@@ -41,6 +47,7 @@ from viscy_data.columns import (
     Z,
 )
 from viscy_data.errors import InvalidInputError
+from viscy_data.tables.anchors.channel_rows import BlankChannel, channel_rows
 from viscy_data.tables.anchors.read import AnchorsMetadata, read_anchors, read_metadata
 from viscy_data.tables.anchors.write import write_anchors
 from viscy_data.tables.borders import Border, check_border, lengths_outside, share_outside
@@ -145,7 +152,7 @@ def build_anchors(
     Returns
     -------
     frame
-        The anchors, sorted by fov, t and track.
+        The anchors, sorted by fov, t and track; and by channel, where a row is one channel of a cell.
     dropped
         Rows lost, by reason.
 
@@ -169,12 +176,38 @@ def build_experiment(
     patch_size: tuple[int, int],
     common_pixel_size_um: float | None = None,
     border: Border = "reflect",
-    blank: Sequence[tuple[str, int]] = (),
+    blank: Sequence[tuple[str, int]] | Sequence[BlankChannel] = (),
 ) -> Built:
     """Build the anchors of one experiment, with losses by condition; see :func:`build_anchors`.
 
-    ``blank`` are the (fov, t) that show nothing, of which no row is kept.
+    ``blank`` are the (fov, t), or the (fov, t, channel) where a row is a channel, that show nothing: no row
+    of them is kept.
     """
+    whole = [one for one in blank if len(one) == 2]
+    built = _build_cells(experiment, fovs, patch_size, common_pixel_size_um, border, whole)
+    if experiment.samples == "cells":
+        return built
+    frame, lost = channel_rows(built.frame, experiment, [one for one in blank if len(one) == 3])
+    count = len(experiment.channels)
+    dropped = {
+        condition: {reason: many * count for reason, many in counts.items()}
+        for condition, counts in built.dropped.items()
+    }
+    for condition, many in lost.items():
+        counts = dropped.setdefault(condition, {})
+        counts[BLANK_FRAME] = counts.get(BLANK_FRAME, 0) + many
+    return replace(built, frame=frame, dropped=dropped)
+
+
+def _build_cells(
+    experiment: Experiment,
+    fovs: Sequence[FovInfo],
+    patch_size: tuple[int, int],
+    common_pixel_size_um: float | None,
+    border: Border,
+    blank: Sequence[tuple[str, int]],
+) -> Built:
+    """Build a row for each cell and frame."""
     check_border(border)
     if min(patch_size) < 1:
         raise InvalidInputError(
@@ -217,8 +250,12 @@ def concat_anchors(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """
     frames = sorted(frames, key=lambda frame: str(frame[EXPERIMENT].cat.categories[0]))
     columns: dict[str, object] = {}
-    for column in ANCHOR_COLUMNS:
+    by_channel = CHANNEL_COLUMNS if CHANNEL in frames[0] else ()
+    for column in (*ANCHOR_COLUMNS, *by_channel):
         parts = [frame[column.name] for frame in frames]
+        if column.name == CELL_ID:
+            first = np.cumsum([0, *(part.max() + 1 for part in parts[:-1])])
+            parts = [part + start for part, start in zip(parts, first.tolist(), strict=True)]
         columns[column.name] = (
             union_categoricals(parts) if column.dtype == "dictionary" else pd.concat(parts, ignore_index=True)
         )

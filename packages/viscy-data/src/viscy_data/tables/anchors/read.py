@@ -19,7 +19,7 @@ import pyarrow.dataset as pa_dataset
 import pyarrow.fs as pa_fs
 import pyarrow.parquet as pa_parquet
 
-from viscy_data.columns import ANCHOR_COLUMNS, EXPERIMENT, HAS_POSITIVE
+from viscy_data.columns import ANCHOR_COLUMNS, CHANNEL_COLUMNS, EXPERIMENT, HAS_POSITIVE, Column
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.errors import InvalidInputError, suggest
 from viscy_data.tables.anchors.row_groups import Categories, Numbers
@@ -168,9 +168,10 @@ def read_anchors(
     Row groups are read one after the other: memory is what is returned, and one column more.
     """
     known = read_metadata(path).experiments.experiments
+    held = [column.name for column in _columns_of(path)]
     if columns is None:
-        columns = [column.name for column in ANCHOR_COLUMNS] if plan is None else plan.columns
-    _check_names("columns", columns, [column.name for column in ANCHOR_COLUMNS])
+        columns = held if plan is None else plan.columns
+    _check_names("columns", columns, held)
     _check_names("experiments", experiments, [experiment.name for experiment in known])
     rows = [] if filters is None else [pa_parquet.filters_to_expression(filters)]
     if experiments is not None:
@@ -242,6 +243,12 @@ def _check_names(argument: str, asked: Sequence[str] | None, held: Sequence[str]
             )
 
 
+def _columns_of(path: str | Path) -> tuple[Column, ...]:
+    """Return the columns of an anchors table: those of every one, and those of channels where it has them."""
+    names = column_names(path)
+    return (*ANCHOR_COLUMNS, *(column for column in CHANNEL_COLUMNS if column.name in names))
+
+
 def _has_positive(path: str | Path) -> Any:
     if HAS_POSITIVE not in pa_parquet.read_schema(path).names:
         raise InvalidInputError(
@@ -256,7 +263,7 @@ def _read_rows(path: str | Path, columns: list[str], rows: Any) -> pd.DataFrame:
     # Row groups of which the file's statistics say that no row fits are not read.
     chosen = whole if rows is None else whole.subset(filter=rows, schema=whole.physical_schema)
     most = sum(group.num_rows for group in chosen.row_groups)
-    strings = {column.name for column in ANCHOR_COLUMNS if column.dtype == "dictionary"}
+    strings = {column.name for column in _columns_of(path) if column.dtype == "dictionary"}
     found = {name: Categories(most) if name in strings else Numbers(most) for name in columns}
     count = 0
     # Batches come in order, and the next ones are decoded meanwhile.
