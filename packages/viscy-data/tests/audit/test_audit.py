@@ -132,6 +132,21 @@ def test_a_curriculum_is_audited_stage_by_stage() -> None:
     assert "every stage of a curriculum has passes of its own" in render(tell([audited]))
 
 
+def test_clock_and_groups_go_by_the_names_of_their_columns() -> None:
+    anchors = make_anchors()
+    anchors = anchors.assign(dose_um=anchors["hours_post_infection"] * 10, drug=anchors["experiment"])
+    plan = BatchPlan(12, grouping=Grouping(["drug", "condition"]), focus=Focus("dose_um", window_hours=20.0))
+    ours, usual = audit_plans(anchors, [("drugs", plan), ("usual", PLAN)], batches=20, progress=False)
+    _overall, by_drug, by_experiment = audit_tables([ours, usual])
+    assert by_drug.headings[0] == "drug, condition"
+    assert by_drug.headings[-1].endswith(" dose_um")
+    assert by_experiment.headings[0] == "experiment"
+    assert by_experiment.headings[-1].endswith(" hours")
+    page = render(tell([ours]))
+    assert "dose_um" in page
+    assert " h<" not in page
+
+
 def test_bars_are_as_high_as_their_counts() -> None:
     assert bars(np.array([0, 1, 4, 8, 2])) == " ▁▄█▂"
     assert bars(np.zeros(3, dtype=np.int64)) == "   "

@@ -191,7 +191,7 @@ def test_a_state_knows_the_columns_that_are_used_whatever_their_kind_and_no_othe
 
 
 @pytest.mark.parametrize("name", ["epoch", "position"])
-@pytest.mark.parametrize("value", [-1, 1.5, "2", True])
+@pytest.mark.parametrize("value", [-1, 1.5, "2", True, 2**60])
 def test_a_state_of_odd_numbers_is_refused_and_changes_nothing(name: str, value: Any) -> None:
     sampler = make()
     with pytest.raises(InvalidInputError, match=rf"state\['{name}'\]={value!r}"):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from viscy_data.audit.tables import name_text
+from viscy_data.audit.tables import clock_text, name_text
 from viscy_data.pages.charts import WIDTH, Bar, Times, bars_chart
 from viscy_data.pages.charts import batches_chart as chart_of_batches
 from viscy_data.pages.colours import INK, LINE, colour, shade
@@ -24,9 +24,10 @@ PANELS = 12
 
 
 def batches_chart(report: CompositionReport) -> Markup:
-    """Draw the first batches as columns: above of which group and stratum, below at which hours."""
+    """Draw the first batches as columns: above of which group and stratum, below at which times."""
     first = report.first
-    return chart_of_batches(first.cells, None if report.times is None else Times(first.times, report.times))
+    times = None if report.times is None else Times(first.times, report.times, clock_text(report))
+    return chart_of_batches(first.cells, times)
 
 
 def groups_chart(report: CompositionReport) -> Markup:
@@ -52,7 +53,7 @@ def times_chart(report: CompositionReport) -> Markup:
         for g in range(shown)
         for part in _time_panel(report, g, (g % columns * width, g // columns * height), (width, height))
     ]
-    return picture(WIDTH, rows * height, parts, "Anchors drawn by time, group and stratum")
+    return picture(WIDTH, rows * height, parts, f"Anchors drawn by {clock_text(report)}, group and stratum")
 
 
 def _time_panel(
@@ -71,9 +72,10 @@ def _time_panel(
         text(x0 - 5, y0 - tall + 4, _amount(top), anchor="end"),
         text(x0 - 5, y0 + 1, "0", anchor="end"),
     ]
+    unit = " h" if clock_text(report) == "hours" else ""
     for value in ticks(edges[0], edges[-1], 3):
         place = x0 + wide * (value - edges[0]) / (edges[-1] - edges[0])
-        parts.append(text(place, y0 + 13, f"{value:g} h", anchor="middle"))
+        parts.append(text(place, y0 + 13, f"{value:g}{unit}", anchor="middle"))
     for s, counts in enumerate(held):
         if counts.any():
             points = list(zip(x.tolist(), (y0 - tall * counts / top).tolist(), strict=True))

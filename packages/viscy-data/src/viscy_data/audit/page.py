@@ -30,7 +30,7 @@ CHARTS: Final[Sequence[tuple[str, str, tuple[Chart, ...]]]] = (
     ),
     (
         "When anchors were seen",
-        "Anchors drawn by hour, a line per stratum.",
+        "Anchors drawn, by the clock of the plan, a line per stratum.",
         (times_chart,),
     ),
     (

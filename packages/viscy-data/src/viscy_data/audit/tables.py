@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viscy_data.audit.audited import Audited
+from viscy_data.columns import HOURS
+from viscy_data.composition.curriculum import Curriculum
 from viscy_data.pages.table import Table
 from viscy_data.sampling.deviations import leaves_batches
 from viscy_data.sampling.report import MOST_APART, CompositionReport
@@ -88,10 +90,11 @@ def groups_table(audited: Audited) -> Table:
     `deviations` finds a count that is neither the floor nor the ceiling of its share.
     """
     report = audited.report
-    headings = ["experiment", "batches", *(name_text(one, "anchors") for one in report.strata), "visits"]
+    strata = [name_text(one, "anchors") for one in report.strata]
+    headings = [_group_text(audited), "batches", *strata, "visits"]
     if report.times is not None:
         middle = (report.times[:-1] + report.times[1:]) / 2
-        headings.append(f"{middle[0]:.3g} to {middle[-1]:.3g} hours")
+        headings.append(f"{middle[0]:.3g} to {middle[-1]:.3g} {clock_text(report)}")
     rows = [_group_row(report, g) for g in range(min(len(report.groups), SHOWN))]
     more = len(report.groups) - SHOWN
     tail = f" (and {more} more)" if more > 0 else ""
@@ -140,6 +143,18 @@ def _visits_asked(report: CompositionReport) -> str:
 
 def _visits_held(report: CompositionReport) -> str:
     return f"{report.visits.times.min()} to {report.visits.times.max()}"
+
+
+def clock_text(report: CompositionReport) -> str:
+    """Return what the report's clock counts: hours, or the name of its column."""
+    return "hours" if report.clock in (None, HOURS) else shown(report.clock)
+
+
+def _group_text(audited: Audited) -> str:
+    """Return the columns that make the groups; those of a curriculum's plans are the same."""
+    plan = audited.plan
+    grouping = (plan.plans[0] if isinstance(plan, Curriculum) else plan).grouping
+    return "group" if grouping is None else name_text(grouping.by)
 
 
 def name_text(value: Any, none: str = "all") -> str:

@@ -130,8 +130,8 @@ def van_der_corput_below(turns: ArrayLike, bounds: Sequence[int]) -> Counts:
     for bit in range(int(index.max(initial=0)).bit_length()):
         gap = _BITS - bit
         first = _reversed_bits(index >> (bit + 1) << (bit + 1))[..., None]
-        held = np.clip(-((first - limit) >> gap), 0, 1 << bit)
-        total += np.where((index >> bit & 1)[..., None] == 1, held, 0)
+        held = np.minimum(np.maximum(-((first - limit) >> gap), 0), 1 << bit)  # np.clip is four times slower
+        total += held * (index >> bit & 1)[..., None]
     return total
 
 

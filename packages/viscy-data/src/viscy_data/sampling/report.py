@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from viscy_data.columns import HOURS
 from viscy_data.composition.composer import BatchComposer
 from viscy_data.sampling.asked import group_shares
 from viscy_data.sampling.tally import Marks, MarkTally, Tally
@@ -148,7 +149,9 @@ class CompositionReport:
         Mean entropy, in bits, of the fields of view ("fov"), tracks ("track") and time points ("time") of a
         batch, as far as the table tells them.
     times
-        (bins + 1,) edges in hours, or None.
+        (bins + 1,) edges on the clock, or None.
+    clock
+        Column of the clock: that of the plan's focus, else hours post infection; None without ``times``.
     by_time
         (groups, strata, bins) anchors held; one bin where neither plan nor table has a clock.
     first
@@ -190,6 +193,7 @@ class CompositionReport:
     frames: Frames | None
     variety: dict[str, float]
     times: Floats | None
+    clock: str | None
     by_time: Integers
     first: FirstBatches
 
@@ -295,6 +299,7 @@ def _report(composer: BatchComposer, tally: Tally) -> CompositionReport:
         frames=None if tally.frames is None else _frames(tally.frames, batches),
         variety={name: one.entropy / batches for name, one in tally.variety.items()},
         times=tally.edges,
+        clock=None if tally.edges is None else _clock(composer),
         by_time=tally.by_time.reshape(*shape, -1).transpose(1, 0, 2),
         first=FirstBatches(tally.first_cells, tally.first_times),
     )
@@ -379,6 +384,11 @@ def _far(
     for epoch in np.flatnonzero(whole).tolist():
         asked += np.array(exact[epoch], dtype=np.float64)
     return np.abs(held[whole].sum(axis=0) - asked) > apart + _SLACK
+
+
+def _clock(composer: BatchComposer) -> str:
+    focus = composer.stages[0].plan.focus  # all stages use the same columns
+    return HOURS if focus is None else focus.by
 
 
 def _visit_range(tally: Tally) -> tuple[Integers, Integers, Integers]:

@@ -32,12 +32,9 @@ from viscy_data.sampling.marks import check_rows, marks_of
 from viscy_data.sampling.ranks import RankCheck, check_of
 from viscy_data.sampling.report import CompositionReport, report_composition
 from viscy_data.sampling.shard import Shard
-from viscy_data.sampling.state import Place, place_of
+from viscy_data.sampling.state import MOST_EPOCHS, MOST_NUMBER, Place, place_of
 from viscy_data.sampling.tally import Marks
 
-MOST_EPOCHS: Final = 2**31 - 1
-MOST_NUMBER: Final = 2**48
-"""Largest number of an epoch, and of a batch in it: their products fit into a word."""
 MOST_REPORTED: Final = 10**9
 """Batches of a report at most."""
 BLOCK = 256

@@ -7,12 +7,17 @@ a place of one to be a place of the other: seed, ``drop_last``, plan and table.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Final
 
 from viscy_data.checks import check_integer
 from viscy_data.errors import InvalidInputError
 from viscy_data.sampling.shard import Shard
 
 State = Mapping[str, int | str]
+
+MOST_EPOCHS: Final = 2**31 - 1
+MOST_NUMBER: Final = 2**48
+"""Largest number of an epoch, and of a batch in it: their products fit into a word."""
 
 
 @dataclass
@@ -62,8 +67,8 @@ def place_of(state: State, identity: State) -> Place:
             f"Fingerprints: {_fingerprint(state)} there, {_fingerprint(identity)} here. "
             "Build the sampler as it was when the state was taken."
         )
-    epoch = check_integer("state['epoch']", state["epoch"], 0)
-    position = check_integer("state['position']", state["position"], 0)
+    epoch = check_integer("state['epoch']", state["epoch"], 0, MOST_EPOCHS)
+    position = check_integer("state['position']", state["position"], 0, MOST_NUMBER)
     return Place(epoch, position, begun=position)
 
 
