@@ -27,6 +27,10 @@ OUTSIDE: Final = "outside"
 CHANNEL: Final = "channel"
 MARKER: Final = "marker"
 CELL_ID: Final = "cell_id"
+SOURCE_ID: Final = "source_id"
+SOURCE_NAME: Final = "source_name"
+SOURCE_TRACK_ID: Final = "source_track_id"
+SOURCE_TRACK_NAME: Final = "source_track_name"
 
 HAS_POSITIVE: Final = "has_positive"
 """Column that an index has beside those of ``ANCHOR_COLUMNS``: whether the anchor has a positive."""
@@ -46,7 +50,7 @@ class Column:
     """One column of the anchors table."""
 
     name: str
-    dtype: Literal["dictionary", "int16", "int32", "float32"]
+    dtype: Literal["dictionary", "int16", "int32", "int64", "float32"]
     unit: str
     meaning: str
 
@@ -77,3 +81,14 @@ CHANNEL_COLUMNS: Final = (
     Column(CELL_ID, "int32", "", "number of the cell in this frame, the same in all its channels"),
 )
 """Columns that follow where a row is one channel of a cell in a frame (``samples: channels``)."""
+
+SOURCE_COLUMNS: Final = (
+    Column(SOURCE_ID, "int64", "", "id that the tracking file gives the cell in this frame: node, spot, row"),
+    Column(SOURCE_NAME, "dictionary", "", "the same where it is text: a renamed spot, an id with letters"),
+    Column(SOURCE_TRACK_ID, "int64", "", "track in the tracking file; null where it is track_id"),
+    Column(SOURCE_TRACK_NAME, "dictionary", "", "name that somebody gave that track"),
+)
+"""What tracking programs call cells and tracks: columns that a table has where a file of it has them.
+
+Numbers are 64 bits wide, as ids of nodes are, and null where a file gives none.
+"""

@@ -55,7 +55,7 @@ type Samples = Literal["cells", "channels"]
 
 SAMPLES: Final[tuple[str, ...]] = get_args(Samples.__value__)
 
-type TrackColumn = Literal["track_id", "t", "y", "x", "z", "parent_track_id", "fov"]
+type TrackColumn = Literal["track_id", "t", "y", "x", "z", "parent_track_id", "fov", "source_id"]
 
 Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)]
 PossiblePath = Annotated[Path, AfterValidator(_possible)]

@@ -72,7 +72,7 @@ REFUSED = {
     "timedelta": r"column 't' holds duration\[us\]: numbers or text are needed",
     "timestamp": r"column 't' holds timestamp.*: numbers or text are needed",
     "trackmate_csv": "has LABEL, ID, .* track_names: "
-    "{track_id: TRACK_ID, t: FRAME, y: POSITION_Y, x: POSITION_X, z: POSITION_Z}",
+    "{track_id: TRACK_ID, t: FRAME, y: POSITION_Y, x: POSITION_X, z: POSITION_Z, source_id: ID}",
     "twice": "column 't' is there 2 times; the file has track_id, t, z, y, x, t",
 }
 

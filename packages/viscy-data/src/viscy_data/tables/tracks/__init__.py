@@ -15,6 +15,7 @@ Read in this order:
 - `geff`: GEFF, a Zarr group of nodes and edges; `geff_axes`: its axes and units
 - `trackmate`: TrackMate's XML
 - `graphs`: from links between detections to tracks, for formats without track ids
+- `source_ids`: what programs call cells and tracks, kept beside our own numbers
 - `lengths`: places in micrometres, turned into pixels and slices
 - `slices`: the slice of a cell: stated, the middle one, or one by number
 """

@@ -12,9 +12,10 @@ Messages name file, line or row, and column.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from viscy_data.columns import NO_PARENT, PARENT_TRACK_ID, TRACK_ID, T, X, Y, Z
@@ -54,6 +55,9 @@ class Detections:
         Whether it is known that places are, or were made, pixels.
     left_out
         What of the file is not among them, counted.
+    source
+        What the file calls cells and tracks: an Arrow table of N rows with some of ``SOURCE_COLUMNS``; None:
+        it calls them nothing.
     known
         Tracks that the file knows though they have no detection, as parents may be; None: there are none.
     """
@@ -71,6 +75,7 @@ class Detections:
     unit_stated: bool = False
     left_out: Mapping[str, int] = field(default_factory=dict)
     known: IntArray | None = None
+    source: Any = None
 
     def take(self, mask: BoolArray) -> Self:
         """Return the detections where ``mask`` (N,) holds."""
@@ -86,6 +91,7 @@ class Detections:
             y=self.y[mask],
             x=self.x[mask],
             z=None if self.z is None else self.z[mask],
+            source=None if self.source is None else self.source.filter(pa.array(mask)),
         )
 
     def refuse(self, bad: BoolArray, column: str, why: str) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
+from viscy_data.columns import TRACK_ID
 from viscy_data.errors import TracksError, suggest
 from viscy_data.tables.experiments import Experiment, FovInfo
 from viscy_data.tables.lineage import BoolArray, IntArray
@@ -34,6 +35,7 @@ from viscy_data.tables.tracks.geff_axes import (
     unit_stated,
 )
 from viscy_data.tables.tracks.graphs import tracks_of
+from viscy_data.tables.tracks.source_ids import NOT_NUMBERED, source_table, with_file_numbers
 from viscy_data.units import counts_frames
 
 LARGEST_ARRAY: Final = 1 << 30
@@ -41,6 +43,7 @@ LARGEST_ARRAY: Final = 1 << 30
 SOLUTION: Final = "solution"
 """The property by which trackers that keep candidates mark what they chose."""
 
+_TRACK_IDS: Final = ("track_id", "tracklet_id")
 # What viewers are told of an axis, and the name that it has where they are told nothing.
 _HINTS: Final = {
     "t": "display_time",
@@ -124,6 +127,10 @@ def read_geff(path: Path, experiment: Experiment, info: FovInfo, fov: int) -> De
     takes_z = "z" in names and info.shape[2] > 1 and experiment.track_z in (None, "tracks")
     z = to_pixels(context, geff.axis(names["z"]), "z", values("z")) if takes_z else None
     track, parent = tracks_of(path, "node", kept_ids, t, links[link_kept])
+    named = geff.track_ids()
+    theirs = None if named is None else named[node_kept]
+    if named is not None and theirs is not None:
+        track, parent = with_file_numbers(track, parent, theirs, largest=int(named.max(initial=0)))
     return Detections(
         file=path,
         rows=kept_ids,
@@ -137,6 +144,7 @@ def read_geff(path: Path, experiment: Experiment, info: FovInfo, fov: int) -> De
         z=z,
         unit_stated=all(unit_stated(context, geff.axis(names[which])) for which in "yx"),
         left_out={why: count for why, count in left_out.items() if count},
+        source=source_table(kept_ids, track_id=track, track_ids=theirs),
     )
 
 
@@ -146,6 +154,7 @@ class _Metadata(BaseModel):
     axes: list[Axis] | None = None
     display_hints: dict[str, str | None] | None = None
     affine: Any = None
+    track_node_props: dict[str, str] | None = None
     extra: Any = None
 
 
@@ -182,6 +191,7 @@ class _Geff:
         self.filtered_by = SOLUTION
         self._axes = {axis.name: axis for axis in given.axes or ()}
         self._hints = given.display_hints or {}
+        self._tracks = given.track_node_props or {}
 
     def _unreadable(self, error: Exception) -> TracksError:
         return TracksError(f"{self._path}: the GEFF cannot be read: {type(error).__name__}: {error}")
@@ -266,6 +276,33 @@ class _Geff:
         if "missing" in self._array(f"nodes/props/{name}"):
             values[self._read(f"nodes/props/{name}/missing").astype(np.bool_)] = np.nan
         return np.asarray(values)
+
+    def track_ids(self) -> IntArray | None:
+        """Return the track that the file gives each node (n,), -1: none; None where it gives none at all.
+
+        That is the property that ``track_names`` calls ``track_id``, else the one that the metadata name as
+        tracklet or lineage, else one that is called ``track_id`` or ``tracklet_id`` and holds whole numbers.
+        """
+        stated = self._names.get(TRACK_ID) or self._tracks.get("tracklet") or self._tracks.get("lineage")
+        held = self._properties("nodes")
+        if stated is not None and stated not in held:
+            raise TracksError(
+                f"{self._path}: {stated!r}, which holds the track of each node, is not a property of nodes, "
+                f"which have {', '.join(held)}.{suggest(stated, held)}"
+            )
+        for name in (stated,) if stated else [one for one in _TRACK_IDS if one in held]:
+            values = self._read(f"nodes/props/{name}/values")
+            if np.issubdtype(values.dtype, np.integer) and values.max(initial=0) <= 2**62:
+                values = np.maximum(values.astype(np.int64), NOT_NUMBERED)
+                if "missing" in self._array(f"nodes/props/{name}"):
+                    values[self._read(f"nodes/props/{name}/missing").astype(np.bool_)] = NOT_NUMBERED
+                return np.asarray(values)
+            if stated:
+                raise TracksError(
+                    f"{self._path}: 'nodes/props/{name}' holds {values.dtype}: ids of tracks are whole "
+                    "numbers below 2**62"
+                )
+        return None
 
     def whole(self, name: str) -> IntArray:
         """Return an array of ids as int64."""

@@ -15,9 +15,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from viscy_data.columns import FOV, PARENT_TRACK_ID, TRACK_ID, T, X, Y, Z
 from viscy_data.errors import TracksError
@@ -29,6 +31,7 @@ from viscy_data.tables.tracks.detections import Detections, check_detections
 from viscy_data.tables.tracks.formats import FORMATS, format_of
 from viscy_data.tables.tracks.lengths import refuse_lengths
 from viscy_data.tables.tracks.slices import with_slices
+from viscy_data.tables.tracks.source_ids import joined_sources
 
 _NAMED = 5
 
@@ -47,11 +50,15 @@ class Tracks:
         Nodes, links and parents that were left out, by reason.
     without_fov
         Files of tracks for which the store has no field of view, relative to ``tracks_path``.
+    source
+        What the files call cells and tracks: an Arrow table of the same rows with some of ``SOURCE_COLUMNS``;
+        None: they call them nothing.
     """
 
     frame: pd.DataFrame
     left_out: Mapping[str, int]
     without_fov: tuple[str, ...]
+    source: Any = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -111,7 +118,11 @@ def load_tracks(experiment: Experiment, fovs: Sequence[FovInfo]) -> Tracks:
     left_out: Counter[str] = Counter()
     for one in found:
         left_out.update(one.left_out)
-    return Tracks(_assemble(found, [info.fov for info in fovs]), dict(sorted(left_out.items())), others)
+    frame, order = _assemble(found, [info.fov for info in fovs])
+    source = joined_sources([one.source for one in found], [len(one.t) for one in found])
+    if source is not None and order is not None:
+        source = source.take(pa.array(order))
+    return Tracks(frame, dict(sorted(left_out.items())), others, source)
 
 
 def _read_files(experiment: Experiment, fovs: Sequence[FovInfo]) -> Iterator[Detections]:
@@ -203,7 +214,9 @@ def _named(files: Sequence[str], fovs: Sequence[FovInfo]) -> str:
     return f". There are {', '.join(files[:_NAMED])}, of no fov of the store, which has {held}"
 
 
-def _assemble(found: Sequence[Detections], names: Sequence[str]) -> pd.DataFrame:
+def _assemble(found: Sequence[Detections], names: Sequence[str]) -> tuple[pd.DataFrame, IntArray | None]:
+    """Return the detections of all files as one table, and the order that they were brought into, if any."""
+    order = None
     fov = np.concatenate([one.fov for one in found])
     z = [np.full(len(one.t), np.nan, np.float32) if one.z is None else one.z for one in found]
     ids, t = (np.concatenate([getattr(one, name) for one in found]) for name in (TRACK_ID, T))
@@ -220,7 +233,7 @@ def _assemble(found: Sequence[Detections], names: Sequence[str]) -> pd.DataFrame
         fov = fov[order]
         columns = {name: values[order] for name, values in columns.items()}
     fovs = pd.Categorical.from_codes(fov.astype(np.int32), categories=pd.Index(list(names), dtype="str"))
-    return pd.DataFrame({FOV: fovs, **columns}, copy=False)
+    return pd.DataFrame({FOV: fovs, **columns}, copy=False), order
 
 
 def _order(fov: IntArray, t: IntArray, ids: IntArray) -> IntArray:

@@ -1,9 +1,9 @@
 """Tracking tables: CSV and Parquet files with ``track_id, t, y, x`` and what else they hold.
 
-Optional columns are ``z``, ``parent_track_id`` (-1 or empty: none) and, in a table over several
-fields of view, ``fov``; in a file that lies at the place of one field, it may name no other. Other columns
-are left unread. The experiments file may say that a table calls them otherwise (``track_names``), or gives
-places in a unit of length (``track_unit``).
+Optional columns are ``z``, ``parent_track_id`` (-1 or empty: none), ``id``, which is kept as ``source_id``,
+and, in a table over several fields of view, ``fov``; in a file that lies at the place of one field, it may
+name no other. Other columns are left unread. The experiments file may say that a table calls them otherwise
+(``track_names``), or gives places in a unit of length (``track_unit``).
 """
 
 import zlib
@@ -18,18 +18,32 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
-from viscy_data.columns import FOV, NO_PARENT, PARENT_TRACK_ID, TRACK_ID, T, X, Y, Z
+from viscy_data.columns import (
+    FOV,
+    NO_PARENT,
+    PARENT_TRACK_ID,
+    SOURCE_ID,
+    SOURCE_NAME,
+    TRACK_ID,
+    T,
+    X,
+    Y,
+    Z,
+)
 from viscy_data.errors import TracksError, suggest
 from viscy_data.tables.experiments import Experiment, FovInfo
 from viscy_data.tables.lineage import IntArray
 from viscy_data.tables.tracks.csv_text import NOTHING, check_unpacked, read_csv, read_dialect
 from viscy_data.tables.tracks.detections import Detections, FloatArray
 from viscy_data.tables.tracks.lengths import PixelSizes
+from viscy_data.tables.tracks.source_ids import one_array
 from viscy_data.text import shown
 from viscy_data.units import micrometres
 
 REQUIRED = (TRACK_ID, T, Y, X)
 OPTIONAL = (Z, PARENT_TRACK_ID, FOV)
+ID_COLUMN: Final = "id"
+"""What a table calls the id of a row, unless ``track_names`` says otherwise."""
 CSV_SUFFIXES = (".csv", ".csv.gz")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 
@@ -41,6 +55,7 @@ _OTHER_NAMES: Final = {
     X: ("position_x", "x_pixel", "x_px", "centroid-1", "centroid_x", "pos_x", "x_um"),
     FOV: ("position", "field", "fov_name", "site"),
     Z: ("position_z", "z_slice", "z_px", "pos_z", "z_um"),
+    SOURCE_ID: ("id", "spot_id", "node_id"),
     PARENT_TRACK_ID: ("parenttrackid", "parent", "parent_id", "parent track id", "parent_track", "parentid"),
 }
 _LONGEST_TEXT: Final = 100
@@ -82,6 +97,8 @@ def read_table(path: Path, experiment: Experiment, fovs: Sequence[FovInfo], *, f
     names = {info.fov: i for i, info in enumerate(fovs)}
     needs_fov = fov is None and len(names) != 1
     file_names = {name: name for name in (*REQUIRED, *OPTIONAL)} | dict(experiment.track_names)
+    if ID_COLUMN not in file_names.values():
+        file_names.setdefault(SOURCE_ID, ID_COLUMN)
     required = (*REQUIRED, *experiment.track_names, *([FOV] if needs_fov else []))
     table, unit, start = _load(path, file_names, dict.fromkeys(required))
     text = path.name.lower().endswith(CSV_SUFFIXES)
@@ -108,6 +125,7 @@ def read_table(path: Path, experiment: Experiment, fovs: Sequence[FovInfo], *, f
         x=sizes.pixels(X, reader.real(X)),
         z=sizes.pixels(Z, reader.real(Z)) if takes_z and reader.holds(Z) else None,
         unit_stated=bool(experiment.track_unit or unit),
+        source=reader.source(),
     )
 
 
@@ -155,6 +173,18 @@ class _Reader:
                 row, name, _missing(name) if np.isnan(values[row]) else f"{values[row]} is not a whole number"
             )
         return values.astype(np.int64)
+
+    def source(self) -> Any:
+        """Return the ids of rows, where there are: whole numbers, or text where one of them is not."""
+        if not self.holds(SOURCE_ID):
+            return None
+        column = self._table[SOURCE_ID]
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        try:
+            return pa.table({SOURCE_ID: column.cast(pa.int64())})
+        except pa.ArrowInvalid:
+            return pa.table({SOURCE_NAME: one_array(column.cast(pa.string()).dictionary_encode())})
 
     def fovs(self, names: Mapping[str, int]) -> IntArray:
         """Return the index of each row's field of view."""
@@ -260,14 +290,15 @@ def _find_columns(
 def _mapping(missing: Sequence[str], file_names: Mapping[str, str], held: Sequence[str]) -> str:
     """Return the ``track_names`` to write, as far as the file's columns can be guessed."""
     lower = {name.lower(): name for name in reversed(held)}
-    written = {ours: name for ours, name in file_names.items() if ours != name and ours not in missing}
+    usual = {name: name for name in file_names} | {SOURCE_ID: ID_COLUMN}
+    written = {ours: name for ours, name in file_names.items() if name != usual[ours] and ours not in missing}
     for ours in missing:  # a name that looks alike may do
         known = [ours, *_OTHER_NAMES.get(ours, ())]
         near = get_close_matches(ours, held, n=1)
         written[ours] = next((lower[one] for one in known if one in lower), near[0] if near else "?")
-    for ours in (Z, PARENT_TRACK_ID):  # without its parents a table would be read, and have no lineages
+    for ours in (Z, PARENT_TRACK_ID, SOURCE_ID):  # without its parents a table would have no lineages
         other = next((lower[one] for one in (ours, *_OTHER_NAMES[ours]) if one in lower), ours)
-        if file_names[ours] not in held and other not in written.values() and other != ours:
+        if file_names.get(ours) not in held and other not in written.values() and other != ours:
             written.setdefault(ours, other)
     return "track_names: {" + ", ".join(f"{ours}: {shown(name)}" for ours, name in written.items()) + "}"
 

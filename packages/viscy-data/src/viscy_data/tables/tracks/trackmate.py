@@ -5,6 +5,10 @@
 its ``Edge`` elements; here it becomes one track for each cell (:mod:`viscy_data.tables.tracks.graphs`).
 Tracks that a filter in TrackMate removed, and spots in no track, are left out.
 
+Ids of spots and tracks are kept, and names that somebody gave them; a name such as ``ID7`` or ``Track_7``,
+which every spot and track begins with, says no more than the id
+(:mod:`viscy_data.tables.tracks.source_ids`).
+
 A file of another image has places that mean nothing here: where the image that it names has another width,
 height or number of frames than the store's, it is refused. The number of slices is often wrong, since
 Fiji takes frames for slices: where spots do lie in different slices, what they say counts.
@@ -29,6 +33,7 @@ from viscy_data.tables.lineage import IntArray
 from viscy_data.tables.tracks.detections import Detections
 from viscy_data.tables.tracks.graphs import tracks_of
 from viscy_data.tables.tracks.lengths import pixel_length, size_needed
+from viscy_data.tables.tracks.source_ids import NOT_NUMBERED, source_table, with_file_numbers
 from viscy_data.units import counts_pixels, micrometres
 
 _BLOCK: Final = 1 << 20
@@ -36,6 +41,7 @@ _HEAD: Final = 4096
 _LARGEST_ELEMENT: Final = 16 << 20
 _DEEPEST: Final = 100
 _LONGEST_NUMBER: Final = 64
+_LONGEST_NAME: Final = 200
 
 
 def is_trackmate(path: Path) -> bool:
@@ -71,7 +77,10 @@ def read_trackmate(path: Path, experiment: Experiment, info: FovInfo, fov: int) 
     ids, t = (np.array(values, dtype=np.int64) for values in (found.ids, found.frames))
     kept = np.isin(ids, used)
     ids, t, places = ids[kept], t[kept], places[kept]
-    track, parent = tracks_of(path, "spot", ids, t, links)
+    theirs = found.track_of(ids)
+    track, parent = with_file_numbers(
+        *tracks_of(path, "spot", ids, t, links), theirs, largest=found.largest_track
+    )
     # A file that calls its image flat is believed where all its spots are in one slice.
     flat = found.slices < 2 and bool((places[:, 0] == places[:1, 0]).all())
     takes_z = not flat and info.shape[2] > 1 and experiment.track_z in (None, "tracks")
@@ -90,6 +99,13 @@ def read_trackmate(path: Path, experiment: Experiment, info: FovInfo, fov: int) 
         z=z,
         unit_stated=True,
         left_out=found.left_out(len(ids)),
+        source=source_table(
+            ids,
+            names=found.names,
+            track_id=track,
+            track_ids=theirs,
+            track_names=found.track_names,
+        ),
     )
 
 
@@ -101,6 +117,8 @@ class _Spots:
         self.ids, self.frames, self.places = array("q"), array("q"), array("d")
         self._track = -1
         self._links: dict[int, array[int]] = {}
+        self.names: dict[int, str] = {}  # of spots and tracks that somebody renamed
+        self.track_names: dict[int, str] = {}
         self._kept: set[int] | None = None
         self._units = "pixel"
         self._image: dict[str, str] = {}
@@ -121,6 +139,7 @@ class _Spots:
             case "Spot":
                 self.ids.append(self._whole(tag, attributes, "ID"))
                 self.frames.append(self._whole(tag, attributes, "FRAME"))
+                _keep_name(self.names, self.ids[-1], attributes, f"ID{self.ids[-1]}")
                 for axis in "ZYX":
                     self.places.append(self._real(tag, attributes, f"POSITION_{axis}"))
             case "Edge":
@@ -129,6 +148,7 @@ class _Spots:
                 own.append(self._whole(tag, attributes, "SPOT_TARGET_ID"))
             case "Track":
                 self._track = self._whole(tag, attributes, "TRACK_ID")
+                _keep_name(self.track_names, self._track, attributes, f"Track_{self._track}")
             case "FilteredTracks":
                 self._kept = set()
             case "TrackID" if self._kept is not None:
@@ -180,6 +200,19 @@ class _Spots:
         kept = [own for track, own in self._links.items() if self._kept is None or track in self._kept]
         return np.array([one for own in kept for one in own], dtype=np.int64).reshape(-1, 2)
 
+    @property
+    def largest_track(self) -> int:
+        """The largest id of a track, those that a filter removed among them."""
+        return max(self._links, default=NOT_NUMBERED)
+
+    def track_of(self, ids: IntArray) -> IntArray:
+        """Return the track of each spot (n,): a track of TrackMate goes on through divisions."""
+        kept = [track for track in self._links if self._kept is None or track in self._kept]
+        spots = np.array([one for track in kept for one in self._links[track]], dtype=np.int64)
+        track = np.repeat(np.array(kept, dtype=np.int64), [len(self._links[one]) for one in kept])
+        order = np.argsort(spots, kind="stable")
+        return np.asarray(track[order][np.searchsorted(spots, ids, sorter=order)], dtype=np.int64)
+
     def length(self, axis: str, experiment: Experiment, info: FovInfo) -> float:
         """Return the length of a pixel, or of a slice, along an axis in the units of places."""
         if not self._image:
@@ -224,6 +257,13 @@ class _Spots:
         value = attributes.get(name)
         found = f"attribute {name!r}: {value if value is None else value[:_LONGEST_NUMBER]!r}"
         return TracksError(f"{self._path}: element {tag!r}{which}, {found} {why}")
+
+
+def _keep_name(names: dict[int, str], number: int, attributes: dict[str, str], usual: str) -> None:
+    """Keep the name that somebody gave a spot or a track, of at most so many characters."""
+    name = attributes.get("name", "").strip()
+    if name and name != usual:
+        names[number] = name[:_LONGEST_NAME]
 
 
 def _parse(path: Path) -> _Spots:
