@@ -50,7 +50,7 @@ def _write_store(
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_store() -> WriteStore:
     """Write an OME-Zarr with iohub: a plate of {fov: (T, C, Z, Y, X)}, or one position."""
     return _write_store

@@ -219,7 +219,7 @@ READERS: dict[str, Readable] = {
         "anchors.parquet",
         write_index,
         read_index,
-        (b"PAR1", b'"schema_version": 2', b"null", b"[]"),
+        (b"PAR1", b'"schema_version": 3', b"null", b"[]"),
         text=False,
     ),
     "statistics": Readable(

@@ -86,7 +86,7 @@ def index(  # noqa: PLR0913 - the flat face of build_index
     Example:
     [green]viscy-data index synthetic/experiments.yaml -o anchors.parquet[/]
     """
-    from viscy_data.cli.tables import counts_table
+    from viscy_data.cli.tables import columns_table, counts_table, joins_table
     from viscy_data.indexing.run import build_index
     from viscy_data.tables.tau import TauRange
 
@@ -108,6 +108,10 @@ def index(  # noqa: PLR0913 - the flat face of build_index
     )
     console = Console()
     console.print(counts_table(summary.counts))
+    if summary.joins:
+        console.print(joins_table(summary.joins))
+    if summary.columns:
+        console.print(columns_table(summary.columns))
     for name, fovs in summary.without_tracks.items():
         said = f"{shown(name)}: no tracks in {', '.join(map(shown, fovs))}"
         console.print(verbatim(said, "yellow"), soft_wrap=True)

@@ -1,12 +1,15 @@
 """Tables that the commands print; each shows a value of the library and decides nothing."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.table import Table
 
 from viscy_data.convert.run import MovieSummary
 from viscy_data.indexing.parts import ConditionCounts
 from viscy_data.rich_text import verbatim
+from viscy_data.tables.own_columns.column import OwnColumn
+from viscy_data.tables.own_columns.joins import JoinReport
 from viscy_data.text import shown
 
 
@@ -45,6 +48,35 @@ def counts_table(counts: Sequence[ConditionCounts]) -> Table:
         names = (verbatim(shown(name)) for name in (one.experiment, one.condition or "not known"))
         cells = [f"{number:,}" for number in row] + [_share(one.border, one.anchors)]
         table.add_row(*names, *cells, verbatim(dropped or "none"))
+    return table
+
+
+def columns_table(columns: Sequence[OwnColumn]) -> Table:
+    """Show the columns of one's own that an index carries, one row per column."""
+    table = Table(title="Columns of your own")
+    for heading in ("column", "level", "type", "values"):
+        table.add_column(heading)
+    table.add_column("null", justify="right")
+    for one in columns:
+        cells = (one.name, one.level, one.type, one.range)
+        table.add_row(*(verbatim(shown(cell, 200)) for cell in cells), f"{one.nulls:,}")
+    return table
+
+
+def joins_table(joins: Sequence[JoinReport]) -> Table:
+    """Show what each join of a table of one's own did, one row per experiment and table."""
+    table = Table(title="Tables joined")
+    table.add_column("experiment")
+    table.add_column("table")
+    for heading in ("rows matched", "rows without a cell", "cells without a row"):
+        table.add_column(heading, justify="right")
+    for one in joins:
+        counts = (
+            f"{one.matched:,} of {one.rows:,}",
+            f"{one.without_cell:,}",
+            f"{one.cells_without_row:,} of {one.cells:,}",
+        )
+        table.add_row(verbatim(shown(one.experiment)), verbatim(shown(Path(one.file).name)), *counts)
     return table
 
 

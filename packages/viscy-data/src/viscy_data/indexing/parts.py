@@ -22,6 +22,8 @@ from viscy_data.tables.anchors.write import read_note, write_part
 from viscy_data.tables.borders import Border
 from viscy_data.tables.experiments import Experiment, FovInfo
 from viscy_data.tables.lineage import BoolArray
+from viscy_data.tables.own_columns.column import OwnColumn
+from viscy_data.tables.own_columns.joins import JoinReport
 from viscy_data.tables.positives import Positives
 
 
@@ -68,12 +70,16 @@ class PartSummary:
         Fields of view for which there are no tracks.
     notes
         What else its user should know, one sentence each.
+    columns, joins
+        Columns of one's own, and what each join did.
     """
 
     counts: tuple[ConditionCounts, ...]
     dropped: dict[str, int]
     without_tracks: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    columns: tuple[OwnColumn, ...] = ()
+    joins: tuple[JoinReport, ...] = ()
 
     def to_note(self) -> bytes:
         """Return the summary as a part holds it."""
@@ -84,7 +90,13 @@ class PartSummary:
         """Read what :meth:`to_note` wrote."""
         content = json.loads(note)
         counts = tuple(ConditionCounts(**one) for one in content["counts"])
-        return cls(counts, content["dropped"], tuple(content["without_tracks"]), tuple(content["notes"]))
+        columns = tuple(
+            OwnColumn(**one | {"values": one["values"] and tuple(one["values"])})
+            for one in content["columns"]
+        )
+        joins = tuple(JoinReport(**one | {"columns": tuple(one["columns"])}) for one in content["joins"])
+        without, notes = (tuple(content[name]) for name in ("without_tracks", "notes"))
+        return cls(counts, content["dropped"], without, notes, columns, joins)
 
 
 @dataclass(frozen=True)
@@ -122,11 +134,15 @@ class PartJob:
 
 
 def tracking_files(experiment: Experiment) -> Iterator[tuple[Path, Any]]:
-    """Yield every file under an experiment's ``tracks_path``, with its status, sorted by path."""
+    """Yield every file under an experiment's ``tracks_path``, sorted by path, and its tables of columns.
+
+    Each comes with its status.
+    """
     path = experiment.tracks_path
     files = [path] if path.is_file() else sorted(path.rglob("*"))
     files = [one for one in files if one.is_file() and not one.name.startswith("._")]
-    yield from ((file, file.stat()) for file in files)
+    tables = [one.path for one in (*experiment.well_columns, *experiment.cell_columns)]
+    yield from ((file, file.stat()) for file in (*files, *tables))
 
 
 def digest_of(*content: Any) -> str:
@@ -160,8 +176,9 @@ def build_part(placed: tuple[PartJob, Path]) -> PartSummary:
     )
     valid = Positives(built.frame, {job.experiment.name: job.frames}).has_positive
     counts = tuple(_counts(job.experiment.name, built, valid))
-    summary = PartSummary(counts, total_by_reason(built.dropped), built.without_tracks, built.notes)
-    write_part(path, built.frame, valid, summary.to_note())
+    dropped, own = total_by_reason(built.dropped), built.own
+    summary = PartSummary(counts, dropped, built.without_tracks, built.notes, own.described, own.joins)
+    write_part(path, built.frame, valid, summary.to_note(), own.table)
     return summary
 
 

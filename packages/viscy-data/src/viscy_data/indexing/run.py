@@ -41,6 +41,9 @@ from viscy_data.tables.experiments import (
     parse_experiments,
     raise_problems,
 )
+from viscy_data.tables.own_columns.column import OwnColumn, united
+from viscy_data.tables.own_columns.gather import find_name_problems
+from viscy_data.tables.own_columns.joins import JoinReport
 from viscy_data.tables.tau import TauRange
 
 if TYPE_CHECKING:
@@ -71,6 +74,8 @@ class IndexSummary:
         Fields of view that have no tracks, by experiment.
     common_pixel_size_um
         Micrometres per pixel of patches; None: the stores' own pixels.
+    columns, joins
+        Columns of one's own, and what each join of a table did, by experiment.
     notes
         What else there is to know, one line each, that begins with the experiment: what of a store's
         metadata was not understood, patches that are mostly outside their images.
@@ -81,6 +86,8 @@ class IndexSummary:
     counts: tuple[ConditionCounts, ...]
     without_tracks: Mapping[str, tuple[str, ...]]
     common_pixel_size_um: float | None
+    columns: tuple[OwnColumn, ...] = ()
+    joins: tuple[JoinReport, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -168,7 +175,8 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
     read = [Path(experiments_path)]
     check_output(out, overwrite=overwrite, inputs=read)
     parsed, problems = parse_experiments(experiments_path)
-    read += [path for one in parsed for path in (one.data_path, one.tracks_path)]
+    read += [path for one in parsed for _, path in one.paths()]
+    problems += find_name_problems(parsed)
     with (
         _claimed(out, statistics_path(out), overwrite=overwrite, inputs=read),
         _workers(parsed, processes, dask) as workers,
@@ -181,6 +189,7 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
         frames = tau.in_frames_of(parsed, fovs)
         jobs = [PartJob(e, fovs[e.name], patch_size, common, frames[e.name], border) for e in parsed]
         parts = _build_parts(jobs, folder, workers, progress=progress)  # first: bad tracks are found at once
+        united([(name, summary.columns) for name, (_, summary) in parts.items()])
         odd: Mapping[str, Sequence[OddFrame]] | None = None
         stores = digest_of(list(experiments.experiments), fovs, missing_chunks)
         if statistics:
@@ -197,6 +206,7 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
         summaries = {name: summary for name, (_, summary) in parts.items()}
         counts = tuple(count for one in summaries.values() for count in one.counts)
         _check_any(counts)
+        own = _own_columns(summaries)
         metadata = AnchorsMetadata(
             experiments,
             patch_size,
@@ -207,11 +217,12 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
             missing_chunks=missing_chunks,
             non_finite=non_finite,
             stores=stores,
+            columns={one.name: one.as_dict() for one in own},
             frames=None if odd is None else {e.name: _frames(e, fovs[e.name], odd[e.name]) for e in parsed},
         )
         with progress_bar("writing", sum(c.anchors for c in counts), unit="rows", shown=progress) as advance:
             files = [path for path, _ in parts.values()]
-            merge_anchors(files, folder / out.name, metadata, advance, folder=out.parent)
+            merge_anchors(files, folder / out.name, metadata, advance, folder=out.parent, own=own)
         with plain_write_errors(out):
             if not statistics:  # those of another table would be taken for its own
                 statistics_path(out).unlink(missing_ok=True)
@@ -221,7 +232,20 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
     without = {name: one.without_tracks for name, one in summaries.items() if one.without_tracks}
     notes = [f"{name}: {note}" for name, one in summaries.items() for note in one.notes]
     notes += [*_notes(parsed, fovs), *_image_notes(parsed, odd, blank_frames)]
-    return IndexSummary(out, statistics_path(out), counts, without, common, tuple(notes))
+    joins = tuple(join for one in summaries.values() for join in one.joins)
+    return IndexSummary(out, statistics_path(out), counts, without, common, own, joins, tuple(notes))
+
+
+def _own_columns(summaries: Mapping[str, PartSummary]) -> tuple[OwnColumn, ...]:
+    """Return the columns of one's own of all experiments; one that an experiment lacks is null there."""
+    rows = {name: sum(count.anchors for count in one.counts) for name, one in summaries.items()}
+    found = united([(name, one.columns) for name, one in summaries.items()])
+    held = {name: {column.name for column in one.columns} for name, one in summaries.items()}
+    lacking = {
+        column.name: sum(rows[name] for name, names in held.items() if column.name not in names)
+        for column in found
+    }
+    return tuple(replace(one, nulls=one.nulls + lacking[one.name]) for one in found)
 
 
 def _check_images(

@@ -3,7 +3,7 @@
 An experiments file names stores, tracks and conditions; tracking programs say where each cell is; the
 anchors table joins both. Nothing here reads a pixel or needs PyTorch: stores are known by their metadata
 alone (`FovInfo`), and cells by their centres. The folders `tracks` and `anchors` hold what goes in and what
-comes out.
+comes out, and `own_columns` what users know beside.
 
 Key types: `Experiments`, `Experiment` and `FovInfo` (experiments), `TauRange` (tau), `Positives` (positives).
 

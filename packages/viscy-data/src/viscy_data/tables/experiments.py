@@ -13,7 +13,7 @@ else; what must be known of a store arrives as :class:`FovInfo`.
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
@@ -37,6 +37,7 @@ from viscy_data.tables.experiment_fields import (
     Texts,
     TrackColumn,
 )
+from viscy_data.tables.own_columns.fields import ColumnsFiles, Constants, name_problems
 from viscy_data.text import shown
 
 
@@ -81,6 +82,14 @@ class Experiment(_Frozen):
         Boolean properties of a GEFF that nodes and links must have; None: ``solution``, where it is there.
     missing_parents
         A parent that is not a track of its field of view is an ``error``, or is ``cut``.
+    columns
+        Columns of one's own: text, numbers, or null for what is not known, the same in all rows.
+    well_columns, cell_columns
+        Tables (:class:`~viscy_data.tables.own_columns.fields.ColumnsFile`) that are joined by well, or by fov
+        and track (and frame, where they have ``t``).
+    track_columns
+        Columns of the tracks that are kept: of tables, properties of nodes of a GEFF, attributes of
+        TrackMate's spots.
 
     Examples
     --------
@@ -108,6 +117,10 @@ class Experiment(_Frozen):
     track_z: Slice | None = None
     track_filter: Texts | None = None
     missing_parents: Literal["error", "cut"] = "error"
+    columns: Constants = Field(default_factory=dict)
+    well_columns: ColumnsFiles = ()
+    cell_columns: ColumnsFiles = ()
+    track_columns: Texts = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -147,6 +160,35 @@ class Experiment(_Frozen):
                     "(those that are not named there have the names that they have here); give each its own"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _columns_have_names_of_their_own(self) -> Self:
+        named = [("columns", list(self.columns)), ("track_columns", self.track_columns)]
+        problems = list(name_problems(named))
+        read = {name: ours for ours, name in self.track_names.items()}
+        problems += [
+            f"track_columns: column {name!r} is read as {read[name]!r} by track_names; leave it out"
+            for name in self.track_columns
+            if name in read
+        ]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def paths(self) -> Iterator[tuple[str, Path]]:
+        """Yield every path that the experiment names, with its key."""
+        yield from (("data_path", self.data_path), ("tracks_path", self.tracks_path))
+        for key in ("well_columns", "cell_columns"):
+            yield from ((key, one.path) for one in getattr(self, key))
+
+    def with_paths(self, change: Callable[[Path], Path]) -> Self:
+        """Return the experiment with every path changed."""
+        tables = {
+            key: tuple(one.model_copy(update={"path": change(one.path)}) for one in getattr(self, key))
+            for key in ("well_columns", "cell_columns")
+        }
+        places = {key: change(getattr(self, key)) for key in ("data_path", "tracks_path")}
+        return self.model_copy(update={**places, **tables})
 
     def condition_of(self, well: str) -> str | None:
         """Return the condition of a well, or None where none is known."""
@@ -196,10 +238,8 @@ class Experiments(_Frozen):
 
     def digest(self) -> str:
         """Return the SHA-256 of the content; folders are left out, so moved data keeps its digest."""
-        content = self.model_dump(mode="json")
-        for entry in content["experiments"]:
-            for key in ("data_path", "tracks_path"):
-                entry[key] = Path(entry[key]).name
+        named = [experiment.with_paths(lambda path: Path(path.name)) for experiment in self.experiments]
+        content = {"experiments": [experiment.model_dump(mode="json") for experiment in named]}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -353,12 +393,10 @@ def _as_many_channels(experiments: Sequence[Experiment]) -> bool:
 
 
 def _missing_paths(experiment: Experiment) -> list[str]:
-    paths = {"data_path": experiment.data_path, "tracks_path": experiment.tracks_path}
-    missing = {key: _why_missing(path) for key, path in paths.items()}
     return [
-        f"experiment {experiment.name!r}: {key}={shown(paths[key], 300)!r} {why}"
-        for key, why in missing.items()
-        if why
+        f"experiment {experiment.name!r}: {key}={shown(path, 300)!r} {why}"
+        for key, path in experiment.paths()
+        if (why := _why_missing(path))
     ]
 
 
@@ -375,10 +413,7 @@ def _why_missing(path: Path) -> str:
 
 def _absolute(experiment: Experiment, folder: Path) -> Experiment:
     # as Path.resolve does, which raises where links lead to each other
-    paths = {
-        key: Path(os.path.realpath(folder / getattr(experiment, key))) for key in ("data_path", "tracks_path")
-    }
-    return experiment.model_copy(update=paths)
+    return experiment.with_paths(lambda path: Path(os.path.realpath(folder / path)))
 
 
 def _label(i: int, entry: object) -> str:

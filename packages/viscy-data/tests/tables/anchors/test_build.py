@@ -336,8 +336,8 @@ def test_what_is_no_anchors_table_is_refused(
     with pytest.raises(InvalidInputError, match="experiments='c' is not in the table, which has b, a"):
         read_anchors(path, experiments=["c"])
     for version, which in ((1, "an older"), (9, "another")):
-        other = metadata.to_json(tmp_path).replace('"schema_version": 2', f'"schema_version": {version}')
-        message = f"schema_version={version}: .*{which} version of viscy-data, and 2 is read; build it again"
+        other = metadata.to_json(tmp_path).replace('"schema_version": 3', f'"schema_version": {version}')
+        message = f"schema_version={version}: .*{which} version of viscy-data, and 3 is read; build it again"
         with pytest.raises(InvalidInputError, match=message):
             AnchorsMetadata.from_json(other, tmp_path)
 

@@ -62,6 +62,7 @@ from viscy_data.tables.crops import (
 )
 from viscy_data.tables.experiments import Experiment, FovInfo
 from viscy_data.tables.lineage import BoolArray, IntArray, build_forest, root_tracks
+from viscy_data.tables.own_columns.gather import OwnColumns, gather_own
 from viscy_data.tables.tracks.read import load_tracks
 
 OUTSIDE_IMAGE: Final = "centre outside the image"
@@ -106,6 +107,8 @@ class Built:
         Rows lost, by condition, then by reason.
     without_tracks
         Fields of view in the store for which there are no tracks.
+    own
+        Columns of one's own, of the same rows.
     notes
         Whatever else its user should know, one sentence each.
     """
@@ -113,6 +116,7 @@ class Built:
     frame: pd.DataFrame
     dropped: dict[str | None, dict[str, int]]
     without_tracks: tuple[str, ...]
+    own: OwnColumns
     notes: tuple[str, ...] = ()
 
 
@@ -153,6 +157,7 @@ def build_anchors(
     -------
     frame
         The anchors, sorted by fov, t and track; and by channel, where a row is one channel of a cell.
+        Columns of one's own come last.
     dropped
         Rows lost, by reason.
 
@@ -166,7 +171,8 @@ def build_anchors(
     built = build_experiment(
         experiment, fovs, patch_size=patch_size, common_pixel_size_um=common_pixel_size_um, border=border
     )
-    return built.frame, total_by_reason(built.dropped)
+    frame = built.frame.join(built.own.table.to_pandas()) if built.own.described else built.frame
+    return frame, total_by_reason(built.dropped)
 
 
 def build_experiment(
@@ -196,7 +202,7 @@ def build_experiment(
     for condition, many in lost.items():
         counts = dropped.setdefault(condition, {})
         counts[BLANK_FRAME] = counts.get(BLANK_FRAME, 0) + many
-    return replace(built, frame=frame, dropped=dropped)
+    return replace(built, frame=frame, dropped=dropped, own=built.own.take(frame[CELL_ID].to_numpy()))
 
 
 def _build_cells(
@@ -232,6 +238,10 @@ def _build_cells(
     reason = _reasons(lost, len(fov))
     kept = np.flatnonzero(reason < 0)
     frame = _columns(experiment, fovs, tracks, kept, places)
+    with_tracks = (
+        loaded.own if loaded.own is None or len(kept) == len(fov) else loaded.own.take(pa.array(kept))
+    )
+    own = gather_own(experiment, fovs, frame, with_tracks)
     tracked = np.bincount(fov, minlength=len(fovs)) > 0
     missing = [info.fov for info, there in zip(fovs, tracked, strict=True) if not there]
     without = tuple(name for name in missing if name not in experiment.exclude_fovs)
@@ -240,7 +250,7 @@ def _build_cells(
         *_mostly_outside(experiment, fovs, crops),
         *coincidences(frame, shifted=border == "shift"),
     )
-    return Built(frame, _count(conditions, fov, reason), without, notes)
+    return Built(frame, _count(conditions, fov, reason), without, own, notes)
 
 
 def concat_anchors(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:

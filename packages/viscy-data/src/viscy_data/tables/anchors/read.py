@@ -19,7 +19,7 @@ import pyarrow.dataset as pa_dataset
 import pyarrow.fs as pa_fs
 import pyarrow.parquet as pa_parquet
 
-from viscy_data.columns import ANCHOR_COLUMNS, CHANNEL_COLUMNS, EXPERIMENT, HAS_POSITIVE, Column
+from viscy_data.columns import ANCHOR_COLUMNS, CHANNEL_COLUMNS, EXPERIMENT, HAS_POSITIVE
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.errors import InvalidInputError, suggest
 from viscy_data.tables.anchors.row_groups import Categories, Numbers
@@ -27,12 +27,17 @@ from viscy_data.tables.borders import Border, check_border
 from viscy_data.tables.experiments import Experiments
 from viscy_data.tables.tau import TauRange
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 # Rows that are decoded at a time; a row group holds no more.
 _BATCH: Final = 1 << 18
 # Batches decoded ahead: what lies ready for long is in no cache any more. Arrow's 16 take an eighth longer.
 _AHEAD: Final = 4
+
+_HOW_TO_ADD: Final = (
+    " Columns of one's own come from columns, well_columns, cell_columns and track_columns of the "
+    "experiments file: name it there, and index again."
+)
 
 METADATA_KEY: Final = b"viscy_data"
 """Where the file's metadata hold :class:`AnchorsMetadata`."""
@@ -63,6 +68,8 @@ class AnchorsMetadata:
     frames
         How many frames were read for statistics, and how many of them are ``blank`` or have ``non_finite``
         pixels, by experiment; None: not known, as none was read.
+    columns
+        Columns of one's own, in order: level, type, rows without a value, and values or range of each.
     missing_chunks, non_finite
         How the stores' missing chunks, and pixels that are NaN or infinite, are read (`viscy_data.Reading`).
 
@@ -83,10 +90,17 @@ class AnchorsMetadata:
     non_finite: Literal["error", "fill"] = "error"
     stores: str = ""
     frames: dict[str, dict[str, int]] | None = None
+    columns: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_border(self.border)
         object.__setattr__(self, "digest", self.digest or self.experiments.digest())
+
+    @property
+    def column_names(self) -> list[str]:
+        """The columns of the table, ours first, then those of one's own."""
+        by_channel = CHANNEL_COLUMNS if self.experiments.experiments[0].samples == "channels" else ()
+        return [*(column.name for column in (*ANCHOR_COLUMNS, *by_channel)), *self.columns]
 
     def to_json(self, folder: Path) -> str:
         """Return the metadata as a file in ``folder`` holds them."""
@@ -147,7 +161,7 @@ def read_anchors(
         Read for sampling: the columns that the plan needs, of the anchors that have a positive. Rows are
         then those of ``AnchorDataset(path).valid_anchors``, where its ``pairing`` is the file's.
     columns
-        Names of the columns; None: all, or those of ``plan``.
+        Names of the columns, those of one's own among them; None: all, or those of ``plan``.
     filters
         Rows, as :func:`pyarrow.parquet.read_table` takes them: ``[("t", "<", 10)]`` or an expression.
     experiments
@@ -167,11 +181,11 @@ def read_anchors(
     -----
     Row groups are read one after the other: memory is what is returned, and one column more.
     """
-    known = read_metadata(path).experiments.experiments
-    held = [column.name for column in _columns_of(path)]
+    metadata = read_metadata(path)
+    known, held = metadata.experiments.experiments, metadata.column_names
     if columns is None:
         columns = held if plan is None else plan.columns
-    _check_names("columns", columns, held)
+    _check_names("columns", columns, held, _HOW_TO_ADD)
     _check_names("experiments", experiments, [experiment.name for experiment in known])
     rows = [] if filters is None else [pa_parquet.filters_to_expression(filters)]
     if experiments is not None:
@@ -228,25 +242,16 @@ def _found_beside(experiments: Experiments, old: Path, new: Path) -> Experiments
         moved = Path(os.path.normpath(new / os.path.relpath(path, old)))
         return moved if moved.exists() else path
 
-    paths = [
-        one.model_copy(update={"data_path": found(one.data_path), "tracks_path": found(one.tracks_path)})
-        for one in experiments.experiments
-    ]
-    return Experiments(experiments=tuple(paths))
+    return Experiments(experiments=tuple(one.with_paths(found) for one in experiments.experiments))
 
 
-def _check_names(argument: str, asked: Sequence[str] | None, held: Sequence[str]) -> None:
+def _check_names(argument: str, asked: Sequence[str] | None, held: Sequence[str], remedy: str = "") -> None:
     for name in asked or ():
         if name not in held:
             raise InvalidInputError(
                 f"{argument}={name!r} is not in the table, which has {', '.join(held)}.{suggest(name, held)}"
+                f"{remedy}"
             )
-
-
-def _columns_of(path: str | Path) -> tuple[Column, ...]:
-    """Return the columns of an anchors table: those of every one, and those of channels where it has them."""
-    names = column_names(path)
-    return (*ANCHOR_COLUMNS, *(column for column in CHANNEL_COLUMNS if column.name in names))
 
 
 def _has_positive(path: str | Path) -> Any:
@@ -263,7 +268,7 @@ def _read_rows(path: str | Path, columns: list[str], rows: Any) -> pd.DataFrame:
     # Row groups of which the file's statistics say that no row fits are not read.
     chosen = whole if rows is None else whole.subset(filter=rows, schema=whole.physical_schema)
     most = sum(group.num_rows for group in chosen.row_groups)
-    strings = {column.name for column in _columns_of(path) if column.dtype == "dictionary"}
+    strings = {one.name for one in whole.physical_schema if pa.types.is_dictionary(one.type)}
     found = {name: Categories(most) if name in strings else Numbers(most) for name in columns}
     count = 0
     # Batches come in order, and the next ones are decoded meanwhile.

@@ -121,6 +121,10 @@ class Numbers:
         values = column.to_numpy(zero_copy_only=False)
         if self._values is None:
             self._values = np.empty(self._most, dtype=values.dtype)
+        elif values.dtype.kind == "f" and self._values.dtype.kind != "f":  # whole numbers, the first null
+            self._values = self._values.astype(values.dtype)
+        elif values.dtype.kind != "f" and self._values.dtype.kind == "f":
+            values = values.astype(self._values.dtype)
         self._values[self._rows : self._rows + len(values)] = values
         self._rows += len(values)
 

@@ -46,6 +46,7 @@ from viscy_data.errors import InvalidInputError
 from viscy_data.files.whole import whole_file
 from viscy_data.tables.anchors.read import METADATA_KEY, AnchorsMetadata
 from viscy_data.tables.lineage import BoolArray
+from viscy_data.tables.own_columns.column import TEXT, OwnColumn, with_columns
 
 # What filters can skip: small against an experiment, large against its own overhead.
 _ROW_GROUP: Final = 1 << 18
@@ -76,11 +77,14 @@ def write_anchors(path: str | Path, frame: pd.DataFrame, metadata: AnchorsMetada
         Where the file cannot be written; no part of it is left.
     """
     table, path = _to_table(frame), Path(path)
+    for name, held in metadata.columns.items():
+        kind = TEXT if held["type"] in ("text", "null") else pa.type_for_alias(held["type"])
+        table = table.append_column(name, _own_to_arrow(frame[name], kind))
     with _writer(path, table.schema, metadata, path.parent) as writer:
         _write_slices(writer, table)
 
 
-def write_part(path: Path, frame: pd.DataFrame, valid: BoolArray, note: bytes) -> None:
+def write_part(path: Path, frame: pd.DataFrame, valid: BoolArray, note: bytes, own: Any = None) -> None:
     """Write the anchors of one experiment for :func:`merge_anchors`, with a note to find again.
 
     Parameters
@@ -91,8 +95,13 @@ def write_part(path: Path, frame: pd.DataFrame, valid: BoolArray, note: bytes) -
         The anchors, and which of them have a positive.
     note
         What :func:`read_note` returns.
+    own
+        Columns of one's own, of the same rows; None: there are none.
     """
-    table = _to_table(frame).append_column(HAS_POSITIVE, pa.array(valid))
+    table = _to_table(frame)
+    for name in () if own is None else own.column_names:
+        table = table.append_column(name, own[name])
+    table = table.append_column(HAS_POSITIVE, pa.array(valid))
     table = table.replace_schema_metadata({METADATA_KEY: note})
     options = pa_ipc.IpcWriteOptions(compression="lz4")
     with (
@@ -118,13 +127,16 @@ def merge_anchors(
     advance: Callable[[int], None],
     *,
     folder: Path,
+    own: Sequence[OwnColumn] = (),
 ) -> None:
     """Write one anchors table of parts, in their order, that will be put into ``folder``.
 
-    ``advance`` is told the rows of each step.
+    ``advance`` is told the rows of each step; ``own`` are the columns of one's own as all parts have them
+    together, each of which is null in a part that lacks it.
     """
-    with pa_ipc.open_file(parts[0]) as first:
-        schema = first.schema
+    with pa_ipc.open_file(parts[0]) as file:
+        place = len(ANCHOR_COLUMNS) + len(CHANNEL_COLUMNS) * (CELL_ID in file.schema.names)
+        schema = with_columns(file.schema.empty_table(), own, place).schema
     with _writer(path, schema, metadata, folder) as writer:
         cells = 0
         for part in parts:
@@ -134,6 +146,7 @@ def merge_anchors(
                     table = pa.Table.from_batches([file.get_batch(i)])
                     if CELL_ID in table.column_names:  # numbered in each part from 0
                         table, cells = _renumber(table, first)
+                    table = with_columns(table, own, place) if own else table
                     _write_slices(writer, table)
                     advance(table.num_rows)
 
@@ -150,27 +163,36 @@ def _renumber(table: pa.Table, first: int) -> tuple[pa.Table, int]:
 def _write_slices(writer: Any, table: pa.Table) -> None:
     for start in range(0, table.num_rows, _ROW_GROUP):
         part = table.slice(start, _ROW_GROUP).combine_chunks()
-        for name in _IDENTITIES:
-            i = part.schema.get_field_index(name)
+        for i, field in enumerate(part.schema):
+            if field.name not in _IDENTITIES and not (i >= len(ANCHOR_COLUMNS) and _is_text(field)):
+                continue
             part = part.set_column(i, part.schema.field(i), _compact(part.column(i).chunk(0)))
         writer.write_table(part)
 
 
+def _is_text(field: Any) -> bool:
+    return bool(pa.types.is_dictionary(field.type))
+
+
 def _compact(column: Any) -> Any:
     """Drop the dictionary's values that do not occur: Parquet would write all of them."""
-    codes = column.indices.to_numpy(zero_copy_only=False)
+    empty = column.is_null().to_numpy(zero_copy_only=False) if column.null_count else None
+    codes = (column.indices if empty is None else column.indices.fill_null(0)).to_numpy(zero_copy_only=False)
     occurs = np.zeros(len(column.dictionary), dtype=np.bool_)
-    occurs[codes] = True
+    occurs[codes if empty is None else codes[~empty]] = True
     if occurs.all():
         return column
-    new = (np.cumsum(occurs) - 1).astype(np.int32)[codes]
-    return pa.DictionaryArray.from_arrays(pa.array(new), column.dictionary.filter(pa.array(occurs)))
+    new = (np.cumsum(occurs) - 1).astype(np.int32)[codes] if len(occurs) else codes
+    names = column.dictionary.filter(pa.array(occurs))
+    return pa.DictionaryArray.from_arrays(pa.array(new, pa.int32(), mask=empty), names)
 
 
 @contextmanager
 def _writer(path: Path, schema: Any, metadata: AnchorsMetadata, folder: Path) -> Iterator[Any]:
     schema = schema.with_metadata({METADATA_KEY: metadata.to_json(folder).encode()})
-    with whole_file(path) as beside, pa_parquet.ParquetWriter(beside, schema, **_OPTIONS) as writer:
+    texts = [one.name for one in schema if _is_text(one)]
+    options = _OPTIONS | {"use_dictionary": list(dict.fromkeys([*_OPTIONS["use_dictionary"], *texts]))}
+    with whole_file(path) as beside, pa_parquet.ParquetWriter(beside, schema, **options) as writer:
         yield writer
 
 
@@ -181,6 +203,12 @@ def _to_table(frame: pd.DataFrame) -> pa.Table:
     by_channel = CHANNEL_COLUMNS if CHANNEL in frame else ()
     columns = (*ANCHOR_COLUMNS, *by_channel)
     return pa.table({column.name: _to_arrow(frame[column.name], column) for column in columns})
+
+
+def _own_to_arrow(values: "pd.Series[Any]", kind: Any) -> Any:
+    if kind == TEXT:
+        return pa.array(values.astype(object), pa.string(), from_pandas=True).dictionary_encode()
+    return pa.array(values, kind, from_pandas=True)
 
 
 def _to_arrow(values: "pd.Series[Any]", column: Column) -> Any:

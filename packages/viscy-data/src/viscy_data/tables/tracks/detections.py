@@ -58,6 +58,8 @@ class Detections:
     source
         What the file calls cells and tracks: an Arrow table of N rows with some of ``SOURCE_COLUMNS``; None:
         it calls them nothing.
+    own
+        The columns asked for by ``track_columns``, as an Arrow table of N rows; None: there are none.
     known
         Tracks that the file knows though they have no detection, as parents may be; None: there are none.
     """
@@ -76,6 +78,7 @@ class Detections:
     left_out: Mapping[str, int] = field(default_factory=dict)
     known: IntArray | None = None
     source: Any = None
+    own: Any = None
 
     def take(self, mask: BoolArray) -> Self:
         """Return the detections where ``mask`` (N,) holds."""
@@ -92,6 +95,7 @@ class Detections:
             x=self.x[mask],
             z=None if self.z is None else self.z[mask],
             source=None if self.source is None else self.source.filter(pa.array(mask)),
+            own=None if self.own is None else self.own.filter(pa.array(mask)),
         )
 
     def refuse(self, bad: BoolArray, column: str, why: str) -> None:

@@ -38,6 +38,8 @@ class Format:
         Whether one file may hold several fields of view.
     says
         Options of an experiment that the file itself answers, so that they are refused.
+    has_columns
+        Whether it may hold columns of a user's own, beside places and links.
     """
 
     kind: str
@@ -47,6 +49,7 @@ class Format:
     suffixes: tuple[str, ...] = ()
     several: bool = False
     says: tuple[str, ...] = ()
+    has_columns: bool = True
 
 
 def _read_table(path: Path, experiment: Experiment, fovs: Sequence[FovInfo], i: int | None) -> Detections:
@@ -78,6 +81,7 @@ FORMATS: Final = (
         _is_ctc,
         _read_ctc,
         says=("track_names", "track_unit", "track_filter"),
+        has_columns=False,
     ),
     Format(
         "a table",

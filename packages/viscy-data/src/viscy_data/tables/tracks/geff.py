@@ -13,11 +13,12 @@ shape, type and codecs are checked before any of it is read (:func:`_check_array
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
@@ -145,6 +146,7 @@ def read_geff(path: Path, experiment: Experiment, info: FovInfo, fov: int) -> De
         unit_stated=all(unit_stated(context, geff.axis(names[which])) for which in "yx"),
         left_out={why: count for why, count in left_out.items() if count},
         source=source_table(kept_ids, track_id=track, track_ids=theirs),
+        own=geff.own(experiment.track_columns, node_kept) if experiment.track_columns else None,
     )
 
 
@@ -303,6 +305,23 @@ class _Geff:
                     "numbers below 2**62"
                 )
         return None
+
+    def own(self, names: Sequence[str], kept: BoolArray) -> Any:
+        """Return properties of nodes that are kept as an Arrow table; missing is null."""
+        held = self._properties("nodes")
+        for name in names:
+            if name not in held:
+                raise TracksError(
+                    f"{self._path}: track_columns={name!r} is not a property of nodes, which have "
+                    f"{', '.join(held)}.{suggest(name, held)}"
+                )
+        found = {}
+        for name in names:
+            missing = None
+            if "missing" in self._array(f"nodes/props/{name}"):
+                missing = self._read(f"nodes/props/{name}/missing").astype(np.bool_)[kept]
+            found[name] = pa.array(self._read(f"nodes/props/{name}/values")[kept], mask=missing)
+        return pa.table(found)
 
     def whole(self, name: str) -> IntArray:
         """Return an array of ids as int64."""

@@ -26,6 +26,7 @@ from viscy_data.errors import TracksError
 from viscy_data.packing import pack, stable_order
 from viscy_data.tables.experiments import Experiment, FovInfo
 from viscy_data.tables.lineage import IntArray
+from viscy_data.tables.own_columns.column import joined_tables
 from viscy_data.tables.tracks.ctc import TRACK_LISTS
 from viscy_data.tables.tracks.detections import Detections, check_detections
 from viscy_data.tables.tracks.formats import FORMATS, format_of
@@ -53,12 +54,15 @@ class Tracks:
     source
         What the files call cells and tracks: an Arrow table of the same rows with some of ``SOURCE_COLUMNS``;
         None: they call them nothing.
+    own
+        The columns asked for by ``track_columns``, as an Arrow table of the same rows; None: there are none.
     """
 
     frame: pd.DataFrame
     left_out: Mapping[str, int]
     without_fov: tuple[str, ...]
     source: Any = None
+    own: Any = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -120,9 +124,10 @@ def load_tracks(experiment: Experiment, fovs: Sequence[FovInfo]) -> Tracks:
         left_out.update(one.left_out)
     frame, order = _assemble(found, [info.fov for info in fovs])
     source = joined_sources([one.source for one in found], [len(one.t) for one in found])
-    if source is not None and order is not None:
-        source = source.take(pa.array(order))
-    return Tracks(frame, dict(sorted(left_out.items())), others, source)
+    own = joined_tables([one.own for one in found]) if experiment.track_columns else None
+    if order is not None:
+        source, own = (None if one is None else one.take(pa.array(order)) for one in (source, own))
+    return Tracks(frame, dict(sorted(left_out.items())), others, source, own)
 
 
 def _read_files(experiment: Experiment, fovs: Sequence[FovInfo]) -> Iterator[Detections]:
@@ -164,6 +169,11 @@ def _read(path: Path, experiment: Experiment, fovs: Sequence[FovInfo], i: int | 
         )
     found = format_of(path)
     assert found is not None, "asked of paths that have a format"
+    if experiment.track_columns and not found.has_columns:
+        raise TracksError(
+            f"{path}: track_columns={list(experiment.track_columns)}: {found.kind} has no columns beside our "
+            "own; leave it out of the experiments file, or join a table by cell_columns"
+        )
     given = [name for name in found.says if getattr(experiment, name)]
     if given:
         raise TracksError(

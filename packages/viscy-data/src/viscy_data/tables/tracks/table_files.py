@@ -96,10 +96,12 @@ def read_table(path: Path, experiment: Experiment, fovs: Sequence[FovInfo], *, f
     """
     names = {info.fov: i for i, info in enumerate(fovs)}
     needs_fov = fov is None and len(names) != 1
-    file_names = {name: name for name in (*REQUIRED, *OPTIONAL)} | dict(experiment.track_names)
+    file_names = {name: name for name in (*REQUIRED, *OPTIONAL, *experiment.track_columns)}
+    file_names |= {str(ours): name for ours, name in experiment.track_names.items()}
     if ID_COLUMN not in file_names.values():
         file_names.setdefault(SOURCE_ID, ID_COLUMN)
-    required = (*REQUIRED, *experiment.track_names, *([FOV] if needs_fov else []))
+    needed = [*experiment.track_names, *experiment.track_columns, *([FOV] if needs_fov else [])]
+    required = (*REQUIRED, *needed)
     table, unit, start = _load(path, file_names, dict.fromkeys(required))
     text = path.name.lower().endswith(CSV_SUFFIXES)
     reader = _Reader(path, table, start, "line" if text else "row")
@@ -126,6 +128,7 @@ def read_table(path: Path, experiment: Experiment, fovs: Sequence[FovInfo], *, f
         z=sizes.pixels(Z, reader.real(Z)) if takes_z and reader.holds(Z) else None,
         unit_stated=bool(experiment.track_unit or unit),
         source=reader.source(),
+        own=table.select(list(experiment.track_columns)) if experiment.track_columns else None,
     )
 
 

@@ -20,16 +20,18 @@ Format: Tinevez et al. 2017, Methods 115, 80.
 
 import math
 from array import array
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 from xml.etree.ElementTree import ParseError, XMLParser
 
 import numpy as np
+import pyarrow as pa
 
 from viscy_data.columns import X, Y, Z
 from viscy_data.errors import TracksError
 from viscy_data.tables.experiments import Experiment, FovInfo
-from viscy_data.tables.lineage import IntArray
+from viscy_data.tables.lineage import BoolArray, IntArray
 from viscy_data.tables.tracks.detections import Detections
 from viscy_data.tables.tracks.graphs import tracks_of
 from viscy_data.tables.tracks.lengths import pixel_length, size_needed
@@ -70,7 +72,7 @@ def read_trackmate(path: Path, experiment: Experiment, info: FovInfo, fov: int) 
         Where the file is not of TrackMate, is of another image, lacks a value, or its cells merge; rows
         are ids of spots.
     """
-    found = _parse(path)
+    found = _parse(path, experiment.track_columns)
     found.check_image(info)
     links = found.links()
     used, places = np.unique(links), np.array(found.places, dtype=np.float64).reshape(-1, 3)
@@ -106,14 +108,16 @@ def read_trackmate(path: Path, experiment: Experiment, info: FovInfo, fov: int) 
             track_ids=theirs,
             track_names=found.track_names,
         ),
+        own=found.own(kept) if experiment.track_columns else None,
     )
 
 
 class _Spots:
     """What a file's elements say, gathered as they go by: the target of the parser."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, own: Sequence[str] = ()) -> None:
         self._path = path
+        self._own: dict[str, list[str | None]] = {name: [] for name in own}
         self.ids, self.frames, self.places = array("q"), array("q"), array("d")
         self._track = -1
         self._links: dict[int, array[int]] = {}
@@ -142,6 +146,7 @@ class _Spots:
                 _keep_name(self.names, self.ids[-1], attributes, f"ID{self.ids[-1]}")
                 for axis in "ZYX":
                     self.places.append(self._real(tag, attributes, f"POSITION_{axis}"))
+                self._take_own(attributes)
             case "Edge":
                 own = self._links.setdefault(self._track, array("q"))
                 own.append(self._whole(tag, attributes, "SPOT_SOURCE_ID"))
@@ -157,6 +162,10 @@ class _Spots:
                 self._units = attributes.get("spatialunits", "pixel")
             case "ImageData":
                 self._image = attributes
+
+    def _take_own(self, attributes: dict[str, str]) -> None:
+        for name, values in self._own.items():
+            values.append(attributes.get(name))
 
     def end(self, _: str) -> None:
         """Leave an element."""
@@ -185,6 +194,21 @@ class _Spots:
                 f"{' x '.join(map(str, held))}: it is "
                 "another image. Point tracks_path to the tracks of this one, or track it anew."
             )
+
+    def own(self, kept: BoolArray) -> Any:
+        """Return attributes of the spots that are kept as an Arrow table: numbers where all are numbers."""
+        found = {}
+        for name, values in self._own.items():
+            if not any(values):
+                raise TracksError(
+                    f"{self._path}: track_columns={name!r}: no element 'Spot' has this attribute"
+                )
+            texts = pa.array(values, pa.string()).filter(pa.array(kept))
+            try:
+                found[name] = texts.cast(pa.float64())
+            except pa.ArrowInvalid:
+                found[name] = texts
+        return pa.table(found)
 
     def left_out(self, kept: int) -> dict[str, int]:
         """Return what is not read, counted: spots in no track that a filter left."""
@@ -266,8 +290,8 @@ def _keep_name(names: dict[int, str], number: int, attributes: dict[str, str], u
         names[number] = name[:_LONGEST_NAME]
 
 
-def _parse(path: Path) -> _Spots:
-    found = _Spots(path)
+def _parse(path: Path, own: Sequence[str]) -> _Spots:
+    found = _Spots(path, own)
     parser = XMLParser(target=found)  # noqa: S314  streamed, and a document type is refused
     try:
         with path.open("rb") as file:

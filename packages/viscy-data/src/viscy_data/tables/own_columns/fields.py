@@ -1,0 +1,100 @@
+"""What the experiments file may say of columns of one's own: constants, and tables that are joined.
+
+Problem: such a name must not hide a column that the anchors table has already, nor one of another table, and
+a table without its keys can be joined to nothing. Idea: both are visible in the headers of the tables, so
+they are compared before anything is built. Cost: the first lines of each file are read.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from viscy_data.columns import (
+    ANCHOR_COLUMNS,
+    CHANNEL_COLUMNS,
+    EXPERIMENT,
+    FOV,
+    HAS_POSITIVE,
+    SOURCE_COLUMNS,
+    TRACK_ID,
+    WELL,
+    T,
+)
+from viscy_data.tables.experiment_fields import PossiblePath, Text, Texts
+
+type Level = Literal["experiment", "well", "cell", "track"]
+
+TAKEN: Final = frozenset([*(column.name for column in (*ANCHOR_COLUMNS, *CHANNEL_COLUMNS)), HAS_POSITIVE, "row"])
+"""Names that no column of one's own may have: those of the anchors table, and the row that `embed` adds."""
+
+KEYS: Final = {"well": (WELL, EXPERIMENT), "cell": (FOV, TRACK_ID, T, EXPERIMENT)}
+"""Columns by which tables of a level are joined, where they have them."""
+
+
+class ColumnsFile(BaseModel):
+    """A table whose columns join the anchors table.
+
+    Attributes
+    ----------
+    path
+        CSV or Parquet.
+    columns
+        Those that are taken; None: all but the keys.
+
+    Examples
+    --------
+    >>> ColumnsFile(path="labels.csv", columns=["infected"]).columns
+    ('infected',)
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
+
+    path: PossiblePath
+    columns: Annotated[Texts, Field(min_length=1)] | None = None
+
+
+def _listed(value: object) -> object:
+    """Take one table for a list of one, and a path for a table of which all columns are taken."""
+    given = [value] if isinstance(value, str | Path | dict | ColumnsFile) else value
+    if not isinstance(given, list | tuple):
+        raise ValueError(  # noqa: TRY004  pydantic's
+            "a path, or a list of paths, is needed; {path: ..., columns: [...]} takes some columns"
+        )
+    return [{"path": one} if isinstance(one, str | Path) else one for one in given]
+
+
+def _constant(value: object) -> object:
+    if value is not None and not isinstance(value, str | int | float):
+        raise ValueError("text, a number, or true or false is needed; write a date in quotes")
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        raise ValueError("a number that is finite is needed; null means that it is not known")
+    return value
+
+
+ColumnsFiles = Annotated[tuple[ColumnsFile, ...], BeforeValidator(_listed)]
+Constant = Annotated[Any, BeforeValidator(_constant)]
+Constants = dict[Text, Constant]
+
+
+def name_problems(named: Sequence[tuple[str, Sequence[str]]]) -> Iterator[str]:
+    """Yield what is wrong with the names of columns, given with where they come from."""
+    seen: dict[str, str] = {}
+    for where, names in named:
+        for name in names:
+            if name in TAKEN:
+                yield f"{where}: column {name!r} is one that the anchors table has already; {_remedy(where)}"
+            elif name in seen:
+                yield f"{where}: column {name!r} comes from {seen[name]} already; {_remedy(where)}"
+            seen.setdefault(name, where)
+
+
+def _remedy(where: str) -> str:
+    if where in ("columns", "track_columns"):
+        return "give it another name" if where == "columns" else "leave it out"
+    key, _, path = where.partition("=")
+    return (
+        "give it another name, or name the columns to take, without it: "
+        f"{key}: {{path: {path}, columns: [...]}}"
+    )

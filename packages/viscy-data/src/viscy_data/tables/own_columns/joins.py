@@ -1,0 +1,278 @@
+"""From the rows of a user's table to the rows of the anchors table, and what the join did.
+
+Problem: a join that matches nothing, or half, looks like one that matched: the column is there, and null. So
+each join counts the rows that found a cell, those that did not, and the cells that no row speaks of; a table
+that matches nothing is refused, and so are two rows that say different things of one well or one cell.
+
+Keys are whole numbers in one word, and both sides are sorted: the anchors table is, by fov, frame and track,
+so that ten million rows are joined in a few seconds.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from viscy_data.columns import FOV, GLOBAL_TRACK_ID, TRACK_ID, WELL, T
+from viscy_data.errors import InvalidInputError
+from viscy_data.packing import pack
+from viscy_data.tables.own_columns.fields import Level
+from viscy_data.tables.own_columns.table import UserTable
+from viscy_data.text import shown
+
+type IntArray = NDArray[np.int64]
+
+_WELL: Final = re.compile(r"\s*([A-Za-z]+)\s*[/_-]?\s*0*(\d+)\s*")
+_NAMED: Final = 6
+
+
+@dataclass(frozen=True)
+class JoinReport:
+    """What one table gave to one experiment.
+
+    Attributes
+    ----------
+    experiment, file, level
+        Which table, of which experiment, joined by what.
+    columns
+        Names of the columns taken.
+    rows
+        Rows of the table.
+    matched
+        Rows that belong to a cell.
+    without_cell
+        Rows that belong to none: of another field of view, or of a cell that is not in the anchors table.
+    cells, cells_without_row
+        Rows of the anchors table, and those that no row speaks of.
+    """
+
+    experiment: str
+    file: str
+    level: Level
+    columns: tuple[str, ...]
+    rows: int
+    matched: int
+    without_cell: int
+    cells: int
+    cells_without_row: int
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Columns of a table, as long as the anchors table, and what the join did."""
+
+    columns: dict[str, Any]
+    report: JoinReport
+
+
+def join_wells(table: UserTable, anchors: pd.DataFrame, experiment: str) -> Joined:
+    """Join a table by well; ``B03`` is the well ``B/3``.
+
+    Raises
+    ------
+    InvalidInputError
+        Where it has no column of wells, names none of the experiment's, or says two things of one.
+    """
+    if WELL not in table.keys:
+        raise InvalidInputError(f"{table.path}: no column {WELL!r}, by which the table is joined; name it so")
+    held = [str(name) for name in anchors[WELL].cat.categories]
+    place = {name: i for i, name in enumerate(held)} | {_plain_well(name): i for i, name in enumerate(held)}
+    names = _texts(table.keys[WELL])
+    _refuse_missing(table, WELL, [name is None for name in names])
+    keys = np.array(
+        [place.get(name or "", place.get(_plain_well(name or ""), -1)) for name in names], np.int64
+    )
+    rows, matched = _rows_of(table, np.arange(len(held)), keys, WELL)
+    if not matched and len(table):
+        raise _nothing(table, WELL, [name or "" for name in names], held)
+    codes = anchors[WELL].cat.codes.to_numpy()
+    return _taken(table, rows[codes], matched, ("well", experiment))
+
+
+def join_cells(table: UserTable, anchors: pd.DataFrame, experiment: str, fovs: Sequence[str]) -> Joined:
+    """Join a table by fov and track, and by frame where it has one.
+
+    A table without ``fov`` is of the only field of view that the store has.
+
+    Raises
+    ------
+    InvalidInputError
+        Where it lacks a key, belongs to no cell, or says two things of one cell.
+    """
+    if TRACK_ID not in table.keys:
+        raise InvalidInputError(
+            f"{table.path}: no column {TRACK_ID!r}, by which the table is joined; name it so"
+        )
+    if FOV not in table.keys and len(fovs) > 1:
+        raise InvalidInputError(
+            f"{table.path}: no column {FOV!r}, and the store of experiment {experiment!r} has {len(fovs)} "
+            f"fields of view, such as {fovs[0]!r}; add the column"
+        )
+    held = [str(name) for name in anchors[FOV].cat.categories]
+    fov = _fov_codes(table, held)
+    known = np.flatnonzero(fov >= 0)
+    names = [TRACK_ID, T] if T in table.keys else [TRACK_ID]
+    values = {name: _whole(table, name) for name in names}
+    known = known[np.all([values[name][known] >= 0 for name in names], axis=0)]
+    theirs = {FOV: fov[known], **{name: value[known] for name, value in values.items()}}
+    ours, codes = _cells(anchors, framed=T in table.keys)
+    keys = np.full(len(table), -1, dtype=np.int64)
+    own_keys, keys[known] = _packed(ours, theirs)
+    found, matched = _rows_of(table, own_keys, keys, ", ".join([FOV, *names]))
+    if not matched and len(table):
+        raise _nothing(table, ", ".join([FOV, *names]), _some_rows(table), _some_cells(anchors, names))
+    return _taken(table, found if codes is None else found[codes], matched, ("cell", experiment))
+
+
+def _cells(anchors: pd.DataFrame, *, framed: bool) -> tuple[dict[str, IntArray], NDArray[Any] | None]:
+    """Return the keys of all cells, or of all tracks and, for each row, the number of its track."""
+    fov, track, t = anchors[FOV].cat.codes, anchors[TRACK_ID], anchors[T]
+    if framed:
+        # by frame before track: as the anchors table is sorted
+        return {
+            FOV: fov.to_numpy(np.int64),
+            T: t.to_numpy(np.int64),
+            TRACK_ID: track.to_numpy(np.int64),
+        }, None
+    codes = anchors[GLOBAL_TRACK_ID].cat.codes.to_numpy()
+    first = np.zeros(len(anchors[GLOBAL_TRACK_ID].cat.categories), dtype=np.int64)
+    first[codes[::-1]] = np.arange(len(codes))[::-1]
+    return {FOV: fov.to_numpy(np.int64)[first], TRACK_ID: track.to_numpy(np.int64)[first]}, codes
+
+
+def _packed(ours: Mapping[str, IntArray], theirs: Mapping[str, IntArray]) -> tuple[IntArray, IntArray]:
+    """Return both sides' keys as words that are equal where all columns are."""
+    count = len(next(iter(ours.values())))
+    keys = pack([np.concatenate([ours[name], theirs[name]]) for name in ours])
+    return keys[:count], keys[count:]
+
+
+def _rows_of(table: UserTable, ours: IntArray, theirs: IntArray, what: str) -> tuple[IntArray, int]:
+    """Return the row of the table that each of our keys has, else -1, and how many rows have one of them.
+
+    Keys of the table that are below 0 are of nothing.
+    """
+    order = np.argsort(theirs, kind="stable")
+    order = order[np.searchsorted(theirs[order], 0) :]
+    ordered = theirs[order]
+    again = np.flatnonzero(ordered[1:] == ordered[:-1])
+    if len(again):
+        _refuse_conflicts(table, np.unique(np.concatenate([order[again], order[again + 1]])), theirs, what)
+    if not len(order):
+        return np.full(len(ours), -1, dtype=np.int64), 0
+    place = np.searchsorted(ordered, ours)
+    place[place == len(ordered)] = 0
+    hit = ordered[place] == ours
+    # rows that say the same of one cell all count as matched
+    known = np.isin(ordered, ours[hit]) if len(again) else None
+    matched = int(hit.sum()) if known is None else int(known.sum())
+    return np.where(hit, order[place], -1), matched
+
+
+def _refuse_conflicts(table: UserTable, rows: IntArray, keys: IntArray, what: str) -> None:
+    """Refuse rows of one key that say different things of it."""
+    for name, column in table.own.items():
+        values = pd.Series(column.take(pa.array(rows)).to_pandas()).astype(object)
+        frame = pd.DataFrame({"key": keys[rows], "value": values.where(values.notna(), None)})
+        distinct = frame.drop_duplicates()
+        twice = distinct[distinct["key"].duplicated()]
+        if len(twice):
+            key = twice["key"].iloc[0]
+            first, second = distinct.index[distinct["key"] == key][:2]
+            one, other = (table.rows[rows[i]] for i in (first, second))
+            raise InvalidInputError(
+                f"{table.path}: {table.unit}s {one} and {other}, column {name!r}: "
+                f"{shown(frame['value'][first])!r} and {shown(frame['value'][second])!r} for one {what}; "
+                "keep one"
+            )
+
+
+def _taken(table: UserTable, rows: IntArray, matched: int, of: tuple[Level, str]) -> Joined:
+    level, experiment = of
+    lacking = int((rows < 0).sum())
+    chosen = pa.array(rows, mask=rows < 0 if lacking else None)
+    columns = {name: column.take(chosen) for name, column in table.own.items()}
+    report = JoinReport(
+        experiment,
+        str(table.path),
+        level,
+        tuple(table.own),
+        len(table),
+        matched,
+        len(table) - matched,
+        len(rows),
+        lacking,
+    )
+    return Joined(columns, report)
+
+
+def _fov_codes(table: UserTable, held: Sequence[str]) -> IntArray:
+    """Return the number of each row's field of view, -1 for one without cells."""
+    if FOV not in table.keys:
+        return np.zeros(len(table), dtype=np.int64)
+    column = table.keys[FOV]
+    if not pa.types.is_dictionary(column.type):
+        column = column.cast(pa.string()).dictionary_encode()
+    place = {name: i for i, name in enumerate(held)}
+    names = [place.get(str(name).strip().strip("/"), -1) for name in column.dictionary.to_pylist()]
+    codes: IntArray = column.indices.fill_null(len(names)).to_numpy(zero_copy_only=False)
+    return np.array([*names, -1], dtype=np.int64)[codes]
+
+
+def _whole(table: UserTable, name: str) -> IntArray:
+    column = table.keys[name]
+    if pa.types.is_null(column.type) or column.null_count:
+        _refuse_missing(table, name, column.is_null().to_numpy(zero_copy_only=False))
+    if pa.types.is_integer(column.type):
+        return np.asarray(column.to_numpy(), dtype=np.int64)
+    if pa.types.is_floating(column.type):
+        values = column.to_numpy()
+        wrong = np.flatnonzero(~(np.abs(values) < 2**53) | (values != np.floor(values)))
+        if len(wrong):
+            raise table.refuse(int(wrong[0]), name, f"{values[wrong[0]]} is not a whole number")
+        return np.asarray(values, dtype=np.int64)
+    raise table.refuse(0, name, f"{shown(column[0].as_py())!r} is not a whole number")
+
+
+def _refuse_missing(table: UserTable, name: str, missing: Sequence[bool] | NDArray[np.bool_]) -> None:
+    rows = np.flatnonzero(np.asarray(missing, dtype=np.bool_))
+    if len(rows):
+        raise table.refuse(int(rows[0]), name, "the value is missing; leave such rows out")
+
+
+def _texts(column: Any) -> list[str | None]:
+    kind = column.type
+    return [
+        None if one is None else str(one)
+        for one in column.cast(pa.string() if kind != pa.null() else kind).to_pylist()
+    ]
+
+
+def _plain_well(name: str) -> str:
+    """Return a well as plates write it: ``b_03`` is ``B3``, which no name of a store is."""
+    found = _WELL.fullmatch(name)
+    return f"{found[1].upper()}{found[2]}" if found else name
+
+
+def _nothing(table: UserTable, what: str, given: Sequence[str], held: Sequence[str]) -> InvalidInputError:
+    theirs = ", ".join(map(shown, list(dict.fromkeys(given))[:_NAMED]))
+    return InvalidInputError(
+        f"{table.path}: column {what!r}: none of its {len(table):,} rows belongs to a cell. It has {theirs}; "
+        f"the experiment has {', '.join(map(shown, held[:_NAMED]))}. Write them as the experiment does"
+    )
+
+
+def _some_rows(table: UserTable) -> list[str]:
+    names = [name for name in (FOV, TRACK_ID, T) if name in table.keys]
+    few = [_texts(table.keys[name].slice(0, 2)) for name in names]
+    return ["/".join(map(str, one)) for one in zip(*few, strict=True)]
+
+
+def _some_cells(anchors: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    few = [anchors[name].iloc[:2].astype(str).tolist() for name in (FOV, *names)]
+    return ["/".join(one) for one in zip(*few, strict=True)]

@@ -1,0 +1,155 @@
+"""One table of a user, CSV or Parquet: its keys and the columns that are taken, and where each row is.
+
+Text tables are read as tracking tables are (:mod:`viscy_data.tables.tracks.csv_text`): within the same
+bounds, with the same separators.
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pa_compute
+import pyarrow.parquet as pa_parquet
+from numpy.typing import NDArray
+
+from viscy_data.columns import EXPERIMENT, X, Y
+from viscy_data.errors import InvalidInputError, suggest
+from viscy_data.tables.own_columns.column import one_chunk, tidied
+from viscy_data.tables.own_columns.fields import KEYS, ColumnsFile, Level
+from viscy_data.tables.tracks.csv_text import read_csv, read_dialect
+from viscy_data.text import shown
+
+CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".txt")
+PARQUET_SUFFIXES = (".parquet", ".pq")
+
+
+@dataclass(frozen=True)
+class UserTable:
+    """A user's table.
+
+    Attributes
+    ----------
+    path
+        Where it comes from.
+    keys
+        Columns by which it is joined, those that it has.
+    own
+        Columns that are taken.
+    rows
+        (n,) number of each row in the file.
+    unit
+        What those numbers count: ``line`` or ``row``.
+    """
+
+    path: Path
+    keys: dict[str, Any]
+    own: dict[str, Any]
+    rows: NDArray[np.int64]
+    unit: str
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.rows)
+
+    def take(self, kept: NDArray[np.int64]) -> "UserTable":
+        """Return some of its rows."""
+        chosen = pa.array(kept)
+        keys, own = ({name: one.take(chosen) for name, one in of.items()} for of in (self.keys, self.own))
+        return UserTable(self.path, keys, own, self.rows[kept], self.unit)
+
+    def refuse(self, row: int, column: str, why: str) -> InvalidInputError:
+        """Return an error that names file, row and column."""
+        return InvalidInputError(f"{self.path}: {self.unit} {self.rows[row]}, column {column!r}: {why}")
+
+
+def header_of(file: ColumnsFile, level: Level) -> list[str]:
+    """Return the columns that would be taken of a table.
+
+    Raises
+    ------
+    InvalidInputError
+        Where it cannot be read, or lacks a column that is asked for.
+    """
+    held, _ = _names(file.path)
+    twice = [name for name in dict.fromkeys(held) if held.count(name) > 1]
+    if twice:
+        raise InvalidInputError(f"{file.path}: column {twice[0]!r} is there twice; keep one")
+    if file.columns is None:
+        return [name for name in held if name not in KEYS[level]]
+    for name in file.columns:
+        if name not in held:
+            raise InvalidInputError(
+                f"{file.path}: no column {name!r}; it has {', '.join(map(shown, held[:40]))}."
+                f"{suggest(name, held)}"
+            )
+    return list(file.columns)
+
+
+def read_user_table(file: ColumnsFile, level: Level, experiment: str) -> UserTable:
+    """Read a table; where it has a column ``experiment``, the rows of this one.
+
+    Raises
+    ------
+    InvalidInputError
+        Naming file, row and column.
+    """
+    own = header_of(file, level)
+    held, _ = _names(file.path)
+    keys = [name for name in KEYS[level] if name in held and name not in own]
+    try:
+        table, start, unit = _load(file.path, [*keys, *own])
+    except (OSError, EOFError, ValueError, zlib.error, pa.ArrowException) as error:
+        if isinstance(error, InvalidInputError):
+            raise
+        raise InvalidInputError(f"{file.path}: the table cannot be read: {shown(error, 300)}") from error
+    found = UserTable(
+        file.path,
+        {name: one_chunk(table[name]) for name in keys},
+        {name: tidied(table[name], f"{file.path}: column {name!r}") for name in own},
+        np.arange(start, start + table.num_rows),
+        unit,
+    )
+    return _of_experiment(found, experiment) if EXPERIMENT in found.keys else found
+
+
+def _of_experiment(table: UserTable, experiment: str) -> UserTable:
+    names = table.keys[EXPERIMENT].cast(pa.string())
+    same = pa_compute.fill_null(pa_compute.equal(names, experiment), False)
+    kept = np.flatnonzero(same.to_numpy(zero_copy_only=False))
+    if not len(kept):
+        there = sorted({str(name) for name in pa_compute.unique(names).to_pylist()})
+        raise InvalidInputError(
+            f"{table.path}: column {EXPERIMENT!r}: no row is of experiment {experiment!r}; there are "
+            f"{', '.join(map(shown, there[:12]))}.{suggest(experiment, there)} Leave the table out of this "
+            "experiment, or the column out of the table"
+        )
+    return table.take(kept)
+
+
+def _names(path: Path) -> tuple[list[str], Any]:
+    """Return the names of a table's columns and, of a text table, how it is written."""
+    try:
+        if path.name.lower().endswith(PARQUET_SUFFIXES):
+            return [str(name) for name in pa_parquet.read_schema(path).names], None
+        if path.name.lower().endswith(CSV_SUFFIXES):
+            dialect = read_dialect(path, {Y: Y, X: X})
+            return list(dialect.names), dialect
+    except (OSError, EOFError, ValueError, zlib.error, pa.ArrowException) as error:
+        if isinstance(error, InvalidInputError):
+            raise
+        raise InvalidInputError(f"{path}: the table cannot be read: {shown(error, 300)}") from error
+    known = ", ".join((*CSV_SUFFIXES, *PARQUET_SUFFIXES))
+    raise InvalidInputError(f"{path}: a table in CSV or Parquet is needed, whose name ends in {known}")
+
+
+def _load(path: Path, names: Sequence[str]) -> tuple[Any, int, str]:
+    """Return columns of a table, the number of its first row, and what that counts."""
+    _, dialect = _names(path)
+    if dialect is None:
+        return pa_parquet.read_table(path, columns=list(names)), 0, "row"
+    table = read_csv(path, dialect, {name: name for name in names})
+    return table, dialect.skipped + 1, "line"
