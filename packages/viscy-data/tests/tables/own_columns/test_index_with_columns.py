@@ -240,3 +240,22 @@ def test_columns_of_the_tracks_follow_their_rows(project: Path, change: Any) -> 
     of_a = table[table["experiment"] == "a"]
     assert (of_a["area"] == of_a["track_id"] * 100 + of_a["t"]).all()
     assert table["area"].isna().sum() == len(table) - len(of_a)
+
+
+def test_where_a_row_is_a_channel_each_channel_of_a_cell_holds_its_columns(
+    project: Path, change: Any
+) -> None:
+    change(a={"well_columns": "wells.csv", "cell_columns": "labels.csv"})
+    cells = read_anchors(_build(project, wells=WELLS, labels=LABELS).anchors_path)
+    path = project / "experiments.yaml"
+    path.write_text(yaml.safe_dump({"samples": "channels"} | yaml.safe_load(path.read_text())))
+    summary = _build(project)
+    rows = read_anchors(summary.anchors_path)
+    assert rows.columns.tolist() == [*cells.columns[:-4], "channel", "marker", "cell_id", *cells.columns[-4:]]
+    many = len(rows) // len(cells)
+    assert many > 1
+    for name in cells.columns[-4:]:
+        pd.testing.assert_series_equal(rows[name], cells[name].repeat(many).reset_index(drop=True))
+    assert {one.name: one.nulls for one in summary.columns} == {
+        name: int(rows[name].isna().sum()) for name in cells.columns[-4:]
+    }

@@ -26,7 +26,9 @@ from viscy_data.tables.experiment_fields import PossiblePath, Text, Texts
 
 type Level = Literal["experiment", "well", "cell", "track"]
 
-TAKEN: Final = frozenset([*(column.name for column in (*ANCHOR_COLUMNS, *CHANNEL_COLUMNS)), HAS_POSITIVE, "row"])
+TAKEN: Final = frozenset(
+    [*(column.name for column in (*ANCHOR_COLUMNS, *CHANNEL_COLUMNS)), HAS_POSITIVE, "row"]
+)
 """Names that no column of one's own may have: those of the anchors table, and the row that `embed` adds."""
 
 KEYS: Final = {"well": (WELL, EXPERIMENT), "cell": (FOV, TRACK_ID, T, EXPERIMENT)}
