@@ -27,7 +27,7 @@ from viscy_data.tables.experiment_fields import PossiblePath, Text, Texts
 type Level = Literal["experiment", "well", "cell", "track"]
 
 TAKEN: Final = frozenset(
-    [*(column.name for column in (*ANCHOR_COLUMNS, *CHANNEL_COLUMNS)), HAS_POSITIVE, "row"]
+    [*(one.name for one in (*ANCHOR_COLUMNS, *CHANNEL_COLUMNS, *SOURCE_COLUMNS)), HAS_POSITIVE, "row"]
 )
 """Names that no column of one's own may have: those of the anchors table, and the row that `embed` adds."""
 
