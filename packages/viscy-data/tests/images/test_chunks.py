@@ -20,19 +20,33 @@ def grids(draw: st.DrawFn) -> ChunkGrid:
 
 
 @st.composite
-def crop_lists(draw: st.DrawFn) -> list[Crop]:
+def cases(draw: st.DrawFn) -> tuple[list[Crop], ChunkGrid]:
+    """Crops of all channels of a grid, or of one each."""
+    grid = draw(grids())
+    own = st.integers(0, len(grid.channels) - 1) if draw(st.booleans()) else st.none()
+
     def span(extent: int) -> tuple[int, int]:
         start = draw(st.integers(0, extent - 1))
         return start, draw(st.integers(start + 1, extent))
 
-    return [
-        Crop("a", draw(st.sampled_from(["A/1/0", "A/2/0"])), draw(st.integers(0, 5)), *map(span, EXTENT[2:]))
+    crops = [
+        Crop(
+            "a",
+            draw(st.sampled_from(["A/1/0", "A/2/0"])),
+            draw(st.integers(0, 5)),
+            span(EXTENT[2]),
+            span(EXTENT[3]),
+            span(EXTENT[4]),
+            draw(own),
+        )
         for _ in range(draw(st.integers(1, 8)))
     ]
+    return crops, grid
 
 
 def pixels_of(crop: Crop, grid: ChunkGrid) -> set[tuple[int, ...]]:
-    return set(product([crop.t], grid.channels, range(*crop.z), range(*crop.y), range(*crop.x)))
+    channels = grid.channels if crop.channel is None else [grid.channels[crop.channel]]
+    return set(product([crop.t], channels, range(*crop.z), range(*crop.y), range(*crop.x)))
 
 
 def reference(crop: Crop, grid: ChunkGrid, lengths: tuple[int, ...]) -> set[tuple[str | int, ...]]:
@@ -40,8 +54,9 @@ def reference(crop: Crop, grid: ChunkGrid, lengths: tuple[int, ...]) -> set[tupl
     return {(crop.fov, *(i // n for i, n in zip(one, lengths, strict=True))) for one in pixels_of(crop, grid)}
 
 
-@given(crops=crop_lists(), grid=grids(), limit=st.integers(1, 100_000))
-def test_portions_are_all_crops_within_the_limit(crops: list[Crop], grid: ChunkGrid, limit: int) -> None:
+@given(case=cases(), limit=st.integers(1, 100_000))
+def test_portions_are_all_crops_within_the_limit(case: tuple[list[Crop], ChunkGrid], limit: int) -> None:
+    crops, grid = case
     found = list(portions(crops, dict.fromkeys(range(len(crops)), grid), limit))
     assert sorted(place for portion in found for place in portion.places) == list(range(len(crops)))
     for portion in found:
@@ -54,16 +69,18 @@ def test_portions_are_all_crops_within_the_limit(crops: list[Crop], grid: ChunkG
         assert portion.cost <= limit or len(held) == 1
 
 
-@given(crops=crop_lists(), grid=grids(), limit=st.integers(1, 100_000))
-def test_every_chunk_and_index_is_wanted_once(crops: list[Crop], grid: ChunkGrid, limit: int) -> None:
+@given(case=cases(), limit=st.integers(1, 100_000))
+def test_every_chunk_and_index_is_wanted_once(case: tuple[list[Crop], ChunkGrid], limit: int) -> None:
+    crops, grid = case
     chunks = set[object]().union(*(reference(crop, grid, grid.chunk) for crop in crops))
     shards = set[object]().union(*(reference(crop, grid, grid.shard) for crop in crops))
     wanted = sum(one.wanted for one in portions(crops, dict.fromkeys(range(len(crops)), grid), limit))
     assert wanted == len(chunks) + (len(shards) if grid.shard != grid.chunk else 0)
 
 
-@given(crops=crop_lists(), grid=grids())
-def test_crops_with_a_chunk_in_common_are_asked_for_at_once(crops: list[Crop], grid: ChunkGrid) -> None:
+@given(case=cases())
+def test_crops_with_a_chunk_in_common_are_asked_for_at_once(case: tuple[list[Crop], ChunkGrid]) -> None:
+    crops, grid = case
     found = list(portions(crops, dict.fromkeys(range(len(crops)), grid), 1 << 40))
     seen: set[object] = set()
     for portion in found:

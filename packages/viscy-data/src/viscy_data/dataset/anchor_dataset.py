@@ -145,7 +145,7 @@ class AnchorDataset(Dataset[Batch]):
             positives = _positives(table, experiments, tau, pairing, seed)
         pairs = Pairs.build(table, positives)
         patches = _patches(pairs.anchors, experiments, reader, file, (size, z_window))
-        channels = len(experiments.experiments[0].channels)
+        channels = 1 if experiments.samples == "channels" else len(experiments.experiments[0].channels)
         if statistics is None and normalize is not None and not isinstance(anchors, pd.DataFrame):
             statistics = statistics_of(anchors, file.stores if file else "")
         normalizer = _normalizer(normalize, statistics, patches, experiments)

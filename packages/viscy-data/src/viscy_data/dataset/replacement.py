@@ -1,6 +1,7 @@
 """Which anchor stands in for one that cannot be read.
 
-The stand-in comes from the same *cell*, the anchors of one experiment and one condition, so that the
+The stand-in comes from the same *cell*, the anchors of one experiment and one condition (and of one channel,
+where rows are channels), so that the
 batch keeps its composition, and is never in the batch already. It is a pure function of the batch and of
 (seed, epoch, batch number, place, attempt).
 """
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from viscy_data.columns import CONDITION, EXPERIMENT
+from viscy_data.columns import CHANNEL, CONDITION, EXPERIMENT
 
 type IntArray = NDArray[np.int64]
 
@@ -21,7 +22,7 @@ _TRIES = 64
 
 @dataclass(frozen=True)
 class Cells:
-    """Rows of an anchors table by experiment and condition.
+    """Rows of an anchors table by experiment, condition and channel.
 
     Attributes
     ----------
@@ -39,7 +40,7 @@ class Cells:
 
     @cached_property
     def _cell(self) -> NDArray[np.int32]:
-        by = [name for name in (EXPERIMENT, CONDITION) if name in self.anchors]
+        by = [name for name in (EXPERIMENT, CONDITION, CHANNEL) if name in self.anchors]
         cells = self.anchors.groupby(by, dropna=False, observed=True).ngroup()
         return cells.to_numpy().astype(np.int32)
 

@@ -6,6 +6,9 @@ memory than reading is allowed. A *chunk* is what is decoded at once, a *shard* 
 in common are neighbours; its *cost* is the bytes that it may need until all of it is read: its chunks as
 stored, the same decoded, and the crops cut from them.
 
+Crops of one call are of all channels of their experiment, or each is of one channel, and then two channels of
+one box may have chunks in common, too.
+
 Invariant: crops with a chunk in common are of one portion, unless that would cost more than is allowed.
 The price is sorting the chunks of all crops once, vectorised: looking at a few thousand chunks one by one
 would take longer than a raw store takes to give the batch.
@@ -87,7 +90,9 @@ def portions(crops: Sequence[Crop], grids: Mapping[int, ChunkGrid], limit: int) 
         crop = crops[place]
         return crop.experiment, crop.fov, crop.t // grids[place].chunk[0]
 
-    places = sorted(grids, key=lambda place: (*frame(place), crops[place].y, crops[place].x))
+    places = sorted(
+        grids, key=lambda place: (*frame(place), crops[place].y, crops[place].x, crops[place].channel)
+    )
     for grid, alike in groupby(places, key=grids.__getitem__):
         run = list(alike)
         frames = _numbers([frame(place) for place in run])
@@ -121,26 +126,39 @@ def _cut(
         Bytes.
     """
     fovs, frames = numbers
-    box = np.array([crop[3:] for crop in crops], dtype=np.int64)  # (N, 3, 2)
+    box = np.array([crop.box for crop in crops], dtype=np.int64)  # (N, 3, 2)
+    own: IntArray | None = None  # (N,) the place in the array of the channel that each crop is of
+    if crops[0].channel is not None:
+        own = np.array([grid.channels[crop.channel or 0] for crop in crops])
+        grid = grid._replace(channels=grid.channels[:1])  # as many as a crop has
     pixel_bytes = (box[..., 1] - box[..., 0]).prod(axis=1) * len(grid.channels) * grid.pixel_bytes
-    owner, before = _touched(box, frames, grid.chunk)
+    owner, before = _touched(box, _apart(frames, own, grid.chunk), grid.chunk)
     wanted = np.bincount(owner[before < 0], minlength=len(crops)) * grid.along_channels(grid.chunk)
     if grid.shard != grid.chunk:
         t = np.array([crop.t // grid.shard[0] for crop in crops])
-        shard_owner, shard_before = _touched(box, fovs * (t.max() + 1) + t, grid.shard)
+        space = _apart(fovs * (t.max() + 1) + t, own, grid.shard)
+        shard_owner, shard_before = _touched(box, space, grid.shard)
         firsts = np.bincount(shard_owner[shard_before < 0], minlength=len(crops))
         wanted += firsts * grid.along_channels(grid.shard)
     starts = np.searchsorted(owner, np.arange(len(crops) + 1))
     start = 0
     for stop in [*(np.flatnonzero(np.diff(frames)) + 1).tolist(), len(crops)]:
         while start < stop:
-            own = slice(starts[start], starts[stop])
-            new = np.bincount(owner[own][before[own] < start] - start, minlength=stop - start)
+            ahead = slice(starts[start], starts[stop])
+            new = np.bincount(owner[ahead][before[ahead] < start] - start, minlength=stop - start)
             costs = np.cumsum(2 * grid.chunk_bytes * new + pixel_bytes[start:stop])
             taken = max(1, int(np.searchsorted(costs, limit, side="right")))
             end = start + taken
             yield Portion(list(places[start:end]), int(costs[taken - 1]), int(wanted[start:end].sum()))
             start = end
+
+
+def _apart(space: IntArray, channel: IntArray | None, lengths: tuple[int, ...]) -> IntArray:
+    """Return numbers (N,) that differ where ``space`` does, or boxes of ``lengths`` along the channels do."""
+    if channel is None:
+        return space
+    along = channel // lengths[1]
+    return space * (along.max() + 1) + along
 
 
 def _touched(box: IntArray, space: IntArray, lengths: tuple[int, ...]) -> tuple[IntArray, IntArray]:

@@ -279,7 +279,7 @@ class Normalizer:
     by_time
         Whether each frame has a row of its own.
     centre, spread
-        (rows, C) float32.
+        (rows, C) float32, C the most channels that an experiment has; of others, the first ones count.
     """
 
     first: NDArray[np.int64]
@@ -323,20 +323,33 @@ class Normalizer:
             for channel in channels[experiment]
         ]
         lengths = [info.shape[0] if by_time else 1 for _, info in fovs]
-        centre, spread = _look_up(statistics, method, keys)
-        shape = (sum(lengths), -1)
-        return cls(np.cumsum([0, *lengths])[:-1], by_time, centre.reshape(shape), spread.reshape(shape))
+        widths = np.repeat([len(channels[experiment]) for experiment, _ in fovs], lengths)
+        held = np.arange(widths.max(initial=0)) < widths[:, None]
+        centre, spread = (_filled(held, values) for values in _look_up(statistics, method, keys))
+        return cls(np.cumsum([0, *lengths])[:-1], by_time, centre, spread)
 
-    def centre_of(self, fov: int, t: int) -> NDArray[np.float32]:
-        """Return the centre of each channel (C,)."""
-        centre: NDArray[np.float32] = self.centre[self.first[fov] + (t if self.by_time else 0)]
+    def centre_of(self, fov: int, t: int, channel: int | None = None) -> NDArray[np.float32]:
+        """Return the centre of each channel (C,), or of one (1,)."""
+        row = self.first[fov] + (t if self.by_time else 0)
+        centre: NDArray[np.float32] = self.centre[row, _columns(channel)]
         return centre
 
-    def apply(self, patch: NDArray[np.float32], fov: int, t: int) -> None:
-        """Normalise a patch (C, Z, Y, X) in place."""
-        row = self.first[fov] + (t if self.by_time else 0)
-        patch -= self.centre[row, :, None, None, None]
-        patch /= self.spread[row, :, None, None, None]
+    def apply(self, patch: NDArray[np.float32], fov: int, t: int, channel: int | None = None) -> None:
+        """Normalise a patch (C, Z, Y, X) of all channels, or (1, Z, Y, X) of one, in place."""
+        row, columns = self.first[fov] + (t if self.by_time else 0), _columns(channel)
+        patch -= self.centre[row, columns, None, None, None]
+        patch /= self.spread[row, columns, None, None, None]
+
+
+def _columns(channel: int | None) -> slice:
+    return slice(None) if channel is None else slice(channel, channel + 1)
+
+
+def _filled(held: NDArray[np.bool_], values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return values at the places of a table that are held, 1 elsewhere."""
+    table = np.ones(held.shape, dtype=np.float32)
+    table[held] = values
+    return table
 
 
 def _look_up(

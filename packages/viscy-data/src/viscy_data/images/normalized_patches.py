@@ -30,7 +30,7 @@ class Images:
     patches
         The crop of each row.
     shape
-        (C, Z, Y, X) of a patch.
+        (C, Z, Y, X) of a patch; C is 1 where rows are channels.
     normalizer
         None: raw values.
     non_finite
@@ -67,7 +67,7 @@ class Images:
             pixels = folds[place].apply(whole) if place in folds else whole
             patches[place] = resample(pixels, self.shape[-2:])
             if self.normalizer is not None:
-                self.normalizer.apply(patches[place], fov, crops[place].t)
+                self.normalizer.apply(patches[place], fov, crops[place].t, crops[place].channel)
 
         self.reader.read_each(crops, take)
         return patches, failed
@@ -85,7 +85,9 @@ class Images:
                 "table keeps, or leave the field of view out (exclude_fovs)",
                 counts > 0,
             )
-        centre = np.zeros(len(read)) if self.normalizer is None else self.normalizer.centre_of(fov, crop.t)
+        centre: NDArray[Any] = np.zeros(len(read))
+        if self.normalizer is not None:
+            centre = self.normalizer.centre_of(fov, crop.t, crop.channel)
         return np.where(finite, read, centre[:, None, None, None]).astype(np.float32)
 
 

@@ -11,7 +11,7 @@ Invariants: what is read lies inside its image and holds the centre; a box insid
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from viscy_data.checks import is_whole
-from viscy_data.columns import EXPERIMENT, FOV, X_CROP, Y_CROP, T, Z
+from viscy_data.columns import CHANNEL, EXPERIMENT, FOV, X_CROP, Y_CROP, T, Z
 from viscy_data.errors import InvalidInputError
 from viscy_data.tables.borders import Border, Fold, check_border, fold_of, spans
 from viscy_data.tables.crops import crop_size, is_too_large, pixel_size
@@ -29,7 +29,10 @@ type IntArray = NDArray[np.int64]
 
 
 class Crop(NamedTuple):
-    """A box of one field of view at one frame; bounds are [start, stop) in slices and pixels."""
+    """A box of one field of view at one frame; bounds are [start, stop) in slices and pixels.
+
+    ``channel`` is the place of the only channel among those of the experiment; None: the box is of all.
+    """
 
     experiment: str
     fov: str
@@ -37,6 +40,12 @@ class Crop(NamedTuple):
     z: tuple[int, int]
     y: tuple[int, int]
     x: tuple[int, int]
+    channel: int | None = None
+
+    @property
+    def box(self) -> tuple[tuple[int, int], ...]:
+        """Bounds along Z, Y and X."""
+        return self.z, self.y, self.x
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,8 @@ class PatchTable:
         (F, 3) slices, rows and columns of a crop, and of an image, of each fov.
     border
         What becomes of a crop that reaches over the border of its image.
+    channel
+        (M,) place of each row's channel among those of its experiment; None: a row shows all channels.
     """
 
     fovs: tuple[tuple[str, FovInfo], ...]
@@ -110,6 +121,7 @@ class PatchTable:
     crop: IntArray
     extent: IntArray
     border: Border
+    channel: NDArray[np.int16] | None = None
 
     @classmethod
     def build(cls, anchors: pd.DataFrame, described: Described, shape: PatchShape) -> "PatchTable":
@@ -118,7 +130,7 @@ class PatchTable:
         Parameters
         ----------
         anchors
-            With the columns experiment, fov, t, z, y_crop, x_crop.
+            With the columns experiment, fov, t, z, y_crop, x_crop; and channel, where a row is a channel.
         described
             At least the experiments that occur in ``anchors``.
         shape
@@ -140,6 +152,9 @@ class PatchTable:
         columns = (anchors[name].to_numpy(dtype=np.int32) for name in (T, Z, Y_CROP, X_CROP))
         fovs = tuple((key[0], info) for key, info in zip(used, infos, strict=True))
         table = cls(fovs, number, np.stack(list(columns), axis=1), crop, extent, shape.border)
+        by_channel = any(experiment.samples == "channels" for experiment, _ in described)
+        if by_channel:
+            table = replace(table, channel=_channel_places(anchors, [one for one, _ in described]))
         table._check()
         return table
 
@@ -206,11 +221,36 @@ class PatchTable:
             folds = dict(zip(over.tolist(), map(fold_of, boxes, read, lengths), strict=True))
         bounds = np.stack([start, stop], axis=-1).tolist()
         frames = self.centre[rows, 0].tolist()
+        channels = [None] * len(rows) if self.channel is None else self.channel[rows].tolist()
         crops = [
-            Crop(self.fovs[fov][0], self.fovs[fov][1].fov, t, tuple(z), tuple(y), tuple(x))
-            for fov, t, (z, y, x) in zip(number.tolist(), frames, bounds, strict=True)
+            Crop(self.fovs[fov][0], self.fovs[fov][1].fov, t, tuple(z), tuple(y), tuple(x), channel)
+            for fov, t, (z, y, x), channel in zip(number.tolist(), frames, bounds, channels, strict=True)
         ]
         return crops, folds
+
+
+def _channel_places(anchors: pd.DataFrame, experiments: Sequence[Experiment]) -> NDArray[np.int16]:
+    """Return the place of each row's channel among those of its experiment."""
+    if CHANNEL not in anchors:
+        raise InvalidInputError(
+            "anchors: 'samples: channels' needs the column channel, which the table lacks. Build it anew."
+        )
+    experiment, channel = (anchors[name].astype("category").cat for name in (EXPERIMENT, CHANNEL))
+    channels = {one.name: one.channels for one in experiments}
+    place = np.full((len(experiment.categories) + 1, len(channel.categories) + 1), -1, dtype=np.int16)
+    for e, name in enumerate(experiment.categories):
+        for c, label in enumerate(channel.categories):
+            held = channels.get(str(name), ())
+            place[e, c] = held.index(str(label)) if str(label) in held else -1
+    found: NDArray[np.int16] = place[experiment.codes.to_numpy(), channel.codes.to_numpy()]
+    lost = np.flatnonzero(found < 0)
+    if len(lost):
+        row = anchors.iloc[lost[0]]
+        raise InvalidInputError(
+            f"the anchors table names channels that its experiments lack in {len(lost)} rows, the first "
+            f"experiment={row[EXPERIMENT]!r} channel={row[CHANNEL]!r}. Build it anew from this file."
+        )
+    return found
 
 
 def _number_fovs(

@@ -152,7 +152,7 @@ class StoreReader:
         -------
         list[Array]
             One array (C, Z, Y, X) per crop, in the store's dtype; C are the experiment's channels, in
-            the order of the experiments file.
+            the order of the experiments file, or the crop's own.
 
         Raises
         ------
@@ -285,8 +285,9 @@ class StoreReader:
         key = (crop.experiment, crop.fov)
         try:
             array = self._handles[key].result()
-            channels = _as_slice(self._grids[key].channels)
-            return array[crop.t, channels, slice(*crop.z), slice(*crop.y), slice(*crop.x)].read()
+            channels = self._grids[key].channels
+            asked = channels if crop.channel is None else (channels[crop.channel],)
+            return array[crop.t, _as_slice(asked), slice(*crop.z), slice(*crop.y), slice(*crop.x)].read()
         except (ValueError, IndexError, OSError) as error:
             return self._error(crop, error, ())
 
@@ -321,7 +322,7 @@ class StoreReader:
         """Yield the channels of a crop that could not be read, each tried on its own."""
         array = self._handles[crop.experiment, crop.fov].result()
         held = self._described(crop.experiment)[crop.fov].info.channels
-        for name in self._experiments[crop.experiment].channels:
+        for name in self._names(crop):
             try:
                 array[
                     crop.t, held.index(name), slice(*crop.z), slice(*crop.y), slice(*crop.x)
@@ -331,9 +332,13 @@ class StoreReader:
 
     def error_of(self, crop: Crop, reason: str, failing: NDArray[np.bool_]) -> StoreError:
         """Return the error of a crop that was read and cannot be used, for ``failing`` channels (C,)."""
-        names = self._experiments[crop.experiment].channels
-        at_fault = tuple(name for name, fails in zip(names, failing, strict=True) if fails)
+        at_fault = tuple(name for name, fails in zip(self._names(crop), failing, strict=True) if fails)
         return self._error(crop, ValueError(reason), at_fault)
+
+    def _names(self, crop: Crop) -> tuple[str, ...]:
+        """Return the names of the channels that a crop is of."""
+        names = self._experiments[crop.experiment].channels
+        return names if crop.channel is None else (names[crop.channel],)
 
     def _error(self, crop: Crop, error: Exception, failing: tuple[str, ...]) -> StoreError:
         """Return the error of a crop; with no channel known to fail, all of them are named."""
@@ -349,7 +354,7 @@ class StoreReader:
             )
         return StoreError(
             f"cannot read store={str(experiment.data_path)!r} fov={crop.fov!r} t={crop.t} "
-            f"channel={', '.join(map(repr, failing or experiment.channels))} "
+            f"channel={', '.join(map(repr, failing or self._names(crop)))} "
             f"(experiment={crop.experiment!r}): {reason}."
         )
 

@@ -209,11 +209,11 @@ def _crops(job: Job, frames: list[tuple[Image, int]], rng: np.random.Generator) 
     """Return a random patch of each frame."""
     crops = []
     for image, t in frames:
-        bounds = []
-        for length, size in zip(image.layout.shape[2:], job.patch, strict=True):
-            start = int(rng.integers(length - size + 1))
-            bounds.append((start, start + size))
-        crops.append(Crop("0", image.info.fov, t, *bounds))
+        starts = (
+            int(rng.integers(n - m + 1)) for n, m in zip(image.layout.shape[2:], job.patch, strict=True)
+        )
+        z, y, x = ((start, start + size) for start, size in zip(starts, job.patch, strict=True))
+        crops.append(Crop("0", image.info.fov, t, z, y, x))
     return crops
 
 
