@@ -15,7 +15,7 @@ from jsonargparse import Namespace
 
 from viscy_data import Geometry, Intensity, InvalidInputError, flat_plan, read_anchors, read_metadata
 from viscy_data.columns import CONDITION, EXPERIMENT, HOURS, LINEAGE_ID
-from viscy_train.encoder import EncoderOptions, FoldedStem, stem_of
+from viscy_train.encoder import EncoderOptions, check_backbone
 from viscy_train.module import LossOptions, OptimizerOptions
 from viscy_train.parts import BatchOptions, SplitOptions, choose_training
 
@@ -130,13 +130,10 @@ def _take_depth(setup: SetUp) -> None:
         setup.take(window, setup.config[depth], f"as {depth}")
     else:
         setup.take(depth, setup.config[window], f"as {window}")
-    encoder = setup.config.model.encoder
     try:
-        place = stem_of(encoder.backbone)
-        kernel = (encoder.stem_depth, place.stride, place.stride)
         with torch.random.fork_rng(devices=[]):  # weights are drawn, and thrown away
-            FoldedStem(encoder.in_channels, encoder.depth, place.width, kernel)
-    except (ValueError, RuntimeError) as error:
+            check_backbone(EncoderOptions(**setup.config.model.encoder.as_dict()))
+    except (ValueError, TypeError, RuntimeError) as error:
         setup.refuse(f"model.encoder: {error}")
 
 

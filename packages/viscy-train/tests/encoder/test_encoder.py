@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from viscy_train.encoder import Backbone, ContrastiveEncoder, EncoderOptions, FoldedStem
+from viscy_train.encoder import ContrastiveEncoder, EncoderOptions, FoldedStem
 
 
 @pytest.mark.parametrize("depth", [1, 3, 8])
@@ -17,7 +17,7 @@ def test_small_encoder_shapes(depth: int, size: int) -> None:
 
 
 @pytest.mark.parametrize(("backbone", "width", "stem"), [("convnext_tiny", 768, 96), ("resnet50", 2048, 64)])
-def test_image_backbones(backbone: Backbone, width: int, stem: int) -> None:
+def test_image_backbones(backbone: str, width: int, stem: int) -> None:
     encoder = ContrastiveEncoder(EncoderOptions(backbone, in_channels=3, depth=4, stem_depth=2))
     assert encoder.width == width
     embedding, projection = encoder.eval()(torch.randn(2, 3, 4, 64, 64))
@@ -68,7 +68,13 @@ def test_depths_that_work_are_those_that_are_named(width: int, kernel: int) -> N
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"backbone": "vgg"}, "backbone='vgg': allowed are convnext_tiny, resnet50, small"),
+        (
+            {"backbone": "hf-hub:a/b"},
+            "backbone='hf-hub:a/b': the name of a network of timm, 'small'",
+        ),
+        ({"arguments": {"a": 1}}, "arguments={'a': 1}, backbone='convnext_tiny': arguments are for a class"),
+        ({"hidden": 0}, "hidden=0"),
+        ({"backbone": "my.Encoder", "pretrained": True}, "only networks of timm have weights"),
         ({"in_channels": 0}, "in_channels=0"),
         ({"projection": 0}, "projection=0"),
         ({"backbone": "small", "pretrained": True}, "pretrained=True, backbone='small'"),
