@@ -341,6 +341,20 @@ def test_finer_pixels_are_resampled_to_the_same_size_in_micrometres(
     # Antialiasing mixes in what lies beyond the crop's edge as if it were the edge.
     np.testing.assert_allclose(patches[1][3, 1:-1], patches[0][3, 1:-1], atol=0.26)
     np.testing.assert_allclose(np.diff(patches[1][3, 1:-1]), 0.5, atol=1e-5)
+    coarse = AnchorDataset(data.path, normalize=None, patch_size=(8, 8), pixel_size_um=1.0)
+    for patch in coarse.read([0, 1])[:, 0, 0].numpy():
+        np.testing.assert_allclose(patch[3, 1:-1], 12.5 + np.arange(1, 7), atol=0.5)
+        np.testing.assert_allclose(np.diff(patch[3, 1:-1]), 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [(0.5, "the pixel size of a, b is not known"), (0.0, "above 0"), (np.nan, "above 0")],
+)
+def test_a_pixel_size_is_asked_for_where_it_is_known_only(data: Data, asked: float, message: str) -> None:
+    data.index()
+    with pytest.raises(InvalidInputError, match=message):
+        AnchorDataset(data.path, normalize=None, pixel_size_um=asked)
 
 
 def test_an_unreadable_patch_is_an_error(data: Data) -> None:

@@ -20,7 +20,7 @@ workers and ranks do not change a byte of it.
 import math
 import warnings
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,7 +31,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, get_worker_info
 
-from viscy_data.checks import check_integer
+from viscy_data.checks import check_integer, is_finite_number
 from viscy_data.columns import EXPERIMENT
 from viscy_data.dataset.pairs import Pairs
 from viscy_data.dataset.replacement import Cells
@@ -45,8 +45,8 @@ from viscy_data.images.read_counts import ReadCounts
 from viscy_data.images.reading import Reading, ReadLimits
 from viscy_data.images.store import StoreReader
 from viscy_data.tables.anchors.read import AnchorsMetadata, read_anchors, read_metadata
-from viscy_data.tables.crops import common_pixel_size
-from viscy_data.tables.experiments import Experiments
+from viscy_data.tables.crops import common_pixel_size, pixel_size
+from viscy_data.tables.experiments import Experiment, Experiments, FovInfo
 from viscy_data.tables.positives import Positives
 from viscy_data.tables.tau import TauRange
 
@@ -92,6 +92,9 @@ class AnchorDataset(Dataset[Batch]):
         None: those the anchors file was built with. A ``patch_size`` (rows, columns) larger than the
         file's leaves room for rotation; at borders the file's rule holds for it, too. A table that comes
         without a file is reflected at borders.
+    pixel_size_um
+        Micrometres per pixel of patches, such as a model was trained at; None: as the anchors file says. A
+        field of view whose own pixel size is not known is refused then.
     z_window
         Slices of a patch, centred on the anchor's and moved to lie inside the image.
     positive
@@ -115,12 +118,13 @@ class AnchorDataset(Dataset[Batch]):
         Where a store's metadata cannot be read.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a patch shows is asked for one by one
         self,
         anchors: str | Path | pd.DataFrame,
         *,
         experiments: Experiments | None = None,
         patch_size: tuple[int, int] | None = None,
+        pixel_size_um: float | None = None,
         z_window: int = 1,
         positive: Literal["lineage", "self"] = "lineage",
         pairing: Pairing = Pairing(),
@@ -144,7 +148,7 @@ class AnchorDataset(Dataset[Batch]):
             tau = _given("pairing.tau", pairing.tau, file, lambda of: of.tau)
             positives = _positives(table, experiments, tau, pairing, seed)
         pairs = Pairs.build(table, positives)
-        patches = _patches(pairs.anchors, experiments, reader, file, (size, z_window))
+        patches = _patches(pairs.anchors, experiments, reader, file, (size, z_window), pixel_size_um)
         channels = 1 if experiments.samples == "channels" else len(experiments.experiments[0].channels)
         if statistics is None and normalize is not None and not isinstance(anchors, pd.DataFrame):
             statistics = statistics_of(anchors, file.stores if file else "")
@@ -408,14 +412,35 @@ def _patches(
     reader: StoreReader,
     file: AnchorsMetadata | None,
     size: tuple[tuple[int, int], int],
+    pixel_size_um: float | None,
 ) -> PatchTable:
     held = set(anchors[EXPERIMENT].unique())
     # The file says the common pixel size; without it all experiments decide, as when indexing.
     wanted = [one for one in experiments.experiments if file is None or one.name in held]
     fovs = {one.name: reader.fovs(one.name) for one in wanted}
     common = common_pixel_size(wanted, fovs) if file is None else file.common_pixel_size_um
+    if pixel_size_um is not None:
+        _check_pixel_size(pixel_size_um, wanted, fovs)
+        common = pixel_size_um
     shape = PatchShape(*size, common, "reflect" if file is None else file.border)
     return PatchTable.build(anchors, [(one, fovs[one.name]) for one in wanted], shape)
+
+
+def _check_pixel_size(
+    asked: float, experiments: Sequence[Experiment], fovs: Mapping[str, Sequence[FovInfo]]
+) -> None:
+    if not (is_finite_number(asked) and asked > 0):
+        raise InvalidInputError(f"pixel_size_um={asked!r}: micrometres per pixel, above 0, are allowed.")
+    unknown = [
+        one.name
+        for one in experiments
+        if any(pixel_size(one, info) is None for info in fovs[one.name] if info.fov not in one.exclude_fovs)
+    ]
+    if unknown:
+        raise InvalidInputError(
+            f"pixel_size_um={asked:g}: the pixel size of {', '.join(unknown[:5])} is not known, so that "
+            "patches of another cannot be cut; set pixel_size_um in the experiments file and index again."
+        )
 
 
 def _normalizer(

@@ -3,9 +3,9 @@
 A mistyped output is the one error that cannot be undone: ``-o`` followed by the raw data, a device, the input
 itself or a folder of somebody's thesis. So an output is looked at before work starts, by one set of rules.
 What is there already is replaced only where it was asked for *and* this program made it, which a *mark*
-says: an attribute of a Zarr group, a key in the metadata of a Parquet file, ``made_by`` at the head of a
-page or of JSON, a file in any other folder. Links, devices, mounts, the home and everything that holds an
-input of the command are never replaced. A file without content holds nothing that could be lost.
+says: an attribute of a Zarr group, a key in the metadata of a Parquet file or of a model's, ``made_by`` at
+the head of a page or of JSON, a file in any other folder. Links, devices, mounts, the home and everything
+that holds an input of the command are never replaced. A file without content holds nothing to be lost.
 
 Outputs of versions that wrote no marks are refused like anybody else's: remove them once, by hand.
 """
@@ -44,6 +44,8 @@ _TEXT_MARK: Final = re.compile(
      <meta\ name="made_by"\ content="viscy-""",
     re.VERBOSE,
 )
+# safetensors: the length of the header, then the header, whose metadata come first
+_TENSORS_MARK: Final = re.compile(rb"""[\s\S]{8}\{"__metadata__":\{"viscy-""")
 
 
 @contextmanager
@@ -169,7 +171,7 @@ def _is_marked_file(path: Path) -> bool:
         head = file.read(_HEAD)
     if head[:4] == b"PAR1":
         return _is_marked_parquet(path)
-    return not head or _TEXT_MARK.match(head) is not None
+    return not head or any(mark.match(head) for mark in (_TEXT_MARK, _TENSORS_MARK))
 
 
 def _is_marked_parquet(path: Path) -> bool:
