@@ -9,6 +9,7 @@ Read in this order:
 
 - `command`: what ``viscy-data audit`` does, from a table and plans to audits
 - `audited`: one plan on one table
+- `splits`: what they hold of the values of any column
 - `tables`: asked and held, as tables; `taus`: how far positives are
 - `page`: the page; `charts`: its pictures
 """

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from viscy_data.audit.splits import Split, split_batches
 from viscy_data.composition.curriculum import Curriculum
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.sampling.deviations import Deviation, deviations
@@ -27,6 +28,8 @@ class Audited:
         Warnings of the plan on this table.
     deviations
         Where counts leave what was asked.
+    splits
+        Anchors by the values of columns that were asked for.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Audited:
     report: CompositionReport
     notes: tuple[str, ...]
     deviations: tuple[Deviation, ...]
+    splits: tuple[Split, ...] = ()
 
     @classmethod
     def of(
@@ -45,11 +49,13 @@ class Audited:
         *,
         notes: Sequence[str],
         advance: Callable[[int], None],
+        by: Sequence[str] = (),
     ) -> "Audited":
-        """Compose the first batches of a sampler and count."""
+        """Compose the first batches of a sampler and count; by the values of columns ``by``, too."""
         report = sampler.report(batches, table=anchors, advance=advance)
-        return cls(name, sampler.plan, report, tuple(notes), deviations(report))
+        splits = split_batches(sampler, anchors, by, batches, advance)
+        return cls(name, sampler.plan, report, tuple(notes), deviations(report), splits)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as JSON takes them: plan, report, notes and deviations."""
+        """Return plain values, as JSON takes them: plan, report, notes, deviations and splits."""
         return plain(self)  # type: ignore[no-any-return]  # a dataclass becomes a dict

@@ -8,6 +8,7 @@ import pandas as pd
 
 from viscy_data.audit.audited import Audited
 from viscy_data.audit.taus import Taus
+from viscy_data.columns import EXPERIMENT, FOV, HOURS, LINEAGE_ID, TRACK_ID, T
 from viscy_data.composition.curriculum import Curriculum
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.progress import progress_bar
@@ -17,15 +18,21 @@ from viscy_data.sampling.sampler import FlexibleBatchSampler
 from viscy_data.tables.anchors.read import read_anchors, read_metadata
 from viscy_data.tables.positives import Positives
 
+MARKED = (EXPERIMENT, FOV, T, TRACK_ID, LINEAGE_ID, HOURS)
+"""Columns that a report counts by, whatever the plan."""
 TAU_BATCHES = 200
 """Batches whose positives are drawn."""
 
 
-def read_valid_anchors(path: Path) -> pd.DataFrame:
-    """Return the anchors of a file that have a positive: what training composes batches of."""
-    metadata, table = read_metadata(path), read_anchors(path)
-    frames = {one.name: metadata.tau.in_frames(one) for one in metadata.experiments.experiments}
-    return table[Positives(table, frames).has_positive]
+def read_valid_anchors(
+    path: Path, plans: Sequence[BatchPlan | Curriculum], by: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Return the anchors of a file that have a positive: what training composes batches of.
+
+    Columns are those that the plans use and a report counts, and ``by``.
+    """
+    needed = [*(name for plan in plans for name in plan.columns), *MARKED, *by]
+    return read_anchors(path, plan=plans[0], columns=list(dict.fromkeys(needed)))
 
 
 def taus_of(path: Path, plan: BatchPlan | Curriculum, *, seed: int = 0, batches: int = TAU_BATCHES) -> Taus:
@@ -46,6 +53,7 @@ def audit_plans(
     seed: int = 0,
     batches: int = 2000,
     epochs: int | None = None,
+    by: Sequence[str] = (),
     progress: bool = True,
 ) -> list[Audited]:
     """Compose the first batches of each named plan on a table, and count.
@@ -60,6 +68,8 @@ def audit_plans(
         Of the samplers.
     batches, epochs
         How much to compose: so many batches, or, where it is not None, so many whole epochs of each plan.
+    by
+        Columns whose values are counted, too.
     progress
         Whether to show a progress bar.
 
@@ -73,6 +83,7 @@ def audit_plans(
         with collect_notes() as notes:
             sampler = FlexibleBatchSampler.from_plan(anchors, plan, seed=seed)
         count = batches if epochs is None else epochs * sampler.batches_per_epoch
-        with progress_bar(f"audit {name}", count, unit="batches", shown=progress) as advance:
-            found.append(Audited.of(name, sampler, anchors, count, notes=notes, advance=advance))
+        total = 2 * count if by else count  # composed once more for the values of columns
+        with progress_bar(f"audit {name}", total, unit="batches", shown=progress) as advance:
+            found.append(Audited.of(name, sampler, anchors, count, notes=notes, advance=advance, by=by))
     return found

@@ -25,6 +25,8 @@ def audit_tables(audits: Sequence[Audited]) -> Iterator[Table]:
     yield overall_table(audits)
     for audited in audits:
         yield groups_table(audited)
+    for audited in audits:
+        yield from (split.table(shown(audited.name) if len(audits) > 1 else "") for split in audited.splits)
 
 
 def overall_table(audits: Sequence[Audited]) -> Table:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from viscy_data.cli.options import say_check
+from viscy_data.cli.options import Settings, say_check
 from viscy_data.cli.plain_errors import plain_errors
 from viscy_data.errors import InvalidInputError
 from viscy_data.rich_text import verbatim
@@ -36,9 +36,18 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
         Path | None,
         typer.Option(help="A plan file (YAML); what it names replaces the options.", show_default=False),
     ] = None,
+    settings: Settings = None,
     compare: Annotated[
         Path | None,
         typer.Option(help="A second plan file: what differs from the first plan.", show_default=False),
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Count the values of a column, too; may be given again.",
+            show_default=False,
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the sampler.")] = 0,
     batches: Annotated[
@@ -72,8 +81,12 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
 
     A plan file holds fields of the plan, as short as what differs:
     [cyan]grouping: {leak: 0.2}[/] or [cyan]focus: null[/] or [cyan]batch_size: 64[/].
+    [cyan]--set[/] changes one field without a file. Any column of the table will do,
+    those of your own among them.
 
     Example:
+    [green]viscy-data audit anchors.parquet --set balance.by=drug --set weighting.by=weight --by label[/]
+
     [green]viscy-data audit anchors.parquet --temporal-enrichment --compare leak.yaml --html audit.html[/]
     """
     from viscy_data.audit.command import audit_plans, read_valid_anchors, taus_of
@@ -84,6 +97,7 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
     from viscy_data.pages.table import rich_table
     from viscy_data.sampling.flat import flat_plan
     from viscy_data.sampling.plan_file import read_plan
+    from viscy_data.sampling.plan_options import set_fields
 
     first = flat_plan(
         batch_size,
@@ -98,18 +112,20 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
         raise InvalidInputError(
             f"batches={batches}, epochs={epochs}: one of the two is allowed; leave one out."
         )
-    plans = [("plan" if plan is None else plan.stem, first if plan is None else read_plan(plan, first))]
+    base = first if plan is None else read_plan(plan, first)
+    plans = [("plan" if plan is None else plan.stem, set_fields(base, settings or ()))]
     if compare is not None:
         plans.append((compare.stem, read_plan(compare, plans[0][1])))
     printed = json_path == Path("-")
     check_reports(html, json_path, inputs=[anchors, plan, compare])
     checked = say_check(anchors)
     audits = audit_plans(
-        read_valid_anchors(anchors),
+        read_valid_anchors(anchors, [one for _, one in plans], by or ()),
         plans,
         seed=seed,
         batches=batches or 2000,
         epochs=epochs,
+        by=by or (),
         progress=not printed,
     )
     if html is not None:

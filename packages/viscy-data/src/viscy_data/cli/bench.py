@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
+from viscy_data.cli.options import Settings
 from viscy_data.cli.plain_errors import plain_errors
 from viscy_data.errors import InvalidInputError
 from viscy_data.rich_text import verbatim
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from viscy_data.bench.measure import Case
     from viscy_data.composition.curriculum import Curriculum
     from viscy_data.composition.plan import BatchPlan
@@ -32,6 +35,7 @@ def bench(  # noqa: PLR0913 - what is measured, how long, and where it goes
             show_default="one experiment a batch, conditions in equal shares",
         ),
     ] = None,
+    settings: Settings = None,
     batch_size: Annotated[int, typer.Option(help="Anchors in a batch.")] = 128,
     z_window: Annotated[int, typer.Option(min=1, help="Slices of a patch.")] = 1,
     seconds: Annotated[float, typer.Option(min=0, help="To read for under each setting.")] = 5.0,
@@ -83,7 +87,7 @@ def bench(  # noqa: PLR0913 - what is measured, how long, and where it goes
     from viscy_data.pages.table import rich_table
 
     check_reports(html, json_path, inputs=[experiments, index, plan])
-    case = _case(experiments, index, z_window, missing_chunks, (plan, batch_size))
+    case = _case(experiments, index, z_window, missing_chunks, (plan, batch_size, settings or ()))
     tried = usual_settings(
         frames=frames,
         hold=hold,
@@ -111,7 +115,7 @@ def _case(
     index: Path | None,
     z_window: int,
     missing_chunks: Literal["error", "fill"] | None,
-    plan: "tuple[Path | None, int]",
+    plan: "tuple[Path | None, int, Sequence[str]]",
 ) -> "Case":
     from viscy_data.bench.measure import Case
     from viscy_data.tables.anchors.read import read_metadata
@@ -128,15 +132,18 @@ def _case(
     return Case(index, stores, _plan(index, *plan), z_window, missing_chunks)
 
 
-def _plan(index: Path, path: Path | None, batch_size: int) -> "BatchPlan | Curriculum":
+def _plan(
+    index: Path, path: Path | None, batch_size: int, settings: "Sequence[str]"
+) -> "BatchPlan | Curriculum":
     from viscy_data.columns import CONDITION, EXPERIMENT
     from viscy_data.composition.axes import Balance, Grouping
     from viscy_data.composition.plan import BatchPlan
     from viscy_data.sampling.plan_file import read_plan
+    from viscy_data.sampling.plan_options import set_fields
     from viscy_data.tables.anchors.read import read_anchors
 
     known = read_anchors(index, columns=[CONDITION])[CONDITION].notna().all()
     usual = BatchPlan(
         batch_size, grouping=Grouping(EXPERIMENT), balance=Balance(CONDITION) if known else None
     )
-    return usual if path is None else read_plan(path, usual)
+    return set_fields(usual if path is None else read_plan(path, usual), settings)

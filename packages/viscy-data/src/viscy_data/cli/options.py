@@ -36,6 +36,17 @@ Folder = Annotated[
 ]
 
 
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="Change a field of the plan, such as balance.by=drug; may be given again.",
+        show_default=False,
+    ),
+]
+
+
 def say_check(anchors: Path) -> "CheckReport":
     """Print the shortest check of a table, one line, to the standard error stream."""
     from viscy_data.check.run import check_anchors

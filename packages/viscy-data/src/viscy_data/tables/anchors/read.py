@@ -20,6 +20,7 @@ import pyarrow.fs as pa_fs
 import pyarrow.parquet as pa_parquet
 
 from viscy_data.columns import ANCHOR_COLUMNS, CHANNEL_COLUMNS, EXPERIMENT, HAS_POSITIVE
+from viscy_data.composition.curriculum import Curriculum
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.errors import InvalidInputError, suggest
 from viscy_data.tables.anchors.row_groups import Categories, Numbers
@@ -146,7 +147,7 @@ def _other(version: object) -> str:
 def read_anchors(
     path: str | Path,
     *,
-    plan: BatchPlan | None = None,
+    plan: BatchPlan | Curriculum | None = None,
     columns: Sequence[str] | None = None,
     filters: Any = None,
     experiments: Sequence[str] | None = None,
