@@ -238,9 +238,9 @@ def _build_cells(
     reason = _reasons(lost, len(fov))
     kept = np.flatnonzero(reason < 0)
     frame = _columns(experiment, fovs, tracks, kept, places)
-    with_tracks = (
-        loaded.own if loaded.own is None or len(kept) == len(fov) else loaded.own.take(pa.array(kept))
-    )
+    with_tracks = loaded.columns()
+    if with_tracks is not None and len(kept) < len(fov):
+        with_tracks = with_tracks.take(pa.array(kept))
     own = gather_own(experiment, fovs, frame, with_tracks)
     tracked = np.bincount(fov, minlength=len(fovs)) > 0
     missing = [info.fov for info, there in zip(fovs, tracked, strict=True) if not there]

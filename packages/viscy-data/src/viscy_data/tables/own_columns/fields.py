@@ -18,6 +18,10 @@ from viscy_data.columns import (
     FOV,
     HAS_POSITIVE,
     SOURCE_COLUMNS,
+    SOURCE_ID,
+    SOURCE_NAME,
+    SOURCE_TRACK_ID,
+    SOURCE_TRACK_NAME,
     TRACK_ID,
     WELL,
     T,
@@ -31,7 +35,10 @@ TAKEN: Final = frozenset(
 )
 """Names that no column of one's own may have: those of the anchors table, and the row that `embed` adds."""
 
-KEYS: Final = {"well": (WELL, EXPERIMENT), "cell": (FOV, TRACK_ID, T, EXPERIMENT)}
+CELL_KEYS: Final = (SOURCE_ID, SOURCE_NAME, TRACK_ID, SOURCE_TRACK_ID, SOURCE_TRACK_NAME)
+"""Columns that say which cell or track a row of a table is of; the first that it has counts."""
+
+KEYS: Final = {"well": (WELL, EXPERIMENT), "cell": (FOV, *CELL_KEYS, T, EXPERIMENT)}
 """Columns by which tables of a level are joined, where they have them."""
 
 

@@ -84,7 +84,7 @@ def gather_own(
     anchors
         The anchors table's own columns.
     tracks
-        Columns that came with the tracks, of the same rows; None: there are none.
+        Columns that came with the tracks, of the same rows, ids of their program first; None: there are none.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def gather_own(
         (name, "experiment", "columns", _constant(value, count)) for name, value in experiment.columns.items()
     ]
     joins = []
-    for joined in _joined(experiment, fovs, anchors):
+    for joined in _joined(experiment, fovs, anchors, tracks):
         report = joined.report
         found += [(name, report.level, report.file, one) for name, one in joined.columns.items()]
         joins.append(report)
@@ -111,13 +111,15 @@ def gather_own(
     return OwnColumns(table, described, tuple(joins))
 
 
-def _joined(experiment: Experiment, fovs: Sequence[FovInfo], anchors: pd.DataFrame) -> Iterator[Joined]:
+def _joined(
+    experiment: Experiment, fovs: Sequence[FovInfo], anchors: pd.DataFrame, tracks: Any
+) -> Iterator[Joined]:
     for file in experiment.well_columns:
         yield join_wells(read_user_table(file, "well", experiment.name), anchors, experiment.name)
     names = [info.fov for info in fovs]
     for file in experiment.cell_columns:
         table = read_user_table(file, "cell", experiment.name)
-        yield join_cells(table, anchors, experiment.name, names)
+        yield join_cells(table, anchors, experiment.name, names, tracks)
 
 
 def _constant(value: Constant, count: int) -> Any:

@@ -18,10 +18,11 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from viscy_data.columns import FOV, GLOBAL_TRACK_ID, TRACK_ID, WELL, T
+from viscy_data.columns import FOV, GLOBAL_TRACK_ID, SOURCE_ID, SOURCE_NAME, TRACK_ID, WELL, T
 from viscy_data.errors import InvalidInputError
 from viscy_data.packing import pack
-from viscy_data.tables.own_columns.fields import Level
+from viscy_data.tables.own_columns.column import one_chunk
+from viscy_data.tables.own_columns.fields import CELL_KEYS, Level
 from viscy_data.tables.own_columns.table import UserTable
 from viscy_data.text import shown
 
@@ -94,39 +95,114 @@ def join_wells(table: UserTable, anchors: pd.DataFrame, experiment: str) -> Join
     return _taken(table, rows[codes], matched, ("well", experiment))
 
 
-def join_cells(table: UserTable, anchors: pd.DataFrame, experiment: str, fovs: Sequence[str]) -> Joined:
-    """Join a table by fov and track, and by frame where it has one.
+def join_cells(
+    table: UserTable, anchors: pd.DataFrame, experiment: str, fovs: Sequence[str], source: Any = None
+) -> Joined:
+    """Join a table by fov and track, or by what the tracks' file calls cells and tracks; and by frame.
 
-    A table without ``fov`` is of the only field of view that the store has.
+    A table without ``fov`` is of the only field of view that the store has; one without ``t`` says the same
+    of all frames.
+
+    Parameters
+    ----------
+    table
+        What is joined.
+    anchors
+        The anchors table's own columns.
+    experiment, fovs
+        The experiment, and the fields of view of its store.
+    source
+        Columns that came with the tracks, of the same rows, with some of ``SOURCE_COLUMNS``; None: none came.
 
     Raises
     ------
     InvalidInputError
         Where it lacks a key, belongs to no cell, or says two things of one cell.
     """
-    if TRACK_ID not in table.keys:
-        raise InvalidInputError(
-            f"{table.path}: no column {TRACK_ID!r}, by which the table is joined; name it so"
-        )
+    by = _key_of(table, source)
     if FOV not in table.keys and len(fovs) > 1:
         raise InvalidInputError(
             f"{table.path}: no column {FOV!r}, and the store of experiment {experiment!r} has {len(fovs)} "
             f"fields of view, such as {fovs[0]!r}; add the column"
         )
     held = [str(name) for name in anchors[FOV].cat.categories]
-    fov = _fov_codes(table, held)
-    known = np.flatnonzero(fov >= 0)
-    names = [TRACK_ID, T] if T in table.keys else [TRACK_ID]
-    values = {name: _whole(table, name) for name in names}
-    known = known[np.all([values[name][known] >= 0 for name in names], axis=0)]
-    theirs = {FOV: fov[known], **{name: value[known] for name, value in values.items()}}
-    ours, codes = _cells(anchors, framed=T in table.keys)
-    keys = np.full(len(table), -1, dtype=np.int64)
-    own_keys, keys[known] = _packed(ours, theirs)
-    found, matched = _rows_of(table, own_keys, keys, ", ".join([FOV, *names]))
+    framed = T in table.keys
+    theirs = {FOV: _fov_codes(table, held)} | ({T: _whole(table, T)} if framed else {})
+    if by == TRACK_ID:
+        ours, codes = _cells(anchors, framed=framed)
+        theirs[by] = _whole(table, by)
+    else:
+        ours, codes = {name: _codes_of(anchors[name]) for name in (FOV, T) if name in theirs}, None
+        ours[by], theirs[by] = _alike(source[by], table, by)
+    names = [by, T] if framed else [by]
+    what = ", ".join([FOV, *names])
+    own_keys, keys = _packed(ours, theirs)
+    found, matched = _rows_of(table, own_keys, keys, what, several=by != TRACK_ID)
     if not matched and len(table):
-        raise _nothing(table, ", ".join([FOV, *names]), _some_rows(table), _some_cells(anchors, names))
+        raise _nothing(table, what, _some_rows(table, names), _some_cells(anchors, names, source))
+    if by in (SOURCE_ID, SOURCE_NAME):
+        _refuse_several(table, by, own_keys[found >= 0], found[found >= 0], framed=framed)
     return _taken(table, found if codes is None else found[codes], matched, ("cell", experiment))
+
+
+def _key_of(table: UserTable, source: Any) -> str:
+    """Return the column by which a table is joined, beside field of view and frame."""
+    held = () if source is None else source.column_names
+    given = [name for name in CELL_KEYS if name in table.keys]
+    usable = [name for name in given if name == TRACK_ID or name in held]
+    if usable:
+        return usable[0]
+    if given:
+        ids = ", ".join(name for name in held if name in CELL_KEYS) or "no ids of their own"
+        raise InvalidInputError(
+            f"{table.path}: column {given[0]!r}: the tracks of this experiment have {ids}, by which a "
+            f"table can be joined; or join it by {TRACK_ID!r}"
+        )
+    others = ", ".join(name for name in CELL_KEYS if name != TRACK_ID)
+    raise InvalidInputError(
+        f"{table.path}: no column {TRACK_ID!r}, by which the table is joined; name it so, or {others}, where "
+        "these are ids of the tracks' file"
+    )
+
+
+def _alike(ours: Any, table: UserTable, name: str) -> tuple[IntArray, IntArray]:
+    """Return numbers of our ids (N,) and of the table's, equal where these are; -1: missing, or not ours."""
+    ours = one_chunk(ours)
+    if pa.types.is_dictionary(ours.type):
+        number: dict[str | None, int] = {text: i for i, text in enumerate(ours.dictionary.to_pylist())}
+        texts = _texts(table.keys[name])
+        _refuse_missing(table, name, [text is None for text in texts])
+        codes = ours.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        return codes, np.array([number.get(text, -1) for text in texts], dtype=np.int64)
+    missing = ours.is_null().to_numpy(zero_copy_only=False)
+    values = ours.fill_null(0).to_numpy(zero_copy_only=False)
+    known = np.unique(values[~missing])
+    if not len(known):
+        return np.full(len(ours), -1, dtype=np.int64), np.full(len(table), -1, dtype=np.int64)
+    theirs = _whole(table, name)
+    place = np.minimum(np.searchsorted(known, theirs), len(known) - 1)
+    found = np.where(known[place] == theirs, place, -1)
+    return np.where(missing, -1, np.searchsorted(known, values)), found
+
+
+def _refuse_several(
+    table: UserTable, name: str, keys: IntArray, rows: NDArray[np.integer[Any]], *, framed: bool
+) -> None:
+    """Refuse a row that would be of several cells of a field of view, or of a frame of it."""
+    order = np.argsort(keys, kind="stable")
+    again = np.flatnonzero(np.diff(keys[order]) == 0)
+    if len(again):
+        raise table.refuse(
+            int(rows[order[again[0]]]),
+            name,
+            f"several cells of a field of view {'and frame ' if framed else ''}have it; "
+            + (f"join by {TRACK_ID!r}" if framed else f"add the column {T!r}, or join by {TRACK_ID!r}"),
+        )
+
+
+def _codes_of(column: "pd.Series[Any]") -> IntArray:
+    values = column.cat.codes if isinstance(column.dtype, pd.CategoricalDtype) else column
+    return np.asarray(values.to_numpy(), dtype=np.int64)
 
 
 def _cells(anchors: pd.DataFrame, *, framed: bool) -> tuple[dict[str, IntArray], NDArray[Any] | None]:
@@ -146,16 +222,21 @@ def _cells(anchors: pd.DataFrame, *, framed: bool) -> tuple[dict[str, IntArray],
 
 
 def _packed(ours: Mapping[str, IntArray], theirs: Mapping[str, IntArray]) -> tuple[IntArray, IntArray]:
-    """Return both sides' keys as words that are equal where all columns are."""
+    """Return both sides' keys as words that are equal where all columns are; below 0: of nothing."""
     count = len(next(iter(ours.values())))
-    keys = pack([np.concatenate([ours[name], theirs[name]]) for name in ours])
+    columns = [np.concatenate([ours[name], theirs[name]]) for name in ours]
+    known = np.flatnonzero(np.all([column >= 0 for column in columns], axis=0))
+    keys = np.full(len(columns[0]), -1, dtype=np.int64)
+    keys[known] = pack([column[known] for column in columns])
     return keys[:count], keys[count:]
 
 
-def _rows_of(table: UserTable, ours: IntArray, theirs: IntArray, what: str) -> tuple[IntArray, int]:
+def _rows_of(
+    table: UserTable, ours: IntArray, theirs: IntArray, what: str, *, several: bool = False
+) -> tuple[IntArray, int]:
     """Return the row of the table that each of our keys has, else -1, and how many rows have one of them.
 
-    Keys of the table that are below 0 are of nothing.
+    Keys below 0 are of nothing; ``several`` of ours may be equal.
     """
     order = np.argsort(theirs, kind="stable")
     order = order[np.searchsorted(theirs[order], 0) :]
@@ -169,7 +250,7 @@ def _rows_of(table: UserTable, ours: IntArray, theirs: IntArray, what: str) -> t
     place[place == len(ordered)] = 0
     hit = ordered[place] == ours
     # rows that say the same of one cell all count as matched
-    known = np.isin(ordered, ours[hit]) if len(again) else None
+    known = np.isin(ordered, ours[hit]) if len(again) or several else None
     matched = int(hit.sum()) if known is None else int(known.sum())
     return np.where(hit, order[place], -1), matched
 
@@ -267,12 +348,16 @@ def _nothing(table: UserTable, what: str, given: Sequence[str], held: Sequence[s
     )
 
 
-def _some_rows(table: UserTable) -> list[str]:
-    names = [name for name in (FOV, TRACK_ID, T) if name in table.keys]
-    few = [_texts(table.keys[name].slice(0, 2)) for name in names]
+def _some_rows(table: UserTable, names: Sequence[str]) -> list[str]:
+    few = [_texts(table.keys[name].slice(0, 2)) for name in (FOV, *names) if name in table.keys]
     return ["/".join(map(str, one)) for one in zip(*few, strict=True)]
 
 
-def _some_cells(anchors: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    few = [anchors[name].iloc[:2].astype(str).tolist() for name in (FOV, *names)]
-    return ["/".join(one) for one in zip(*few, strict=True)]
+def _some_cells(anchors: pd.DataFrame, names: Sequence[str], source: Any) -> list[str]:
+    few = [
+        anchors[name].iloc[:2].astype(str).tolist()
+        if name in anchors
+        else _texts(one_chunk(source[name]).slice(0, 2))
+        for name in (FOV, *names)
+    ]
+    return ["/".join(map(str, one)) for one in zip(*few, strict=True)]

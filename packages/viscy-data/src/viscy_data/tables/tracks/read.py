@@ -75,6 +75,12 @@ class Tracks:
             *([f"tracks of no field of view of the store are not read: {files}"] if files else []),
         )
 
+    def columns(self) -> Any:
+        """Return ``source`` and ``own`` as one Arrow table; None: there is neither."""
+        held = [one for one in (self.source, self.own) if one is not None]
+        columns = {name: one[name] for one in held for name in one.column_names}
+        return pa.table(columns) if columns else None
+
 
 def read_tracks(experiment: Experiment, fovs: Sequence[FovInfo]) -> pd.DataFrame:
     """Read and check the tracks of one experiment.
