@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 import zarr
 from torch import Tensor, nn
 
@@ -42,6 +43,13 @@ def anchors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     experiments = synthesize(
         folder / "data", experiments=2, wells=2, fovs=1, frames=3, cells=4, size=96, progress=False
     )
+    content = yaml.safe_load(experiments.read_text())
+    wells = content["experiments"][0]["condition_wells"].values()
+    first, second = sorted(well for of_condition in wells for well in of_condition)
+    table = f"well,drug,dose_um\n{first},DMSO,\n{second},taxol,0.5\n"
+    (folder / "data" / "wells.csv").write_text(table)
+    content["experiments"][0] |= {"columns": {"plate_number": 3, "note": None}, "well_columns": "wells.csv"}
+    experiments.write_text(yaml.safe_dump(content))
     tau = TauRange(hours=(0.5, 1.0))
     build_index(experiments, folder / "anchors.parquet", patch_size=(32, 32), tau=tau, progress=False)
     return folder / "anchors.parquet"
@@ -71,7 +79,10 @@ def test_anndata_reads_back_every_row_in_the_order_of_the_table(
     assert data.obs_names.is_unique
     assert data.obs_names[3] == f"{dataset.anchors['global_track_id'].iloc[3]}/{dataset.anchors['t'].iloc[3]}"
     for name in dataset.anchors:
-        assert data.obs[name].tolist() == dataset.anchors[name].tolist(), name
+        found, asked = (one[name].astype(object) for one in (data.obs, dataset.anchors))
+        assert found.where(found.notna(), None).tolist() == asked.where(asked.notna(), None).tolist(), name
+    assert {"plate_number", "note", "drug", "dose_um"} <= set(data.obs)
+    assert set(data.obs["drug"].cat.categories) == {"DMSO", "taxol"}
 
 
 def test_obs_says_which_patches_reach_beyond_their_image(dataset: AnchorDataset, tmp_path: Path) -> None:

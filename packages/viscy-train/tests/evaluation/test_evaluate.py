@@ -99,6 +99,30 @@ def test_cells_of_unknown_condition_are_left_out_of_what_needs_it() -> None:
         assert outcome.n == rows
 
 
+def test_any_column_takes_the_place_of_the_condition() -> None:
+    obs = anchors()
+    embedding = embedding_of(obs)
+    by_condition = evaluate_arrays(embedding, obs, resampling=FEW)
+    renamed = obs.rename(columns={"condition": "drug"})
+    by_drug = evaluate_arrays(embedding, renamed, labels="drug", resampling=FEW)
+    numbers = ["value", "low", "high", "shuffled", "n"]
+    pd.testing.assert_frame_equal(by_drug.table()[numbers], by_condition.table()[numbers])
+    assert by_drug["condition_left_out/f1"].definition.title.startswith("drug, experiment left out")
+    assert by_drug.to_dict()["labels"] == "drug"
+    empty = evaluate_arrays(embedding, obs.assign(drug=None), labels="drug", resampling=FEW)
+    outcome = empty["condition_left_out/f1"]
+    assert isinstance(outcome, NotAvailable)
+    assert outcome.reason == "no cell has a value of drug"
+
+
+def test_labels_that_are_no_labels_are_refused() -> None:
+    obs = anchors().assign(area=np.random.default_rng(0).normal(size=180), drug="DMSO")
+    with pytest.raises(InvalidInputError, match=r"labels='drgu' is not a column of obs.*Did you mean 'drug'"):
+        evaluate_arrays(embedding_of(obs), obs, labels="drgu", resampling=FEW)
+    with pytest.raises(InvalidInputError, match="labels='area' holds numbers of 180 values"):
+        evaluate_arrays(embedding_of(obs), obs, labels="area", resampling=FEW)
+
+
 @settings(max_examples=5, deadline=None)
 @given(st.integers(0, 99))
 def test_the_order_of_rows_does_not_matter_where_nothing_is_drawn(seed: int) -> None:

@@ -165,6 +165,7 @@ def test_whole_numbers_of_one_experiment_and_fractions_of_another_are_one_column
             {"wells": WELLS},
             "well_columns=.*wells.csv: column 'drug' comes from columns already.*path:",
         ),
+        ({"a": {"columns": {"a/b": 1}}}, {}, "columns: column 'a/b': a name without '/'"),
         ({"a": {"well_columns": "no.csv"}}, {}, "well_columns=.*no.csv' does not exist"),
         ({"a": {"columns": {"day": [1]}}}, {}, "columns.day=.*text, a number, or true or false is needed"),
         (

@@ -17,6 +17,12 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("embeddings", type=Path, help="what embed wrote")
     parser.add_argument("-o", "--out", type=Path, help="write all of it as JSON")
     parser.add_argument(
+        "--labels",
+        default="condition",
+        metavar="COLUMN",
+        help="column of obs whose values the embedding is asked for (condition); a drug, a cell type",
+    )
+    parser.add_argument(
         "--max-cells",
         type=whole,
         default=20_000,
@@ -33,7 +39,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.out is not None:
         check_output(options.out, inputs=[options.embeddings])
     with warnings_as_sentences():
-        evaluation = evaluate(options.embeddings, max_cells=options.max_cells)
+        evaluation = evaluate(options.embeddings, labels=options.labels, max_cells=options.max_cells)
     _show(evaluation)
     if options.out is not None:
         evaluation.write(options.out)
@@ -44,18 +50,18 @@ def _show(evaluation: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from viscy_data import verbatim
+    from viscy_data import shown, verbatim
 
     cells = f"{evaluation.cells:,} of {evaluation.of_cells:,} cells"
     table = Table("metric", "value", "95 % interval", "shuffled", "n", "better", title=cells)
     for outcome in evaluation.outcomes:
         found = outcome.to_dict()
         if not found["available"]:
-            table.add_row(outcome.definition.title, verbatim(found["reason"], "dim"))
+            table.add_row(verbatim(shown(outcome.definition.title)), verbatim(found["reason"], "dim"))
             continue
         numbers = (f"{found['value']:.3f}", f"{found['low']:.3f} to {found['high']:.3f}")
         table.add_row(
-            outcome.definition.title,
+            verbatim(shown(outcome.definition.title)),
             *numbers,
             f"{found['shuffled']:.3f}",
             f"{found['n']:,}",

@@ -6,22 +6,26 @@ over experiments, and the result says so.
 """
 
 import json
+import re
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from viscy_data import InvalidInputError, columns, marked, write_text
+from viscy_data import InvalidInputError, columns, marked, suggest, write_text
 from viscy_train.evaluation.arrays import BoolArray, EmbeddingArray, IntArray, as_embedding
 from viscy_train.evaluation.bootstrap import Resampling
-from viscy_train.evaluation.groups import MEASURES, Cells, codes_of
+from viscy_train.evaluation.groups import MEASURES, NO_CONDITION, Cells, codes_of
 from viscy_train.evaluation.metric import NotAvailable, Outcome
 from viscy_train.evaluation.reading import read_embeddings
 
+MOST_LABELS = 50
+"""Different fractions that a column of labels may hold."""
+_WORD = re.compile(r"\bcondition\b")
 _NEEDED = (columns.EXPERIMENT, columns.FOV, columns.GLOBAL_TRACK_ID, columns.LINEAGE_ID, columns.T)
 
 
@@ -37,12 +41,15 @@ class Evaluation:
     of_cells : int
         Rows of the embedding; more than `cells` where it was thinned.
     resampling : Resampling
+    labels : str
+        Column whose values the embedding is asked for.
     """
 
     outcomes: tuple[Outcome, ...]
     cells: int
     of_cells: int
     resampling: Resampling
+    labels: str = columns.CONDITION
 
     def __getitem__(self, name: str) -> Outcome:
         """Return the outcome of one metric by its key."""
@@ -55,6 +62,7 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {
+            "labels": self.labels,
             "cells": self.cells,
             "of_cells": self.of_cells,
             "replicates": self.resampling.replicates,
@@ -70,7 +78,11 @@ class Evaluation:
 
 
 def evaluate(
-    path: str | Path, *, max_cells: int = 20_000, resampling: Resampling | None = None
+    path: str | Path,
+    *,
+    labels: str = columns.CONDITION,
+    max_cells: int = 20_000,
+    resampling: Resampling | None = None,
 ) -> Evaluation:
     """Measure an embeddings file written by `viscy_train.embed`.
 
@@ -78,6 +90,8 @@ def evaluate(
     ----------
     path : str or Path
         AnnData in Zarr.
+    labels : str
+        Column of obs whose values take the place of the condition: a drug, a cell type.
     max_cells : int
         More cells are thinned by whole lineages, evenly over experiments.
     resampling : Resampling, optional
@@ -102,7 +116,11 @@ def evaluate(
             stacklevel=2,
         )
     return evaluate_arrays(
-        file.embedding[finite], file.obs[finite], max_cells=max_cells, resampling=resampling
+        file.embedding[finite],
+        file.obs[finite],
+        labels=labels,
+        max_cells=max_cells,
+        resampling=resampling,
     )
 
 
@@ -110,6 +128,7 @@ def evaluate_arrays(
     embedding: EmbeddingArray,
     obs: pd.DataFrame,
     *,
+    labels: str = columns.CONDITION,
     max_cells: int = 20_000,
     resampling: Resampling | None = None,
     progress: Callable[[str], None] | None = None,
@@ -121,6 +140,8 @@ def evaluate_arrays(
     embedding : ndarray (N, D)
     obs : DataFrame
         At least experiment, fov, global_track_id, lineage_id and t; condition where it is known.
+    labels : str
+        Column whose values take the place of the condition; cells without one are left out of what needs it.
     max_cells : int
         More cells are thinned by whole lineages, evenly over experiments.
     resampling : Resampling, optional
@@ -134,11 +155,12 @@ def evaluate_arrays(
     Raises
     ------
     InvalidInputError
-        If a needed column is missing or lengths disagree.
+        If a needed column is missing, lengths disagree, or `labels` holds no labels.
     """
     resampling = resampling or Resampling()
     array = as_embedding(embedding)
     _check(array.shape[0], obs)
+    obs = _labelled(obs, labels)
     kept = thin(obs, max_cells, resampling)
     cells = Cells.of(array[kept], obs[kept])
     outcomes: list[Outcome] = []
@@ -146,7 +168,8 @@ def evaluate_arrays(
         if progress is not None:
             progress(name)
         outcomes.extend(measure(cells, resampling))
-    return Evaluation(tuple(outcomes), int(kept.sum()), array.shape[0], resampling)
+    named = tuple(_named(outcome, labels) for outcome in outcomes)
+    return Evaluation(named, int(kept.sum()), array.shape[0], resampling, labels)
 
 
 def _check(rows: int, obs: pd.DataFrame) -> None:
@@ -155,6 +178,36 @@ def _check(rows: int, obs: pd.DataFrame) -> None:
         raise InvalidInputError(f"obs lacks the columns {missing}; it has {list(obs.columns)}")
     if len(obs) != rows:
         raise InvalidInputError(f"len(obs)={len(obs)}, but the embedding has {rows} rows")
+
+
+def _labelled(obs: pd.DataFrame, labels: str) -> pd.DataFrame:
+    """Return the table with a column in the place of the condition."""
+    if labels == columns.CONDITION:
+        return obs
+    if labels not in obs.columns:
+        held = [str(name) for name in obs.columns]
+        raise InvalidInputError(
+            f"labels={labels!r} is not a column of obs, which has {', '.join(held)}.{suggest(labels, held)}"
+        )
+    found = obs[labels]
+    count = found.nunique()
+    if pd.api.types.is_float_dtype(found.dtype) and count > MOST_LABELS:
+        raise InvalidInputError(
+            f"labels={labels!r} holds numbers of {count:,} values: labels are text, whole numbers, or "
+            f"numbers of at most {MOST_LABELS} values; write a column of classes."
+        )
+    return obs.assign(**{columns.CONDITION: found})
+
+
+def _named(outcome: Outcome, labels: str) -> Outcome:
+    """Return an outcome whose words name the column that took the place of the condition."""
+    if labels == columns.CONDITION:
+        return outcome
+    title, text = (_WORD.sub(labels, one) for one in (outcome.definition.title, outcome.definition.text))
+    definition = replace(outcome.definition, title=title, text=text)
+    if isinstance(outcome, NotAvailable) and outcome.reason == NO_CONDITION:
+        return replace(outcome, definition=definition, reason=f"no cell has a value of {labels}")
+    return replace(outcome, definition=definition)
 
 
 def thin(obs: pd.DataFrame, max_cells: int, resampling: Resampling) -> BoolArray:

@@ -27,7 +27,7 @@ from viscy_train.evaluation.retrieval import (
 )
 from viscy_train.evaluation.smoothness import smoothness
 
-_NO_CONDITION = "the experiments file names no condition"
+NO_CONDITION = "the experiments file names no condition"
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _condition(cells: Cells, resampling: Resampling) -> tuple[Outcome, ...]:
     ):
         if cells.pool is None:
             what = probe_definitions(name, title, split_text(by_lineage=held_out is None), "higher")
-            outcomes += [NotAvailable(definition, _NO_CONDITION) for definition in what]
+            outcomes += [NotAvailable(definition, NO_CONDITION) for definition in what]
             continue
         label, lineage = cells.condition, cells.lineage
         outcomes += probe(
@@ -124,7 +124,7 @@ def _retrieval(cells: Cells, resampling: Resampling) -> tuple[Outcome, ...]:
     )
     cells = cells.with_condition()
     if cells.pool is None:
-        missing = (NotAvailable(what, _NO_CONDITION) for what in (SAME_CONDITION, ACROSS_EXPERIMENTS))
+        missing = (NotAvailable(what, NO_CONDITION) for what in (SAME_CONDITION, ACROSS_EXPERIMENTS))
         return (*missing, following)
     same = condition_retrieval(
         cells.embedding, cells.condition, cells.experiment, cells.lineage, resampling=resampling

@@ -92,7 +92,9 @@ def name_problems(named: Sequence[tuple[str, Sequence[str]]]) -> Iterator[str]:
     seen: dict[str, str] = {}
     for where, names in named:
         for name in names:
-            if name in TAKEN:
+            if "/" in name or name.strip() in ("", ".", "..", "_index"):
+                yield f"{where}: column {name!r}: a name without '/', other than '_index', is needed"
+            elif name in TAKEN:
                 yield f"{where}: column {name!r} is one that the anchors table has already; {_remedy(where)}"
             elif name in seen:
                 yield f"{where}: column {name!r} comes from {seen[name]} already; {_remedy(where)}"
