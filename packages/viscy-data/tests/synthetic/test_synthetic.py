@@ -1,6 +1,6 @@
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -23,14 +23,18 @@ from viscy_data.columns import (
     X,
     Y,
 )
+from viscy_data.dataset.anchor_dataset import AnchorDataset
 from viscy_data.errors import InvalidInputError
 from viscy_data.images.store import describe
+from viscy_data.indexing.run import build_index
 from viscy_data.synthetic.camera import _shot, make_camera
 from viscy_data.synthetic.cells import Cells, phenotype, simulate
 from viscy_data.synthetic.drawing import PAD, PATCH, draw
 from viscy_data.synthetic.recipe import INFECTED, UNINFECTED, Recipe, Setup, make_setup
 from viscy_data.synthetic.writing import TRUTH_FILE, synthesize
+from viscy_data.tables.experiment_fields import SAMPLES, Samples
 from viscy_data.tables.experiments import Experiments
+from viscy_data.tables.tau import TauRange
 from viscy_data.tables.tracks.read import read_tracks
 
 
@@ -262,7 +266,7 @@ def test_shot_noise_has_the_mean_and_variance_of_photons() -> None:
     ("field", "value"),
     [("experiments", 0), ("wells", 1), ("fovs", 0), ("frames", 1), ("cells", 0), ("size", 63), ("seed", -1)],
 )
-def test_counts_that_are_too_small_are_refused(field: str, value: int) -> None:
+def test_counts_that_are_too_small_are_refused(field: str, value: Any) -> None:
     with pytest.raises(InvalidInputError, match=f"{field}={value} is not an integer >="):
         Recipe(**{field: value})
 
@@ -339,3 +343,80 @@ def test_more_than_the_disk_holds_is_refused_before_anything_is_made(tmp_path: P
 def test_seeds_of_any_length(tmp_path: Path) -> None:
     small: dict[str, Any] = {"experiments": 1, "wells": 2, "frames": 2, "cells": 1, "size": 64}
     assert synthesize(tmp_path / "out", seed=2**70, progress=False, **small).is_file()
+
+
+@pytest.fixture(scope="module")
+def unlike(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same experiments with all their channels, and with unlike ones, side by side."""
+    folder = tmp_path_factory.mktemp("unlike")
+    for samples in SAMPLES:
+        synthesize(
+            folder / samples,
+            experiments=5,
+            wells=2,
+            frames=2,
+            cells=3,
+            size=64,
+            samples=cast("Samples", samples),
+            progress=False,
+        )
+    return folder
+
+
+def test_unlike_channels_show_what_the_file_says(unlike: Path) -> None:
+    experiments = Experiments.load(unlike / "channels" / "experiments.yaml")
+    assert experiments.samples == "channels"
+    markers = [[one.marker_of(channel) for channel in one.channels] for one in experiments.experiments]
+    assert [len(one) for one in markers] == [2, 3, 2, 2, 1]
+    places = {"phase": 0, "reporter": 1}
+    for one, shown in zip(experiments.experiments, markers, strict=True):
+        assert {info.channels for info in describe(one)} == {one.channels}
+        pixels = read_pixels(unlike / "channels", one.name, "B/1/0")
+        same = read_pixels(unlike / "cells", one.name, "B/1/0")
+        for place, marker in enumerate(shown):
+            if marker in places:
+                np.testing.assert_array_equal(pixels[:, place], same[:, places[marker]])
+    names = {name: set[str]() for one in experiments.experiments for name in one.channels}
+    for one, shown in zip(experiments.experiments, markers, strict=True):
+        for name, marker in zip(one.channels, shown, strict=True):
+            names[name].add(marker)
+    assert names["GFP"] == {"nucleus", "reporter"}  # a name alone does not say what is shown
+
+
+def test_a_stain_of_nuclei_shines_in_the_middle_of_cells(unlike: Path) -> None:
+    truth = pd.read_parquet(unlike / "channels" / TRUTH_FILE)
+    pd.testing.assert_frame_equal(truth, pd.read_parquet(unlike / "cells" / TRUTH_FILE))
+    for experiment, channel in (("synthetic_2", 1), ("synthetic_4", 0)):
+        image = read_pixels(unlike / "channels", experiment, "A/1/0")[0, channel, 0]
+        cells = truth[(truth[EXPERIMENT] == experiment) & (truth[FOV] == "A/1/0") & (truth[T] == 0)]
+        rows, columns = np.ogrid[:64, :64]
+        distance = np.stack(
+            [np.hypot(rows - y, columns - x) / radius for y, x, radius in cells[[Y, X, "radius"]].to_numpy()]
+        ).min(axis=0)
+        middle, edge = (image[where].mean() for where in (distance < 0.2, (distance > 0.8) & (distance < 1)))
+        assert middle > 1.2 * edge
+
+
+def test_a_set_of_unlike_channels_has_a_row_of_each(unlike: Path, tmp_path: Path) -> None:
+    table = tmp_path / "anchors.parquet"
+    build_index(
+        unlike / "channels" / "experiments.yaml",
+        table,
+        patch_size=(32, 32),
+        tau=TauRange(frames=(1, 1)),
+        progress=False,
+    )
+    rows = AnchorDataset(table).anchors
+    found = rows.groupby("experiment", observed=True)["marker"].agg(lambda one: sorted(set(one)))
+    assert found.tolist() == [
+        ["phase", "reporter"],
+        ["nucleus", "phase", "reporter"],
+        ["phase", "reporter"],
+        ["nucleus", "phase"],
+        ["phase"],
+    ]
+
+
+def test_samples_are_cells_or_channels() -> None:
+    with pytest.raises(InvalidInputError, match="samples='channel' must be 'cells' or 'channels'"):
+        Recipe(samples="channel")  # type: ignore[arg-type]  # what a user may write

@@ -1,6 +1,6 @@
 """The command ``viscy-data synthesize``."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -24,6 +24,10 @@ def synthesize(
         int, typer.Option(help="Height and width of a frame, in pixels of 0.65 micrometres.")
     ] = 256,
     seed: Annotated[int, typer.Option(help="Everything is a function of it.")] = 0,
+    samples: Annotated[
+        Literal["cells", "channels"],
+        typer.Option(help="channels: plates of unlike channels, and a row of the table for each."),
+    ] = "cells",
     overwrite: Overwrite = False,
 ) -> None:
     """Synthesize experiments with known truth, as plates with tracks.
@@ -48,6 +52,7 @@ def synthesize(
         cells=cells,
         size=size,
         seed=seed,
+        samples=samples,
         overwrite=overwrite,
     )
     Console().print(verbatim(f"Wrote {path}", "green"), soft_wrap=True)

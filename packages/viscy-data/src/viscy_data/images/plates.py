@@ -34,6 +34,7 @@ from viscy_data.files.whole import (
     plain_write_errors,
     short_name,
 )
+from viscy_data.tables.experiment_fields import Samples
 
 CHUNK = 256
 """Rows and columns of a chunk."""
@@ -186,9 +187,13 @@ def write_tracks(folder: Path, fov: str, tracks: pd.DataFrame) -> Path:
     return path
 
 
-def write_experiments(path: Path, experiments: Sequence[Mapping[str, object]], note: str = "") -> Path:
+def write_experiments(
+    path: Path, experiments: Sequence[Mapping[str, object]], note: str = "", samples: Samples = "cells"
+) -> Path:
     """Write an experiments file; ``note`` becomes comment lines at its head."""
     head = "".join(f"# {line}".rstrip() + "\n" for line in note.splitlines())
-    body = yaml.safe_dump({"experiments": [dict(e) for e in experiments]}, sort_keys=False, width=110)
+    said = {} if samples == "cells" else {"samples": samples}
+    content = {**said, "experiments": [dict(e) for e in experiments]}
+    body = yaml.safe_dump(content, sort_keys=False, width=110)
     path.write_text(head + body, encoding="utf-8")
     return path

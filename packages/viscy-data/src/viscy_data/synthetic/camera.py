@@ -5,6 +5,7 @@ illumination, and dirt and texture of the background, both fixed for a field of 
 photons (Poisson) plus normal read noise in counts.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viscy_data.synthetic.cells import Cells
-from viscy_data.synthetic.drawing import PAD, Map, draw
-from viscy_data.synthetic.recipe import Setup
+from viscy_data.synthetic.drawing import PAD, Map, draw, draw_nuclei
+from viscy_data.synthetic.recipe import CHANNELS, NUCLEUS, PHASE, REPORTER, Setup
 
 _HAZE_RADIUS: Final = 14.0
 _PHASE_SIGN: Final = -1.0
@@ -31,13 +32,18 @@ class Camera:
     phase_background: Map
     reporter_background: Map
     field: Map
+    markers: tuple[str, ...]
 
     def expose(self, cells: Cells, rng: np.random.Generator) -> NDArray[np.uint16]:
-        """Return one frame (C, Y, X) of the cells, in counts."""
+        """Return one frame (C, Y, X) of the cells, in counts; C are the markers in order."""
         thickness, reporter = draw(cells, self.size, self.setup.nuclear_reporter)
         phase = _filter(thickness, self.phase_transfer, self.size)
-        glow = _filter(reporter, self.reporter_transfer, self.size)
-        return np.stack([self._phase(phase, rng), self._reporter(glow, rng)])
+        images = {PHASE: self._phase(phase, rng)}
+        if REPORTER in self.markers:
+            images[REPORTER] = self._fluorescence(reporter, rng)
+        if NUCLEUS in self.markers:
+            images[NUCLEUS] = self._fluorescence(draw_nuclei(cells, self.size), rng)
+        return np.stack([images[marker] for marker in self.markers])
 
     def _phase(self, phase: Map, rng: np.random.Generator) -> NDArray[np.uint16]:
         setup = self.setup
@@ -45,15 +51,18 @@ class Camera:
         light = even * (1 + _PHASE_SIGN * setup.phase_contrast * phase + self.phase_background)
         return _counts(light, setup.phase_photons, setup.phase_level, setup.read_noise, 0.0, rng)
 
-    def _reporter(self, glow: Map, rng: np.random.Generator) -> NDArray[np.uint16]:
+    def _fluorescence(self, canvas: Map, rng: np.random.Generator) -> NDArray[np.uint16]:
         setup = self.setup
+        glow = _filter(canvas, self.reporter_transfer, self.size)
         light = self.field * (glow + setup.autofluorescence * self.reporter_background)
         return _counts(
             light, setup.reporter_photons, setup.reporter_gain, setup.read_noise, setup.reporter_offset, rng
         )
 
 
-def make_camera(setup: Setup, size: int, rng: np.random.Generator) -> Camera:
+def make_camera(
+    setup: Setup, size: int, rng: np.random.Generator, markers: Sequence[str] = tuple(CHANNELS.values())
+) -> Camera:
     """Return the camera over one field of view: the experiment's, a little out of focus and out of place."""
     focus = setup.blur * float(np.exp(rng.normal(0, 0.05)))
     frequency = _frequencies(size + 2 * PAD)
@@ -68,6 +77,7 @@ def make_camera(setup: Setup, size: int, rng: np.random.Generator) -> Camera:
         phase_background=texture + _dirt(size, focus, setup.background_texture * 4, rng),
         reporter_background=1 + 0.15 * _grain(size, 25.0, rng),
         field=_field(setup, size, rng),
+        markers=tuple(markers),
     )
 
 

@@ -1,4 +1,4 @@
-"""From cells to the light that leaves them: an optical thickness map and a reporter map.
+"""From cells to the light that leaves them: maps of optical thickness, of the reporter and of the nuclei.
 
 Every cell is drawn into its own `PATCH` x `PATCH` window, all cells of a frame at once, and the windows
 are added into a canvas that is `PAD` pixels wider than the frame on each side, so that cells at the
@@ -38,7 +38,7 @@ def draw(cells: Cells, size: int, nuclear_reporter: float) -> tuple[Map, Map]:
     thickness, reporter
         Canvases (size + 2 PAD, size + 2 PAD).
     """
-    corner = np.rint(np.stack([cells["y"], cells["x"]], axis=1)).astype(np.int64) - PATCH // 2
+    corner = _corners(cells)
     rows, columns = _axes(cells, corner)
     along, across = _cell_frame(cells, rows, columns)
     inside, dome = _body(cells, along, across)
@@ -49,6 +49,20 @@ def draw(cells: Cells, size: int, nuclear_reporter: float) -> tuple[Map, Map]:
     puncta = _puncta(cells, rows, columns)
     reporter = _reporter(cells, inside, dome, nucleus, granules, puncta, nuclear_reporter)
     return _paste(thickness, corner, size), _paste(reporter, corner, size)
+
+
+def draw_nuclei(cells: Cells, size: int) -> Map:
+    """Draw a stain of the nuclei of a frame's cells, 1 in each: (size + 2 PAD, size + 2 PAD)."""
+    corner = _corners(cells)
+    along, across = _cell_frame(cells, *_axes(cells, corner))
+    inside, _ = _body(cells, along, across)
+    return _paste(inside * _nucleus(cells, along, across), corner, size)
+
+
+def _corners(cells: Cells) -> NDArray[np.int64]:
+    """Return the first row and column of every cell's window (N, 2)."""
+    middle = np.rint(np.stack([cells["y"], cells["x"]], axis=1)).astype(np.int64)
+    return middle - PATCH // 2
 
 
 def _wide(values: NDArray[np.generic]) -> Map:

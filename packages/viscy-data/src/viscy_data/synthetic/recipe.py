@@ -8,20 +8,30 @@ experiments lie far apart, and experiment i of a seed is the same however many t
 a fifth of all wells, the same on every seed. This is the case that balancing conditions is for: a batch
 drawn at random holds few infected cells, and what tells experiments apart tells something about the
 condition, too. Where every plate is half infected, there is little to balance.
+
+*markers*: what a channel shows. By default all plates have the same two channels. Plates of a set whose rows
+are channels (``samples="channels"``) differ in number, names and markers of theirs, as those of real projects
+do; one name does not even show the same everywhere.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from viscy_data.checks import check_integer
 from viscy_data.errors import InvalidInputError
+from viscy_data.tables.experiment_fields import SAMPLES, Samples
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-CHANNELS: Final = ("Phase3D", "RFP")
+PHASE: Final = "phase"
+REPORTER: Final = "reporter"
+NUCLEUS: Final = "nucleus"
+CHANNELS: "Final[Mapping[str, str]]" = MappingProxyType({"Phase3D": PHASE, "RFP": REPORTER})
+"""What each channel of a plate shows."""
 PIXEL_SIZE_UM: Final = 0.65
 UNINFECTED: Final = "uninfected"
 INFECTED: Final = "infected"
@@ -29,6 +39,13 @@ INFECTED: Final = "infected"
 _INTERVAL_MINUTES: Final = (30.0, 45.0, 30.0, 60.0, 40.0)
 _START_HPI: Final = (0.0, 1.0, 2.0, 0.0, 1.5)
 _INFECTED_SHARE: Final = (1 / 8, 2 / 8, 1 / 8, 3 / 8, 1 / 8)
+_UNLIKE_CHANNELS: Final = (
+    CHANNELS,
+    MappingProxyType({"BF": PHASE, "GFP": NUCLEUS, "mCherry": REPORTER}),
+    MappingProxyType({"GFP": REPORTER, "Phase3D": PHASE}),
+    MappingProxyType({"DAPI": NUCLEUS, "Phase3D": PHASE}),
+    MappingProxyType({"BF": PHASE}),
+)
 _GOLDEN: Final = 0.6180339887498949
 
 _LEAST: Final = {"experiments": 1, "wells": 2, "fovs": 1, "frames": 2, "cells": 1, "size": 64, "seed": 0}
@@ -57,6 +74,8 @@ class Recipe:
         Height and width of a frame in pixels.
     seed
         Everything is a function of it.
+    samples
+        ``"channels"``: plates have unlike channels, for a table of which a row is one channel of a cell.
 
     Raises
     ------
@@ -69,6 +88,8 @@ class Recipe:
     {'uninfected': ('A/1', 'A/2'), 'infected': ('B/1',)}
     >>> [len(Recipe().condition_wells(index)["infected"]) for index in range(5)]
     [1, 2, 1, 3, 1]
+    >>> dict(Recipe(samples="channels").channels(1))
+    {'BF': 'phase', 'GFP': 'nucleus', 'mCherry': 'reporter'}
     """
 
     experiments: int = 5
@@ -78,11 +99,13 @@ class Recipe:
     cells: int = 24
     size: int = 256
     seed: int = 0
+    samples: Samples = "cells"
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = check_integer(field.name, getattr(self, field.name), _LEAST[field.name], None)
-            object.__setattr__(self, field.name, value)
+        for name, least in _LEAST.items():
+            object.__setattr__(self, name, check_integer(name, getattr(self, name), least, None))
+        if self.samples not in SAMPLES:
+            raise InvalidInputError(f"samples={self.samples!r} must be 'cells' or 'channels'.")
         if self.size > _LARGEST_SIZE:
             raise InvalidInputError(f"size={self.size!r} must be at most {_LARGEST_SIZE} pixels.")
         room = self.size**2 // _PIXELS_PER_CELL
@@ -94,8 +117,12 @@ class Recipe:
     @property
     def bytes(self) -> int:
         """Bytes of all pixels, of which compression saves little: they are noisy."""
-        frames = self.experiments * self.wells * self.fovs * self.frames
-        return 2 * len(CHANNELS) * frames * self.size**2
+        images = sum(len(self.channels(index)) for index in range(self.experiments))
+        return 2 * images * self.wells * self.fovs * self.frames * self.size**2
+
+    def channels(self, index: int) -> "Mapping[str, str]":
+        """Return what each channel of experiment ``index`` (from 0) shows, in the store's order."""
+        return CHANNELS if self.samples == "cells" else _UNLIKE_CHANNELS[index % len(_UNLIKE_CHANNELS)]
 
     def condition_wells(self, index: int) -> dict[str, tuple[str, ...]]:
         """Return the wells of each condition of experiment ``index`` (from 0), keyed by its name."""

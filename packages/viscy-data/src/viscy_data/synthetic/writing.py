@@ -6,7 +6,7 @@ last ``experiments.yaml``.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,8 @@ from viscy_data.images.plates import (
 from viscy_data.progress import progress_bar
 from viscy_data.synthetic.camera import make_camera
 from viscy_data.synthetic.cells import Cells, simulate
-from viscy_data.synthetic.recipe import CHANNELS, INFECTED, PIXEL_SIZE_UM, Recipe, Setup, make_setup
+from viscy_data.synthetic.recipe import INFECTED, PIXEL_SIZE_UM, Recipe, Setup, make_setup
+from viscy_data.tables.experiment_fields import Samples
 
 TRUTH_FILE: Final = "truth.parquet"
 """Name of the ground truth table in the output folder."""
@@ -61,7 +62,7 @@ _TRUTH: Final = (
 _TRACKS: Final = [TRACK_ID, T, Y, X, PARENT_TRACK_ID]
 
 
-def synthesize(
+def synthesize(  # noqa: PLR0913  each is a choice of its own, with a default
     out: str | Path,
     *,
     experiments: int = Recipe.experiments,
@@ -71,6 +72,7 @@ def synthesize(
     cells: int = Recipe.cells,
     size: int = Recipe.size,
     seed: int = Recipe.seed,
+    samples: Samples = "cells",
     overwrite: bool = False,
     progress: bool = True,
 ) -> Path:
@@ -94,6 +96,9 @@ def synthesize(
         Height and width of a frame in pixels (0.65 micrometres each).
     seed
         Everything is a function of it.
+    samples
+        ``"channels"``: plates have unlike channels, and the experiments file makes a row of the table of each
+        channel of a cell. Some plates have a stain of the nuclei, some no reporter.
     overwrite
         Replace what an earlier call wrote.
     progress
@@ -109,7 +114,7 @@ def synthesize(
     InvalidInputError
         A count is out of range, or ``out`` holds experiments already or has no room for these.
     """
-    recipe = Recipe(experiments, wells, fovs, frames, cells, size, seed)
+    recipe = Recipe(experiments, wells, fovs, frames, cells, size, seed, samples)
     out = folder_named(out)
     check_room(out, recipe.bytes)
     setups = [make_setup(index, seed) for index in range(experiments)]
@@ -123,7 +128,8 @@ def synthesize(
             truth = _in_threads(movies, advance)
         pd.concat(truth, ignore_index=True).to_parquet(folder / TRUTH_FILE, index=False)
         records = [_record(number, setup, recipe) for number, setup in enumerate(setups)]
-        write_experiments(folder / EXPERIMENTS_FILE, records, note=f"Synthetic, with {TRUTH_FILE}: {recipe}")
+        note = f"Synthetic, with {TRUTH_FILE}: {recipe}"
+        write_experiments(folder / EXPERIMENTS_FILE, records, note=note, samples=samples)
     return out / EXPERIMENTS_FILE
 
 
@@ -133,6 +139,7 @@ class _Movie:
 
     recipe: Recipe
     setup: Setup
+    channels: Mapping[str, str]
     condition: str
     fov: str
     key: tuple[int, int, int]
@@ -159,8 +166,9 @@ class _Movie:
         return truth
 
     def _expose(self, movie: Sequence[Cells], advance: Callable[[int], None]) -> None:
-        camera = make_camera(self.setup, self.recipe.size, self.rng("camera"))
-        block = max(1, _BLOCK_BYTES // (2 * len(CHANNELS) * self.recipe.size**2))
+        markers = tuple(self.channels.values())
+        camera = make_camera(self.setup, self.recipe.size, self.rng("camera"), markers)
+        block = max(1, _BLOCK_BYTES // (2 * len(markers) * self.recipe.size**2))
         for start in range(0, len(movie), block):
             frames = movie[start : start + block]
             exposed = [camera.expose(cells, self.rng("noise", start + i)) for i, cells in enumerate(frames)]
@@ -189,12 +197,13 @@ class _Movie:
 
 def _plate(number: int, setup: Setup, recipe: Recipe, folder: Path) -> Iterator[_Movie]:
     fovs = recipe.fov_names(number)
-    shape = (recipe.frames, len(CHANNELS), 1, recipe.size, recipe.size)
+    channels = recipe.channels(number)
+    shape = (recipe.frames, len(channels), 1, recipe.size, recipe.size)
     condition = {well: name for name, wells in recipe.condition_wells(number).items() for well in wells}
     images = create_plate(
         folder / setup.name / PLATE_FOLDER,
         dict.fromkeys(fovs, shape),
-        channels=CHANNELS,
+        channels=tuple(channels),
         dtype=np.uint16,
         pixel_size_um=PIXEL_SIZE_UM,
         interval_minutes=setup.interval_minutes,
@@ -202,7 +211,8 @@ def _plate(number: int, setup: Setup, recipe: Recipe, folder: Path) -> Iterator[
     tracks = folder / setup.name / TRACKS_FOLDER
     for place, fov in enumerate(fovs):
         key = (recipe.seed, number, place)
-        yield _Movie(recipe, setup, condition[fov.rpartition("/")[0]], fov, key, images[fov], tracks)
+        well = fov.rpartition("/")[0]
+        yield _Movie(recipe, setup, channels, condition[well], fov, key, images[fov], tracks)
 
 
 def _in_threads(movies: Iterable[_Movie], advance: Callable[[int], None]) -> list[pd.DataFrame]:
@@ -216,11 +226,12 @@ def _in_threads(movies: Iterable[_Movie], advance: Callable[[int], None]) -> lis
 
 
 def _record(number: int, setup: Setup, recipe: Recipe) -> dict[str, object]:
+    channels = recipe.channels(number)
     return {
         "name": setup.name,
         "data_path": f"{setup.name}/{PLATE_FOLDER}",
         "tracks_path": f"{setup.name}/{TRACKS_FOLDER}",
-        "channels": list(CHANNELS),
+        "channels": list(channels) if recipe.samples == "cells" else dict(channels),
         "condition_wells": {name: list(wells) for name, wells in recipe.condition_wells(number).items()},
         "interval_minutes": setup.interval_minutes,
         "start_hpi": setup.start_hpi,
