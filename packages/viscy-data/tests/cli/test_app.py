@@ -39,7 +39,15 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def anchors(synthetic: Path) -> Path:
     path = synthetic / "anchors.parquet"
     result = run("index", synthetic / "experiments.yaml", "-o", path)
-    words = ("synthetic_1", "infected", "uninfected", "with a positive", "at a border", "dropped", str(path))
+    words = (
+        "synthetic_1",
+        "infected",
+        "uninfected",
+        "with a later relative",
+        "at a border",
+        "dropped",
+        str(path),
+    )
     for word in words:
         assert word in result.output
     return path

@@ -66,7 +66,7 @@ def test_values_that_are_not_known_are_null_or_left_out(tmp_path: Path) -> None:
 def test_every_problem_of_every_experiment_comes_at_once(tmp_path: Path) -> None:
     path = write(
         tmp_path,
-        entry("a", chanels=["x"], interval_minutes=0),
+        entry("a", chanels=["x"], interval_minutes=-1),
         {k: v for k, v in entry("b").items() if k != "channels"},
         entry("c", data_path="nowhere.zarr"),
         entry("d", channels=["Phase3D"]),
@@ -80,7 +80,7 @@ def test_every_problem_of_every_experiment_comes_at_once(tmp_path: Path) -> None
     for part in (
         "experiment 'a': unknown key 'chanels'",
         "Did you mean 'channels'?",
-        "experiment 'a': interval_minutes=0",
+        "experiment 'a': interval_minutes=-1",
         "experiment 'b': channels is missing",
         "experiment 'c': data_path=",
         "does not exist",
@@ -99,6 +99,7 @@ def test_every_problem_of_every_experiment_comes_at_once(tmp_path: Path) -> None
     [
         ({"interval_minutes": -5}, "interval_minutes=-5"),
         ({"interval_minutes": float("nan")}, "interval_minutes=nan"),
+        ({"interval_minutes": 1e-9}, r"interval_minutes=1e-09: 0 \(a snapshot\) or 1e-6 and more"),
         ({"interval_minutes": True}, "interval_minutes=True"),
         ({"interval_minutes": "30"}, "interval_minutes='30'"),
         ({"start_hpi": float("inf")}, "start_hpi=inf"),
@@ -258,3 +259,19 @@ def test_rows_of_channels_may_have_unlike_ones(tmp_path: Path) -> None:
 def test_what_is_wrong_with_channels_is_said(tmp_path: Path, top: str, channels: str, said: str) -> None:
     with pytest.raises(ExperimentsFileError, match=said):
         Experiments.load(write_channels(tmp_path, top, channels))
+
+
+@pytest.mark.parametrize(
+    ("minutes", "t", "hours"),
+    [
+        (0, [0, 0], [24.0, 24.0]),
+        (0, [0, 2], [24.0, 24.0]),
+        (None, [0, 0], [24.0, 24.0]),
+        (None, [0, 1], [np.nan, np.nan]),
+    ],
+)
+def test_hours_of_a_snapshot_are_its_start(minutes: float | None, t: list[int], hours: list[float]) -> None:
+    experiment = Experiment(**(entry("a") | {"interval_minutes": minutes, "start_hpi": 24.0}))
+    np.testing.assert_array_equal(experiment.hours(np.array(t)), hours)
+    unknown = experiment.model_copy(update={"start_hpi": None})
+    assert np.isnan(unknown.hours(np.array(t))).all()

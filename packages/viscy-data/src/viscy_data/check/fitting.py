@@ -93,10 +93,13 @@ def next_gaps(frame: pd.DataFrame) -> IntArray:
 
 
 def asked_frames(tau: TauRange, experiment: Experiment) -> tuple[int, int] | None:
-    """Return the range in frames, which may be empty (first end above second); None: no interval known."""
+    """Return the range in frames, which may be empty (first end above second); None: no interval known.
+
+    A snapshot has none to ask for: see ``Survey.snapshots``.
+    """
     if tau.frames is not None:
         return tau.frames
-    if experiment.interval_minutes is None or tau.hours is None:
+    if not experiment.interval_minutes or tau.hours is None:
         return None
     return tau.ends(experiment.interval_minutes)
 

@@ -25,10 +25,26 @@ def losses_of(survey: Survey) -> tuple[Loss, ...]:
         present = {one.condition for one in places} | {one for one in dropped if one != ""}
         for condition in sorted(present, key=lambda one: (one is None, one or "")):
             own = [one for one in places if one.condition == condition]
-            found.append(_loss(experiment.name, condition, own, dict(dropped.get(condition, {}))))
+            reasons = dict(dropped.get(condition, {}))
+            snapshot = experiment.name in survey.snapshots
+            found.append(_loss(experiment.name, condition, own, reasons, snapshot=snapshot))
         if any(dropped.get("", {}).values()):
-            found.append(_loss(experiment.name, "", (), dict(dropped[""])))
+            found.append(_loss(experiment.name, "", (), dict(dropped[""]), snapshot=False))
     return tuple(found)
+
+
+def snapshots(survey: Survey) -> Iterator[Finding]:
+    """Name experiments whose cells have no later relative because there is one frame."""
+    names = [one.name for one in survey.experiments if one.name in survey.snapshots]
+    if names:
+        rows = sum(_sum(survey.of(name))[0] for name in names)
+        yield Finding(
+            "fine",
+            "snapshot",
+            f"{number(len(names), 'experiment')} of one time point ({listed(names)}): no cell has a later "
+            f"relative; positive='self' and Pairing(by=...) take all {number(rows, 'anchor')}.",
+            {"experiments": names, "rows": rows},
+        )
 
 
 def lost_experiments(survey: Survey) -> Iterator[Finding]:
@@ -37,7 +53,8 @@ def lost_experiments(survey: Survey) -> Iterator[Finding]:
     for experiment in survey.experiments:
         places = survey.of(experiment.name)
         rows, valid = _sum(places)
-        if valid or asked_frames(survey.tau, experiment) is None:
+        snapshot = experiment.name in survey.snapshots
+        if valid or (rows and snapshot) or (not snapshot and asked_frames(survey.tau, experiment) is None):
             continue
         name = quoted(experiment.name)
         numbers = {"experiment": experiment.name, "rows": rows, "tracks": sum_tracks(places)[0]}
@@ -65,7 +82,7 @@ def lost_experiments(survey: Survey) -> Iterator[Finding]:
 
 def lost_conditions(survey: Survey) -> Iterator[Finding]:
     """Name conditions of which an experiment that has anchors has none."""
-    for experiment in survey.experiments:
+    for experiment in survey.movies:
         places = survey.of(experiment.name)
         if not _sum(places)[1]:
             continue
@@ -87,7 +104,7 @@ def lost_conditions(survey: Survey) -> Iterator[Finding]:
 
 def lost_fovs(survey: Survey) -> Iterator[Finding]:
     """Name fields of view whose cells have no positive, though others of the experiment have."""
-    for experiment in survey.experiments:
+    for experiment in survey.movies:
         places = survey.of(experiment.name)
         rows, valid = _sum(places)
         lost = [one for one in places if not one.valid_rows]
@@ -110,7 +127,7 @@ def lost_rows(survey: Survey) -> Iterator[Finding]:
     for experiment in survey.experiments:
         rows, valid = _sum(survey.of(experiment.name))
         name = quoted(experiment.name)
-        if valid and valid < MUCH * rows:
+        if valid and valid < MUCH * rows and experiment.name not in survey.snapshots:
             yield Finding(
                 "remark",
                 "tau",
@@ -146,7 +163,7 @@ def without_tracks(survey: Survey) -> Iterator[Finding]:
 
 def unknown_intervals(survey: Survey) -> Iterator[Finding]:
     """Name experiments whose tau in hours cannot be counted in frames."""
-    for one in survey.experiments:
+    for one in survey.movies:
         if asked_frames(survey.tau, one) is None:
             yield Finding(
                 "problem",
@@ -167,11 +184,19 @@ def losses_text(survey: Survey, experiment: str) -> str:
     return f": {', '.join(f'{count:,} {reason}' for reason, count in total.items())}" if total else ""
 
 
-def _loss(experiment: str, condition: str | None, places: Sequence[Place], dropped: dict[str, int]) -> Loss:
+def _loss(
+    experiment: str,
+    condition: str | None,
+    places: Sequence[Place],
+    dropped: dict[str, int],
+    *,
+    snapshot: bool,
+) -> Loss:
+    """Return what a condition lost; of a ``snapshot`` no later relative is asked."""
     rows, valid = _sum(places)
-    reasons = dropped | ({NO_POSITIVE: rows - valid} if rows > valid else {})
+    reasons = dropped | ({NO_POSITIVE: rows - valid} if rows > valid and not snapshot else {})
     tracks, alive = sum_tracks(places)
-    lost = None if tracks is None or alive is None else tracks - alive
+    lost = None if tracks is None or alive is None else 0 if snapshot else tracks - alive
     return Loss(experiment, condition, tracks, rows + sum(dropped.values()), lost, reasons)
 
 

@@ -20,6 +20,7 @@ from viscy_data.text import shown_lines
 type Rule = Callable[[Survey], Iterator[Finding]]
 
 RULES: Final[tuple[Rule, ...]] = (
+    losses.snapshots,
     losses.unknown_intervals,
     losses.lost_experiments,
     losses.lost_conditions,
@@ -106,7 +107,7 @@ def report_of(path: Path, survey: Survey) -> CheckReport:
             Finding(
                 "fine",
                 "held",
-                f"{number(valid, 'anchor')} with a positive, of {number(rows, 'row')}{counted} in "
+                f"{number(valid, 'anchor')} with a later relative, of {number(rows, 'row')}{counted} in "
                 f"{number(len({one.experiment for one in survey.places}), 'experiment')}.",
                 {"valid": valid, "rows": rows, "tracks": tracks},
             )

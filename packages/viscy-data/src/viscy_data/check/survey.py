@@ -75,6 +75,8 @@ class Survey:
         What keeps experiments from being read, one line each.
     notes
         What else reading the tracks of experiments showed.
+    snapshots
+        Experiments of one frame, or of an interval of 0: no tau is asked of them.
     """
 
     experiments: tuple[Experiment, ...]
@@ -87,6 +89,12 @@ class Survey:
     frames: Mapping[str, Mapping[str, int]] | None = None
     broken: tuple[str, ...] = ()
     notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    snapshots: frozenset[str] = frozenset()
+
+    @property
+    def movies(self) -> tuple[Experiment, ...]:
+        """The experiments that may have later relatives."""
+        return tuple(one for one in self.experiments if one.name not in self.snapshots)
 
     def of(self, experiment: str) -> tuple[Place, ...]:
         """Return the places of one experiment."""
@@ -106,7 +114,7 @@ def survey_anchors(path: Path, *, thorough: bool, progress: bool) -> Survey:
     fovs, broken = _describe(experiments, progress=progress) if thorough else (None, [])
     fits = None
     if thorough:
-        lost = {name for name in sorted({one.experiment for one in places}) if _lost_much(places, name)}
+        lost = {one.name for one in experiments if _lost_much(places, one.name)} - set(metadata.snapshots)
         fits = {
             one.name: fit_tau(read_anchors(path, columns=_LINES, experiments=[one.name]), asked)
             for one in experiments
@@ -122,6 +130,7 @@ def survey_anchors(path: Path, *, thorough: bool, progress: bool) -> Survey:
         without_tracks={} if fovs is None else _without_tracks(experiments, fovs, places),
         frames=metadata.frames,
         broken=tuple(broken),
+        snapshots=frozenset(metadata.snapshots),
     )
 
 
@@ -144,6 +153,11 @@ def survey_experiments(path: Path, *, tau: TauRange, patch_size: tuple[int, int]
     without: dict[str, Sequence[str]] = {}
     fits: dict[str, Fit] = {}
     notes: dict[str, Sequence[str]] = {}
+    snapshots = frozenset(
+        one.name
+        for one in readable
+        if one.is_snapshot(max((info.shape[0] for info in fovs[one.name]), default=0))
+    )
     with progress_bar("tracks", len(readable), unit="experiments", shown=progress) as advance:
         for experiment in readable:
             try:
@@ -152,7 +166,7 @@ def survey_experiments(path: Path, *, tau: TauRange, patch_size: tuple[int, int]
                 lines.append(f"experiment {experiment.name!r}: {error}")
                 advance(1)
                 continue
-            asked = asked_frames(tau, experiment)
+            asked = None if experiment.name in snapshots else asked_frames(tau, experiment)
             known = asked is not None and asked[0] <= asked[1]
             valid = (
                 Positives(built.frame, {experiment.name: asked}).has_positive
@@ -178,6 +192,7 @@ def survey_experiments(path: Path, *, tau: TauRange, patch_size: tuple[int, int]
         without_tracks=without,
         broken=tuple(lines),
         notes=notes,
+        snapshots=snapshots,
     )
 
 
@@ -190,11 +205,7 @@ def _places(path: Path, metadata: AnchorsMetadata, *, thorough: bool, progress: 
     if HAS_POSITIVE not in names:
         # A table that index did not write: whole, as positives are found among all its rows.
         table = read_anchors(path)
-        frames = {
-            one.name: one_range
-            for one in metadata.experiments.experiments
-            if (one_range := asked_frames(metadata.tau, one)) is not None
-        }
+        frames = {one.name: asked_frames(metadata.tau, one) for one in metadata.experiments.experiments}
         tally.add(table, Positives(table, frames).has_positive)
         return tally.places()
     with progress_bar("check", row_count(path), unit="rows", shown=progress) as advance:

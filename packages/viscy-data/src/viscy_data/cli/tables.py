@@ -39,7 +39,7 @@ def counts_table(counts: Sequence[ConditionCounts]) -> Table:
     table = Table(title="Anchors", show_footer=True)
     table.add_column("experiment", "all")
     table.add_column("condition")
-    for heading, total in zip(("cells", "anchors", "with a positive"), totals, strict=True):
+    for heading, total in zip(("cells", "anchors", "with a later relative"), totals, strict=True):
         table.add_column(heading, f"{total:,}", justify="right")
     table.add_column("at a border", _share(border, totals[1]), justify="right")
     table.add_column("dropped")

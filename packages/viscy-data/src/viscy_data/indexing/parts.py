@@ -112,7 +112,7 @@ class PartJob:
     common_pixel_size_um
         Micrometres per pixel of patches; None: the store's own.
     frames
-        (tau_min, tau_max) of positives.
+        (tau_min, tau_max) of positives; None: a snapshot has none.
     border
         What becomes of patches that reach over the border.
     blank
@@ -123,7 +123,7 @@ class PartJob:
     fovs: Sequence[FovInfo]
     patch_size: tuple[int, int]
     common_pixel_size_um: float | None
-    frames: tuple[int, int]
+    frames: tuple[int, int] | None
     border: Border = "reflect"
     blank: tuple[tuple[str, int], ...] | tuple[BlankChannel, ...] = ()
 

@@ -154,7 +154,7 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
     TracksError
         Where tracks are malformed.
     InvalidInputError
-        Where ``out`` exists, a patch does not fit, a tau range is empty, or no anchor has a positive.
+        Where ``out`` exists, a patch does not fit, a tau range is empty, or there is no anchor.
     StoreError
         Where a frame cannot be read, or pixels are not finite.
     OutputError
@@ -218,6 +218,7 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
             non_finite=non_finite,
             stores=stores,
             columns={one.name: one.as_dict() for one in own},
+            snapshots=[name for name, found in frames.items() if found is None],
             frames=None if odd is None else {e.name: _frames(e, fovs[e.name], odd[e.name]) for e in parsed},
         )
         with progress_bar("writing", sum(c.anchors for c in counts), unit="rows", shown=progress) as advance:
@@ -231,7 +232,7 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
             _clear(folder)
     without = {name: one.without_tracks for name, one in summaries.items() if one.without_tracks}
     notes = [f"{name}: {note}" for name, one in summaries.items() for note in one.notes]
-    notes += [*_notes(parsed, fovs), *_image_notes(parsed, odd, blank_frames)]
+    notes += [*_notes(parsed, fovs), *_image_notes(parsed, odd, blank_frames), *_snapshot_notes(counts)]
     joins = tuple(join for one in summaries.values() for join in one.joins)
     return IndexSummary(out, statistics_path(out), counts, without, common, own, joins, tuple(notes))
 
@@ -407,18 +408,34 @@ def _try_describe(experiment: Experiment) -> list[FovInfo] | StoreError:
 
 
 def _check_any(counts: Sequence[ConditionCounts]) -> None:
+    """Refuse a table of no row at all; that no row has a later relative is said, and never refused."""
     from viscy_data.tables.anchors.build import REMEDIES  # noqa: PLC0415
 
-    if sum(one.valid_anchors for one in counts):
+    if sum(one.anchors for one in counts):
         return
     lost: Counter[str] = Counter()
     for one in counts:
         lost.update(one.dropped)
-    anchors = sum(one.anchors for one in counts)
     named = "; ".join(f"{c.experiment}: {c.anchors} anchors{_dropped(c.dropped)}" for c in counts)
     most, count = max(lost.items(), key=itemgetter(1), default=("", 0))
-    remedy = REMEDIES[most] if count > anchors else "check the tau range and the tracks"
-    raise InvalidInputError(f"no anchor has a positive: {named}; {remedy}.")
+    remedy = REMEDIES[most] if count else "check the tracks"
+    raise InvalidInputError(f"the table would have no anchor: {named}; {remedy}.")
+
+
+def _snapshot_notes(counts: Sequence[ConditionCounts]) -> Iterator[str]:
+    """Say how many cells have a later relative, where in some experiment none has."""
+    rows: Counter[str] = Counter()
+    followed: Counter[str] = Counter()
+    for one in counts:
+        rows[one.experiment] += one.anchors
+        followed[one.experiment] += one.valid_anchors
+    alone = sorted(name for name, count in rows.items() if count and not followed[name])
+    if alone:
+        more = f" and {len(alone) - 3} more" if len(alone) > 3 else ""
+        yield (
+            f"{followed.total():,} of {rows.total():,} anchors have a later relative within tau, and none of "
+            f"{', '.join(alone[:3])}{more}; positive='self' and Pairing(by=...) take all of them"
+        )
 
 
 def _dropped(by_reason: Mapping[str, int]) -> str:

@@ -44,6 +44,12 @@ def _length_or_pixel(unit: str) -> str:
     return unit
 
 
+def _no_moment(minutes: float) -> float:
+    if 0 < minutes < 1e-6:
+        raise ValueError("0 (a snapshot) or 1e-6 and more minutes are allowed")
+    return minutes
+
+
 def _slice(value: object) -> object:
     if value is not None and value not in ("tracks", "middle") and not is_whole(value, least=0):
         raise ValueError("'tracks', 'middle' or the number of a slice, counted from 0, is needed")
@@ -62,7 +68,7 @@ PossiblePath = Annotated[Path, AfterValidator(_possible)]
 Texts = Annotated[tuple[Text, ...], AfterValidator(_unique)]
 # Ranges that hold whatever a microscope does; a value outside of them is another unit, or a slip.
 Hours = Annotated[float, Strict(), AllowInfNan(False), Field(ge=-1e6, le=1e6)]
-Minutes = Annotated[float, Strict(), AllowInfNan(False), Field(gt=0), Field(ge=1e-6, le=1e6)]
+Minutes = Annotated[float, Strict(), AllowInfNan(False), Field(ge=0, le=1e6), AfterValidator(_no_moment)]
 Micrometres = Annotated[float, Strict(), AllowInfNan(False), Field(gt=0), Field(ge=1e-5, le=1e5)]
 LengthUnit = Annotated[str, AfterValidator(_length_or_pixel)]
 Slice = Annotated[int | str, BeforeValidator(_slice)]

@@ -66,8 +66,8 @@ class Experiment(_Frozen):
     condition_wells
         Wells (``row/column``) of each condition; None: not known.
     interval_minutes, start_hpi, pixel_size_um
-        Minutes between frames; hours post infection at frame 0; micrometres per pixel (None: as the
-        store says).
+        Minutes between frames, 0 for a snapshot; hours post infection at frame 0; micrometres per pixel
+        (None: as the store says).
     exclude_fovs
         Fields of view left out.
     track_names
@@ -199,11 +199,21 @@ class Experiment(_Frozen):
         """Return what a channel shows: its own name where the file does not say."""
         return self.markers.get(channel, channel)
 
+    def is_snapshot(self, frames: int | None = None) -> bool:
+        """Return whether no cell can be seen again later, given how many ``frames`` its longest movie has."""
+        return self.interval_minutes == 0 or frames == 1
+
     def hours(self, t: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
-        """Return hours post infection of frames ``t`` (N,); NaN where clock or start is not known."""
-        if self.interval_minutes is None or self.start_hpi is None:
+        """Return hours post infection of frames ``t`` (N,); NaN where clock or start is not known.
+
+        Where all are frame 0, as in a snapshot, the start is enough: no interval is needed.
+        """
+        interval = self.interval_minutes
+        if interval is None and not np.any(t):
+            interval = 0.0
+        if interval is None or self.start_hpi is None:
             return np.full(len(t), np.nan)
-        return np.asarray(self.start_hpi + t * (self.interval_minutes / 60), dtype=np.float64)
+        return np.asarray(self.start_hpi + t * (interval / 60), dtype=np.float64)
 
 
 class Experiments(_Frozen):

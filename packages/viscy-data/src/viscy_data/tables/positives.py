@@ -47,7 +47,8 @@ class Positives:
         (where there is one), ``fov``, ``track_id``, ``parent_track_id``, ``t``, and ``channel`` where a row
         is one channel of a cell: a positive is then of the same channel.
     frames
-        (tau_min, tau_max) in frames, both included, of each experiment by name.
+        (tau_min, tau_max) in frames, both included, of each experiment by name; None: a snapshot, of which no
+        cell has a later one.
     sisters
         Cells with the same parent are positives, too.
     decay
@@ -77,7 +78,7 @@ class Positives:
     def __init__(
         self,
         anchors: pd.DataFrame,
-        frames: Mapping[str, tuple[int, int]],
+        frames: Mapping[str, tuple[int, int] | None],
         *,
         sisters: bool = False,
         decay: float = 2.0,
@@ -122,9 +123,9 @@ class Positives:
             Where a row is not in the table or has no positive.
         """
         rows = np.asarray(rows, dtype=np.int64)
-        self._check_rows(rows)
+        check_rows(rows, self.has_positive)
         places = np.arange(len(rows)) if places is None else np.asarray(places, dtype=np.int64)
-        first, again = _occurrences(rows)
+        first, again = occurrences(rows)
         place = places[first]
         low, high = self._ranges[self._experiment[self._relatives.track[rows]]].T
         steps = np.arange(min(int((high - low).max(initial=0)), self._span) + 1)
@@ -179,17 +180,17 @@ class Positives:
             todo = todo[~hit]
         return found
 
-    def _check_rows(self, rows: IntArray) -> None:
-        outside = rows[(rows < 0) | (rows >= len(self._relatives.t))]
-        if len(outside):
-            raise InvalidInputError(
-                f"rows={outside[0]}: the table has rows 0 .. {len(self._relatives.t) - 1}"
-            )
-        alone = rows[~self.has_positive[rows]]
-        if len(alone):
-            raise InvalidInputError(
-                f"rows={alone[0]} has no positive ({len(alone)} of {len(rows)}); see has_positive"
-            )
+
+def check_rows(rows: IntArray, has_positive: BoolArray) -> None:
+    """Refuse rows that are not in the table, or have no positive."""
+    outside = rows[(rows < 0) | (rows >= len(has_positive))]
+    if len(outside):
+        raise InvalidInputError(f"rows={outside[0]}: the table has rows 0 .. {len(has_positive) - 1}")
+    alone = rows[~has_positive[rows]]
+    if len(alone):
+        raise InvalidInputError(
+            f"rows={alone[0]} has no positive ({len(alone)} of {len(rows)}); see has_positive"
+        )
 
 
 def _check(anchors: pd.DataFrame, decay: float, tau_per: str) -> None:
@@ -206,7 +207,7 @@ def _check(anchors: pd.DataFrame, decay: float, tau_per: str) -> None:
 
 
 def _ranges(
-    anchors: pd.DataFrame, frames: Mapping[str, tuple[int, int]]
+    anchors: pd.DataFrame, frames: Mapping[str, tuple[int, int] | None]
 ) -> tuple[NDArray[np.int32], IntArray]:
     """Return the experiment of each row as a code, and each experiment's range of taus."""
     codes, names = codes_of(anchors[EXPERIMENT])
@@ -214,10 +215,11 @@ def _ranges(
     missing = [name for name in used if name not in frames]
     if missing:
         raise InvalidInputError(f"frames: no tau range for the experiments {', '.join(missing)}")
-    wrong = [f"{name}: {frames[name]}" for name in used if not 1 <= frames[name][0] <= frames[name][1]]
+    given = {name: found for name in used if (found := frames[name]) is not None}
+    wrong = [f"{name}: {found}" for name, found in given.items() if not 1 <= found[0] <= found[1]]
     if wrong:
         raise InvalidInputError(f"frames: a tau range is 1 <= tau_min <= tau_max; got {', '.join(wrong)}")
-    ranges = np.array([frames.get(str(name), (1, 0)) for name in names], dtype=np.int64).reshape(-1, 2)
+    ranges = np.array([given.get(str(name), (1, 0)) for name in names], dtype=np.int64).reshape(-1, 2)
     return codes.astype(np.int32), ranges
 
 
@@ -244,7 +246,7 @@ def lines_of_channels(anchors: pd.DataFrame) -> tuple[IntArray, int]:
     return places * len(names) + channel, len(names)
 
 
-def _occurrences(rows: IntArray) -> tuple[IntArray, IntArray]:
+def occurrences(rows: IntArray) -> tuple[IntArray, IntArray]:
     """Return of each row (B,) the place of its first occurrence, and how many came before it."""
     order = np.argsort(rows, kind="stable")
     opens = np.flatnonzero(np.diff(rows[order], prepend=-1))

@@ -4,16 +4,24 @@ Experiments have intervals of their own, so that a range in hours is another num
 half an hour at one frame an hour, rounded to 0 frames, would make each cell its own positive. So hours become
 frames per experiment: the lower bound is rounded up and at least 1, the upper one down. A range that holds
 no whole number of frames is an error.
+
+A *snapshot*, an experiment whose movies have one frame or whose ``interval_minutes`` is 0, has no later
+frame. No range is asked of it, whatever its interval: it gets None in place of a range, and none of its cells
+has a later relative.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from viscy_data.checks import brief, is_finite_number
+from viscy_data.columns import EXPERIMENT, T
 from viscy_data.errors import InvalidInputError
 from viscy_data.tables.experiments import Experiment, FovInfo
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # A range that ends on a frame must keep it whatever the last bit of hours / interval says.
 _ROUNDING: Final = 1e-9
@@ -79,9 +87,11 @@ class TauRange:
         low, high = self.hours or (0.0, 0.0)
         minutes = experiment.interval_minutes
         where = f"experiment {experiment.name!r}: interval_minutes={minutes}, tau hours=({low}, {high})"
-        if minutes is None:
+        if not minutes:
             raise InvalidInputError(
-                f"{where}: the interval is not known; set interval_minutes in the experiments file, or "
+                f"{where}: a snapshot has no later frame; take positive='self', or pair cells by their values"
+                if minutes is not None
+                else f"{where}: the interval is not known; set interval_minutes in the experiments file, or "
                 "give the tau range in frames"
             )
         first, last = self.ends(minutes)
@@ -118,8 +128,8 @@ class TauRange:
 
     def in_frames_of(
         self, experiments: Sequence[Experiment], fovs: Mapping[str, Sequence[FovInfo]]
-    ) -> dict[str, tuple[int, int]]:
-        """Return the range in frames of each experiment, by its name.
+    ) -> dict[str, tuple[int, int] | None]:
+        """Return the range in frames of each experiment, by its name; None: of a snapshot none is asked.
 
         Raises
         ------
@@ -127,23 +137,25 @@ class TauRange:
             Naming every experiment that has no frame in the range, or whose interval is not known; or where
             the range reaches beyond the longest movie.
         """
+        lengths = {e.name: max((info.shape[0] for info in fovs[e.name]), default=0) for e in experiments}
+        movies = [one for one in experiments if not one.is_snapshot(lengths[one.name])]
         found, problems = {}, []
-        for one in experiments:
+        for one in movies:
             try:
                 found[one.name] = self.in_frames(one)
             except InvalidInputError as error:
                 problems.append(str(error))
         if problems:
             raise InvalidInputError("\n".join(problems))
-        lengths = {e.name: max((info.shape[0] for info in fovs[e.name]), default=0) for e in experiments}
-        if all(found[name][1] > frames for name, frames in lengths.items()):
-            name, frames = max(lengths.items(), key=lambda pair: pair[1])
+        if found and all(most > lengths[name] for name, (_, most) in found.items()):
+            name = max(found, key=lambda name: lengths[name])
             kind, given = ("hours", self.hours) if self.frames is None else ("frames", self.frames)
             raise InvalidInputError(
                 f"tau {kind}={given}: all movies are shorter; the longest, of experiment {name!r}, has "
-                f"{frames} frames, and the range reaches to {found[name][1]}. Give a tau that lies within it."
+                f"{lengths[name]} frames, and the range reaches to {found[name][1]}. Give a tau that lies "
+                "within it."
             )
-        return found
+        return {one.name: found.get(one.name) for one in experiments}
 
     def as_dict(self) -> dict[str, list[float] | list[int] | None]:
         """Return plain lists, for JSON."""
@@ -159,6 +171,36 @@ class TauRange:
         return cls(
             hours=None if hours is None else tuple(hours), frames=None if frames is None else tuple(frames)
         )
+
+
+def frames_of(
+    tau: TauRange, experiments: Iterable[Experiment], anchors: "pd.DataFrame"
+) -> dict[str, tuple[int, int] | None]:
+    """Return the range in frames of each experiment that a table of anchors has rows of, by its name.
+
+    None: the experiment is a snapshot, or its rows are of one frame, and no range is asked of it.
+
+    Raises
+    ------
+    InvalidInputError
+        Naming every other experiment that has no frame in the range, or whose interval is not known.
+    """
+    held = set(anchors[EXPERIMENT].unique())
+    found: dict[str, tuple[int, int] | None] = {}
+    problems = []
+    for one in experiments:
+        if one.name not in held:
+            continue
+        try:
+            found[one.name] = None if one.is_snapshot() else tau.in_frames(one)
+        except InvalidInputError as error:
+            found[one.name] = None
+            own = (anchors[EXPERIMENT] == one.name).to_numpy()
+            if anchors[T].to_numpy()[own].min() < anchors[T].to_numpy()[own].max():
+                problems.append(str(error))
+    if problems:
+        raise InvalidInputError("\n".join(problems))
+    return found
 
 
 def _is_range(given: object, least: int, *, whole: bool) -> bool:

@@ -71,6 +71,8 @@ class AnchorsMetadata:
         pixels, by experiment; None: not known, as none was read.
     columns
         Columns of one's own, in order: level, type, rows without a value, and values or range of each.
+    snapshots
+        Experiments of one frame, or of an interval of 0: no range of tau was asked of them.
     missing_chunks, non_finite
         How the stores' missing chunks, and pixels that are NaN or infinite, are read (`viscy_data.Reading`).
 
@@ -92,6 +94,7 @@ class AnchorsMetadata:
     stores: str = ""
     frames: dict[str, dict[str, int]] | None = None
     columns: dict[str, dict[str, Any]] = field(default_factory=dict)
+    snapshots: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         check_border(self.border)

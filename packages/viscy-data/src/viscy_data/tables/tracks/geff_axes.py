@@ -143,7 +143,7 @@ def _frame_minutes(context: AxisContext, axis: Axis) -> tuple[float, float] | No
     if axis.unit is None and scale != 1 and scaled is not None:
         return _times(context, axis, scale * scaled, (axis.offset or 0) * scaled)
     if axis.unit is None or counts_frames(axis.unit):
-        if scaled is not None and interval is not None and not _same(scale * scaled, interval):
+        if scaled is not None and interval and not _same(scale * scaled, interval):
             raise context.refuse(
                 axis,
                 f"a frame is {scale * scaled:g} minutes, but interval_minutes={interval:g}; is it another "
@@ -167,11 +167,11 @@ def _frame_minutes(context: AxisContext, axis: Axis) -> tuple[float, float] | No
 
 def _times(context: AxisContext, axis: Axis, minutes_each: float, offset: float) -> tuple[float, float]:
     interval = context.experiment.interval_minutes
-    if interval is None:
+    if not interval:
         raise context.refuse(
             axis,
-            "these are times, and interval_minutes is not known: set it in the experiments file, or write "
-            "frames",
+            "these are times, and interval_minutes is not known, or 0: set it in the experiments file, or "
+            "write frames",
         )
     return minutes_each / interval, offset / interval
 
