@@ -22,7 +22,7 @@ from .composition.axes import (
 from .composition.curriculum import Curriculum as Curriculum
 from .composition.plan import BatchPlan as BatchPlan
 from .convert.run import convert_movies as convert_movies
-from .dataset.anchor_dataset import AnchorDataset as AnchorDataset, Pairing as Pairing, Reading as Reading
+from .dataset.anchor_dataset import AnchorDataset as AnchorDataset, Reading as Reading
 from .dataset.loader import AnchorLoader as AnchorLoader, anchor_loader as anchor_loader
 from .errors import (
     CompositionWarning as CompositionWarning,
@@ -75,6 +75,7 @@ from .tables.anchors.read import (
 )
 from .tables.anchors.write import write_anchors as write_anchors
 from .tables.experiments import Experiment as Experiment, Experiments as Experiments, FovInfo as FovInfo
+from .tables.pairing import Pairing as Pairing
 from .tables.positives import Positives as Positives
 from .tables.splits import leave_one_out as leave_one_out, split_lineages as split_lineages
 from .tables.tau import TauRange as TauRange

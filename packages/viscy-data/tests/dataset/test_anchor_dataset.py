@@ -427,7 +427,7 @@ def test_bad_arguments_are_refused_before_work_starts(data: Data) -> None:
         with pytest.raises(InvalidInputError, match=message):
             AnchorDataset(anchors, **options)
 
-    refused("positive='other' must be", positive="other")
+    refused("positive='other': allowed is", positive="other")
     refused("seed=-1", seed=-1)
     refused(r"patch_size=\(0, 8\)", patch_size=(0, 8))
     refused("z_window=0", z_window=0)

@@ -3,7 +3,8 @@
 A row is an anchor; its positive is another row, some frames later. Both views of a batch are read together.
 Nothing here knows how rows were chosen: any sampler's lists will do.
 
-Key types: `AnchorDataset`, `Pairing` (anchor_dataset), `AnchorLoader` (loader).
+Key types: `AnchorDataset` (anchor_dataset), `AnchorLoader` (loader). Whose positive is which is a rule of the
+tables: `viscy_data.tables.pairing`.
 
 Read in this order:
 

@@ -21,9 +21,8 @@ import math
 import warnings
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,8 +46,7 @@ from viscy_data.images.store import StoreReader
 from viscy_data.tables.anchors.read import AnchorsMetadata, read_anchors, read_metadata
 from viscy_data.tables.crops import common_pixel_size, pixel_size
 from viscy_data.tables.experiments import Experiment, Experiments, FovInfo
-from viscy_data.tables.positives import Positives
-from viscy_data.tables.tau import TauRange
+from viscy_data.tables.pairing import Pairing, Positive, check_positive, positives_of, say_without
 
 type IntArray = NDArray[np.int64]
 type Batch = dict[str, Any]
@@ -56,28 +54,6 @@ type Batch = dict[str, Any]
 __all__ = ["AnchorDataset", "Batch", "Pairing", "Reading"]
 
 _WORKER_SLOTS = 256
-
-
-@dataclass(frozen=True)
-class Pairing:
-    """Which positives an anchor may take; see ``viscy_data.tables.positives``.
-
-    Attributes
-    ----------
-    tau
-        Range of times between both; None: that of the anchors file.
-    sisters
-        Whether a sister is a positive.
-    decay
-        How much likelier near positives are than far ones.
-    tau_per
-        Draw the time for each anchor, or for each frame (fewer frames to read).
-    """
-
-    tau: TauRange | None = None
-    sisters: bool = False
-    decay: float = 2.0
-    tau_per: Literal["anchor", "frame"] = "anchor"
 
 
 class AnchorDataset(Dataset[Batch]):
@@ -98,9 +74,10 @@ class AnchorDataset(Dataset[Batch]):
     z_window
         Slices of a patch, centred on the anchor's and moved to lie inside the image.
     positive
-        ``"lineage"``: another time of the same cell line; ``"self"``: the anchor's own patch.
+        ``"lineage"``: another time of the same cell line; ``"self"``: the anchor's own patch. None: as
+        ``pairing`` says, which is the lineage where it has no ``by``.
     pairing
-        Options of ``"lineage"``.
+        Options of the rule, see `Pairing`.
     normalize
         Mean and standard deviation, median and interquartile range, or None: raw values.
     statistics
@@ -126,14 +103,14 @@ class AnchorDataset(Dataset[Batch]):
         patch_size: tuple[int, int] | None = None,
         pixel_size_um: float | None = None,
         z_window: int = 1,
-        positive: Literal["lineage", "self"] = "lineage",
-        pairing: Pairing = Pairing(),
+        positive: Positive | None = None,
+        pairing: Pairing = Pairing(),  # noqa: B008  frozen
         normalize: Normalization | None = "mean_std",
         statistics: pd.DataFrame | None = None,
         reading: Reading = Reading(),  # noqa: B008  frozen
         seed: int = 0,
     ) -> None:
-        _check_positive(positive)
+        rule = check_positive(positive, pairing)
         seed = check_integer("seed", seed, 0)
         table, file = _load(anchors)
         experiments = _given("experiments", experiments, file, lambda of: of.experiments)
@@ -143,11 +120,10 @@ class AnchorDataset(Dataset[Batch]):
             cache_bytes=reading.cache_bytes or 0,
             missing_chunks=reading.missing_chunks or (file.missing_chunks if file else "error"),
         )
-        positives = None
-        if positive == "lineage":
-            tau = _given("pairing.tau", pairing.tau, file, lambda of: of.tau)
-            positives = _positives(table, experiments, tau, pairing, seed)
-        pairs = Pairs.build(table, positives)
+        tau = file.tau if file else None
+        positives = positives_of(table, experiments, positive=positive, pairing=pairing, tau=tau, seed=seed)
+        pairs = Pairs.build(table, positives, lacking=say_without(positive, pairing))
+        self._without = "" if rule == "self" else say_without(positive, pairing)
         patches = _patches(pairs.anchors, experiments, reader, file, (size, z_window), pixel_size_um)
         channels = 1 if experiments.samples == "channels" else len(experiments.experiments[0].channels)
         if statistics is None and normalize is not None and not isinstance(anchors, pd.DataFrame):
@@ -184,6 +160,12 @@ class AnchorDataset(Dataset[Batch]):
     def valid_rows(self) -> IntArray:
         """The row of each position: (V,)."""
         return self._parts.value.pairs.rows_of(np.arange(len(self)))
+
+    @property
+    def left_out(self) -> str:
+        """How many anchors have no positive, and why, in a line; empty where all have one."""
+        count = len(self.anchors) - len(self)
+        return f"{count:,} of {len(self.anchors):,} anchors are left out: {self._without}" if count else ""
 
     @property
     def channels(self) -> int:
@@ -374,11 +356,6 @@ def _plain(column: "pd.Series[Any]") -> Any:
     return [None if pd.isna(value) else str(value) for value in column]
 
 
-def _check_positive(positive: str) -> None:
-    if positive not in ("lineage", "self"):
-        raise InvalidInputError(f"positive={positive!r} must be 'lineage' or 'self'.")
-
-
 def _load(anchors: str | Path | pd.DataFrame) -> tuple[pd.DataFrame, AnchorsMetadata | None]:
     table = anchors if isinstance(anchors, pd.DataFrame) else read_anchors(anchors)
     if len(table) == 0:
@@ -394,16 +371,6 @@ def _given[V](
     if file is None:
         raise InvalidInputError(f"{name}=None: it must be given where anchors is a table and not a file.")
     return of(file)
-
-
-def _positives(
-    table: pd.DataFrame, experiments: Experiments, tau: TauRange, pairing: Pairing, seed: int
-) -> Positives:
-    held = set(table[EXPERIMENT].unique())
-    frames = {one.name: tau.in_frames(one) for one in experiments.experiments if one.name in held}
-    return Positives(
-        table, frames, sisters=pairing.sisters, decay=pairing.decay, seed=seed, tau_per=pairing.tau_per
-    )
 
 
 def _patches(

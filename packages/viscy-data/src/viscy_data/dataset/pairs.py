@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from viscy_data.errors import InvalidInputError
-from viscy_data.tables.positives import Positives
+from viscy_data.tables.pairing import PositiveDraws
 
 type IntArray = NDArray[np.int64]
 
@@ -32,12 +32,23 @@ class Pairs:
     """
 
     anchors: pd.DataFrame
-    positives: Positives | None = None
+    positives: PositiveDraws | None = None
     valid: IntArray | None = None
 
     @classmethod
-    def build(cls, table: pd.DataFrame, positives: Positives | None) -> "Pairs":
+    def build(
+        cls, table: pd.DataFrame, positives: PositiveDraws | None, *, lacking: str = "see their rule"
+    ) -> "Pairs":
         """Find the rows of a table that have a positive.
+
+        Parameters
+        ----------
+        table
+            (M, columns).
+        positives
+            The rule; None: every anchor is its own.
+        lacking
+            Why a row has none, for the error.
 
         Raises
         ------
@@ -49,8 +60,8 @@ class Pairs:
             return cls(anchors, positives)
         if not positives.has_positive.any():
             raise InvalidInputError(
-                f"none of the {len(table)} anchors has a positive in its tau range. "
-                "Widen tau, or take positive='self'."
+                f"none of the {len(table)} anchors has a positive: {lacking}. Take another pairing (a wider "
+                "tau, other columns by), or positive='self'."
             )
         return cls(anchors, positives, np.flatnonzero(positives.has_positive))
 

@@ -5,7 +5,8 @@ anchors table joins both. Nothing here reads a pixel or needs PyTorch: stores ar
 alone (`FovInfo`), and cells by their centres. The folders `tracks` and `anchors` hold what goes in and what
 comes out, and `own_columns` what users know beside.
 
-Key types: `Experiments`, `Experiment` and `FovInfo` (experiments), `TauRange` (tau), `Positives` (positives).
+Key types: `Experiments`, `Experiment` and `FovInfo` (experiments), `TauRange` (tau), `Positives` (positives),
+`Pairing` (pairing).
 
 Read in this order:
 
@@ -17,7 +18,12 @@ Read in this order:
 - `borders`: patches that reach over the border of their image: reflect, shift or drop
 - `coincidence`: cells of one frame that share a patch
 - `relatives`: who is related to a cell some frames later
-- `positives`: whether an anchor has a positive, and which
+- `positives`: whether an anchor has a positive of its lineage, and which
+- `others`: rows of one group that are not of one's own kind
+- `same_values`: positives that are other cells of the same values
+- `across_markers`: positives that show another marker of the same cell
+- `pairing`: the choice between rules, checked, and what it makes of a table
+- `valid_anchors`: the anchors of a file that have a positive under a rule
 - `splits`: training and validation that share no lineage, or no experiment
 - `codes`: from a column of labels to whole numbers
 - `places`: counts of an anchors table place by place, for the checks
