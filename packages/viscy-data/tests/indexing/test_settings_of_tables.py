@@ -70,8 +70,8 @@ def test_missing_chunks_filled_at_index_are_filled_ever_after(gappy: Path) -> No
 
 def test_bench_reads_as_the_table_was_indexed(gappy: Path) -> None:
     table = index(gappy, missing_chunks="fill")
-    assert _case(gappy, table, 1, None, (None, 2)).missing_chunks == "fill"
-    assert _case(gappy, table, 1, "error", (None, 2)).missing_chunks == "error"
+    assert _case(gappy, table, 1, None, (None, 2, ())).missing_chunks == "fill"
+    assert _case(gappy, table, 1, "error", (None, 2, ())).missing_chunks == "error"
 
 
 def test_missing_chunks_are_damage_unless_the_table_says_otherwise(gappy: Path) -> None:
