@@ -169,7 +169,7 @@ def open_dataset(store: Path, table: pd.DataFrame, size: Size, **reading: Any) -
         patch_size=size.patch,
         z_window=size.depth,
         pairing=Pairing(tau=TauRange(frames=(1, 1))),
-        normalize=None,
+        normalization="none",
         reading=Reading(**reading),
     )
 

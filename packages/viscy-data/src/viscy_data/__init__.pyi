@@ -24,6 +24,7 @@ from .composition.plan import BatchPlan as BatchPlan
 from .convert.run import convert_movies as convert_movies
 from .dataset.anchor_dataset import AnchorDataset as AnchorDataset, Reading as Reading
 from .dataset.loader import AnchorLoader as AnchorLoader, anchor_loader as anchor_loader
+from .dataset.on_device import normalize_batch as normalize_batch
 from .errors import (
     CompositionWarning as CompositionWarning,
     ExperimentsFileError as ExperimentsFileError,
@@ -49,13 +50,14 @@ from .files.whole import (
     whole_folder as whole_folder,
 )
 from .files.yaml_file import read_yaml as read_yaml
-from .images.normalization import (
+from .images.statistics import (
     compute_statistics as compute_statistics,
     read_statistics as read_statistics,
     statistics_path as statistics_path,
     write_statistics as write_statistics,
 )
 from .images.store import StoreReader as StoreReader, describe as describe
+from .images.z_window import ZWindow as ZWindow
 from .indexing.run import IndexSummary as IndexSummary, build_index as build_index
 from .progress import progress_bar as progress_bar
 from .rich_text import verbatim as verbatim
@@ -75,6 +77,7 @@ from .tables.anchors.read import (
 )
 from .tables.anchors.write import write_anchors as write_anchors
 from .tables.experiments import Experiment as Experiment, Experiments as Experiments, FovInfo as FovInfo
+from .tables.normalizations import Normalization as Normalization
 from .tables.pairing import Pairing as Pairing
 from .tables.positives import Positives as Positives
 from .tables.splits import leave_one_out as leave_one_out, split_lineages as split_lineages

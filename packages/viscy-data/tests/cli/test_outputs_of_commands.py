@@ -13,8 +13,8 @@ from small_project import WriteStore, index_project, write_project
 from viscy_data.errors import InvalidInputError, OutputError
 from viscy_data.files.outputs import is_ours, write_text
 from viscy_data.files.whole import whole_file
-from viscy_data.images.normalization import statistics_path
 from viscy_data.images.plates import EXPERIMENTS_FILE, staged
+from viscy_data.images.statistics import statistics_path
 from viscy_data.optimize.job import plan_job
 from viscy_data.optimize.run import rewrite
 from viscy_data.synthetic.writing import synthesize

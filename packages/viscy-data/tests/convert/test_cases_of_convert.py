@@ -43,7 +43,7 @@ def test_every_challenge_folder_shows_its_cells(tmp_path: Path) -> None:
         anchors = read_anchors(out)
         found = len(anchors), anchors["lineage_id"].nunique()
         assert found == CELLS_AND_LINEAGES.get(name, (40, 5)), name
-        dataset = AnchorDataset(out, positive="self", normalize=None, patch_size=(16, 16))
+        dataset = AnchorDataset(out, positive="self", normalization="none", patch_size=(16, 16))
         patches = dataset.__getitems__(range(len(dataset)))["anchor"].numpy()
         assert (patches[..., 6:10, 6:10].mean(axis=(1, 2, 3, 4)) > 1500).all(), name
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from viscy_data.columns import ANCHOR_COLUMNS, CONDITION, EXPERIMENT, FOV, LINEAGE_ID, X_CROP, Y_CROP, T, Z
 from viscy_data.dataset.anchor_dataset import AnchorDataset, Pairing, Reading
 from viscy_data.errors import InvalidInputError, StoreError
-from viscy_data.images.normalization import compute_statistics, statistics_path, write_statistics
+from viscy_data.images.statistics import compute_statistics, statistics_path, write_statistics
 from viscy_data.images.store import describe
 from viscy_data.tables.anchors.build import AnchorsMetadata, build_anchors, concat_anchors, write_anchors
 from viscy_data.tables.borders import BORDERS, Border
@@ -135,7 +135,7 @@ def chunks_of(data: Data, experiment: str, fov: str, t: int) -> list[Path]:
 def test_patches_are_slices_of_the_images(data: Data, border: Border) -> None:
     table = data.index(border=border)
     assert {"reflect": 0.3, "shift": 0.3, "drop": -1}[border] < (table["outside"] > 0).mean() < 0.7
-    dataset = AnchorDataset(data.path, normalize=None)
+    dataset = AnchorDataset(data.path, normalization="none")
     batch = dataset.__getitems__(list(range(len(dataset))))
     for view, rows in (("anchor", "rows"), ("positive", "positive_rows")):
         tensor = batch[view]
@@ -162,7 +162,7 @@ def test_a_patch_may_differ_from_the_indexed_one(
     data: Data, size: tuple[int, int], z_window: int, border: Border
 ) -> None:
     data.index(border=border)
-    dataset = AnchorDataset(data.path, patch_size=size, z_window=z_window, normalize=None)
+    dataset = AnchorDataset(data.path, patch_size=size, z_window=z_window, normalization="none")
     batch = dataset.__getitems__([0, 5, len(dataset) - 1])
     for patch, row in zip(batch["anchor"].numpy(), batch["rows"].tolist(), strict=True):
         np.testing.assert_array_equal(patch, data.crop(dataset.anchors.iloc[row], size, z_window))
@@ -198,17 +198,17 @@ def test_rows_are_those_of_the_table_and_positions_those_of_valid_anchors(data: 
 
 
 @pytest.mark.parametrize("positive", ["lineage", "self"])
-@pytest.mark.parametrize("normalize", [None, "mean_std"])
+@pytest.mark.parametrize("normalization", ["none", "mean_std"])
 def test_any_row_of_the_table_is_read_with_or_without_a_positive(
-    data: Data, positive: Any, normalize: Any
+    data: Data, positive: Any, normalization: Any
 ) -> None:
     table = data.index()
-    dataset = AnchorDataset(data.path, positive=positive, normalize=normalize)
+    dataset = AnchorDataset(data.path, positive=positive, normalization=normalization)
     rows = np.random.default_rng(0).permutation(len(table))
     patches = dataset.read(rows)
     assert patches.shape == (len(table), 2, 1, *PATCH)
     assert patches.dtype == torch.float32
-    if normalize is None:
+    if normalization == "none":
         for patch, row in zip(patches.numpy(), rows, strict=True):
             np.testing.assert_array_equal(patch, data.crop(table.iloc[row]))
     batch = dataset.__getitems__(range(len(dataset)))
@@ -266,7 +266,7 @@ def test_a_batch_is_a_function_of_seed_epoch_and_number(data: Data) -> None:
 
 def test_the_own_patch_as_positive(data: Data) -> None:
     table = data.index()
-    dataset = AnchorDataset(data.path, positive="self", normalize=None)
+    dataset = AnchorDataset(data.path, positive="self", normalization="none")
     assert len(dataset) == len(table)
     batch = dataset.__getitems__([3, 1])
     assert batch["positive_rows"].tolist() == [3, 1]
@@ -297,7 +297,7 @@ def test_an_unknown_condition_is_none(data: Data) -> None:
         experiments=data.experiments,
         patch_size=PATCH,
         pairing=Pairing(tau=TauRange(frames=(1, 1))),
-        normalize=None,
+        normalization="none",
     )
     assert dataset.__getitems__([0, 1])["anchor_meta"][CONDITION] == [None, None]
 
@@ -334,14 +334,14 @@ def test_finer_pixels_are_resampled_to_the_same_size_in_micrometres(
         )
     data = Data(tmp_path, Experiments(experiments=tuple(experiments)), {})
     data.index((16, 16))
-    dataset = AnchorDataset(data.path, normalize=None)
+    dataset = AnchorDataset(data.path, normalization="none")
     patches = dataset.__getitems__([0, 1])["anchor"][:, 0, 0].numpy()
     assert list(dataset.valid_anchors[EXPERIMENT]) == ["a", "b"]
     np.testing.assert_allclose(patches[0][3], 12.25 + 0.5 * np.arange(16))
     # Antialiasing mixes in what lies beyond the crop's edge as if it were the edge.
     np.testing.assert_allclose(patches[1][3, 1:-1], patches[0][3, 1:-1], atol=0.26)
     np.testing.assert_allclose(np.diff(patches[1][3, 1:-1]), 0.5, atol=1e-5)
-    coarse = AnchorDataset(data.path, normalize=None, patch_size=(8, 8), pixel_size_um=1.0)
+    coarse = AnchorDataset(data.path, normalization="none", patch_size=(8, 8), pixel_size_um=1.0)
     for patch in coarse.read([0, 1])[:, 0, 0].numpy():
         np.testing.assert_allclose(patch[3, 1:-1], 12.5 + np.arange(1, 7), atol=0.5)
         np.testing.assert_allclose(np.diff(patch[3, 1:-1]), 1.0, atol=1e-5)
@@ -354,7 +354,7 @@ def test_finer_pixels_are_resampled_to_the_same_size_in_micrometres(
 def test_a_pixel_size_is_asked_for_where_it_is_known_only(data: Data, asked: float, message: str) -> None:
     data.index()
     with pytest.raises(InvalidInputError, match=message):
-        AnchorDataset(data.path, normalize=None, pixel_size_um=asked)
+        AnchorDataset(data.path, normalization="none", pixel_size_um=asked)
 
 
 def test_an_unreadable_patch_is_an_error(data: Data) -> None:
@@ -372,7 +372,9 @@ def test_unreadable_anchors_are_replaced_when_asked(data: Data, positive: Any) -
     data.index()
     for file in chunks_of(data, "b", "B/1/0", 2):
         file.write_bytes(file.read_bytes()[:9])
-    dataset = AnchorDataset(data.path, positive=positive, normalize=None, reading=Reading(on_error="skip"))
+    dataset = AnchorDataset(
+        data.path, positive=positive, normalization="none", reading=Reading(on_error="skip")
+    )
     anchors = dataset.valid_anchors
     hit = anchors.query("experiment == 'b' and fov == 'B/1/0' and t == 2").index.to_list()
     rows = Rows([0, *hit[:2], 4], 3, 5)
@@ -430,9 +432,9 @@ def test_bad_arguments_are_refused_before_work_starts(data: Data) -> None:
     refused("positive='other': allowed is", positive="other")
     refused("seed=-1", seed=-1)
     refused(r"patch_size=\(0, 8\)", patch_size=(0, 8))
-    refused("z_window=0", z_window=0)
+    refused("z_window.slices=0", z_window=0)
     refused(r"z_window and patch_size need \(4, 8, 12\)", z_window=4)
-    refused("normalize='minmax'", normalize="minmax")
+    refused("method='minmax'", normalization="minmax")
     refused("gone.parquet", data.folder / "gone.parquet")
     refused("experiments=None: it must be given", table)
     refused("patch_size=None", table, experiments=data.experiments)

@@ -72,7 +72,7 @@ def index(folder: Path, border: Border, patch: int = PATCH) -> IndexSummary:
 
 
 def batch_of(path: Path, **options: Any) -> dict[str, Any]:
-    dataset = AnchorDataset(path, normalize=None, positive="self", **options)
+    dataset = AnchorDataset(path, normalization="none", positive="self", **options)
     return dataset.__getitems__(range(len(dataset)))
 
 

@@ -9,13 +9,15 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from viscy_data import compute_statistics, statistics_path, write_statistics
+from viscy_data import compute_statistics, normalize_batch, statistics_path, write_statistics
 from viscy_data.columns import CELL_ID, CHANNEL, EXPERIMENT, FOV, X_CROP, Y_CROP, T, Z
 from viscy_data.dataset.anchor_dataset import AnchorDataset, Reading
 from viscy_data.errors import InvalidInputError, StoreError
 from viscy_data.images.store import describe
+from viscy_data.images.z_window import ZWindow
 from viscy_data.tables.anchors.build import AnchorsMetadata, build_anchors, concat_anchors, write_anchors
 from viscy_data.tables.experiments import Experiment, Experiments
+from viscy_data.tables.normalizations import Normalization
 from viscy_data.tables.tau import TauRange
 
 type Pixels = NDArray[Any]
@@ -97,7 +99,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 
 
 def test_a_patch_shows_the_channel_of_its_row(data: Data) -> None:
-    dataset = AnchorDataset(data.path, normalize=None)
+    dataset = AnchorDataset(data.path, normalization="none")
     assert dataset.channels == 1
     assert len(dataset) == 3 / 4 * len(data.table)
     batch = dataset.__getitems__(np.random.default_rng(0).permutation(len(dataset)).tolist())
@@ -119,6 +121,24 @@ def test_it_is_normalised_by_its_field_of_view_and_channel(data: Data) -> None:
         np.testing.assert_allclose(patch, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_patches_as_stored_become_the_same_values(data: Data) -> None:
+    """Each row takes the scale and the projection of its own channel."""
+    choices = {"RFP": Normalization("median_iqr", "frame"), "GFP": Normalization("percentiles", "experiment")}
+    window = ZWindow(1, projection={"RFP": "max"})
+    done, stored = (
+        AnchorDataset(data.path, normalization=choices, z_window=window, dtype=dtype)
+        for dtype in ("float32", "source")
+    )
+    positions = np.random.default_rng(2).permutation(len(done))[:40].tolist()
+    expected, batch = done.__getitems__(positions), stored.__getitems__(positions)
+    assert batch["anchor"].element_size() == 2
+    finished = normalize_batch(batch)
+    for view in ("anchor", "positive"):
+        np.testing.assert_allclose(finished[view].numpy(), expected[view].numpy(), rtol=1e-5, atol=1e-5)
+    others = dict.fromkeys(("Phase", "BF"), Normalization())
+    assert done.normalization == stored.normalization == choices | others
+
+
 def test_one_read_serves_the_channels_of_a_cell(data: Data) -> None:
     """Where chunks hold all channels, three rows of a cell cost as many chunks as one; elsewhere thrice."""
     for experiment, times in (("b", 1), ("a", 2)):
@@ -127,7 +147,7 @@ def test_one_read_serves_the_channels_of_a_cell(data: Data) -> None:
         assert len(one) == len(STORED[experiment])
         loaded = []
         for rows in (one[:1], one, np.random.default_rng(1).permutation(one)):
-            dataset = AnchorDataset(data.path, normalize=None)
+            dataset = AnchorDataset(data.path, normalization="none")
             dataset.read(rows)
             counts = dataset.read_counts
             assert counts.loaded == counts.wanted > 0
@@ -140,7 +160,7 @@ def test_all_channels_of_a_batch_share_chunks(data: Data) -> None:
     first = own[(data.table[CHANNEL].iloc[own] == "GFP").to_numpy()]
     counts = []
     for rows in (first, own):
-        dataset = AnchorDataset(data.path, normalize=None)
+        dataset = AnchorDataset(data.path, normalization="none")
         dataset.read(rows)
         counts.append(dataset.read_counts)
     assert counts[0] == counts[1]
@@ -152,13 +172,15 @@ def test_a_channel_that_cannot_be_read_is_named_and_replaced_by_its_like(data: D
         if file.is_file():
             file.write_bytes(b"no chunk")
     rows = broken.table.query("experiment == 'a' and fov == 'A/1/0' and t == 1").index.to_numpy()
-    dataset = AnchorDataset(broken.path, normalize=None, positive="self")
+    dataset = AnchorDataset(broken.path, normalization="none", positive="self")
     with pytest.raises(StoreError, match="channel='Phase' "):
         dataset.read(rows)
     rfp = rows[(broken.table[CHANNEL].iloc[rows] == "RFP").to_numpy()]
     assert len(rfp) == 3
     dataset.read(rfp)
-    skipping = AnchorDataset(broken.path, normalize=None, positive="self", reading=Reading(on_error="skip"))
+    skipping = AnchorDataset(
+        broken.path, normalization="none", positive="self", reading=Reading(on_error="skip")
+    )
     with pytest.warns(UserWarning, match="3 of 6 anchors were replaced"):
         batch = skipping.__getitems__(rows.tolist())
     before, after = (broken.table.iloc[one] for one in (rows, batch["rows"].numpy()))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from viscy_data.dataset.anchor_dataset import AnchorDataset, Pairing, Reading
 from viscy_data.dataset.loader import anchor_loader
 from viscy_data.errors import InvalidInputError, StoreError
-from viscy_data.images.normalization import compute_statistics
+from viscy_data.images.statistics import compute_statistics
 from viscy_data.sampling.sampler import FlexibleBatchSampler
 from viscy_data.tables.experiments import Experiment, Experiments
 from viscy_data.tables.tau import TauRange

@@ -47,7 +47,7 @@ def test_a_batch_is_what_is_read_patch_by_patch(
         patch_size=(9, 12),
         z_window=3,
         pairing=pairing,
-        normalize=None,
+        normalization="none",
     )
     common = max(sizes)
     described = [(one, describe(one)) for one in experiments]

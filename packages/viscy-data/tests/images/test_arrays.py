@@ -64,7 +64,7 @@ def index(path: Path, **options: Any) -> Path:
 
 
 def patches(table: Path) -> Any:
-    dataset = AnchorDataset(table, positive="self", normalize=None)
+    dataset = AnchorDataset(table, positive="self", normalization="none")
     return dataset.__getitems__(range(len(dataset)))["anchor"].numpy()[:4, 0, 0]
 
 

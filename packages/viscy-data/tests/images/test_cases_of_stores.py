@@ -10,7 +10,7 @@ from cases import unpack_case
 
 from viscy_data.dataset.anchor_dataset import AnchorDataset
 from viscy_data.errors import ExperimentsFileError, StoreError
-from viscy_data.images.normalization import read_statistics
+from viscy_data.images.statistics import read_statistics
 from viscy_data.indexing.run import IndexSummary, build_index
 from viscy_data.optimize.job import plan_job
 from viscy_data.optimize.run import rewrite
@@ -26,7 +26,7 @@ def index(experiments: Path, **options: Any) -> IndexSummary:
 
 def bright_centres(anchors: Path, **options: Any) -> list[bool]:
     """Return for each patch whether its middle 4 x 4 pixels show a cell."""
-    given: dict[str, Any] = {"positive": "self", "normalize": None, "patch_size": (16, 16)}
+    given: dict[str, Any] = {"positive": "self", "normalization": "none", "patch_size": (16, 16)}
     dataset = AnchorDataset(anchors, **(given | options))
     patches = dataset.__getitems__(range(len(dataset)))["anchor"].numpy()
     middle = patches.shape[-1] // 2
@@ -88,7 +88,7 @@ def test_blank_frames_are_left_out(tmp_path: Path) -> None:
         "dropped": {"frames": 12, "blank": 7, "non_finite": 0},
     }
     assert metadata.dropped["dropped"] == {"blank frame": 42}
-    statistics = read_statistics(summary.statistics_path).set_index("experiment")
+    statistics = read_statistics(summary.statistics_path).query("level == 'field'")
     assert abs(statistics["median"] - 501).max() < 2
     assert abs(statistics["iqr"] - 9).max() < 2
 
@@ -134,7 +134,7 @@ def test_a_micron_is_a_micrometre(tmp_path: Path, name: str) -> None:
         == read_metadata(index(folder / "micrometer.yaml", overwrite=True).anchors_path).common_pixel_size_um
     )
     assert common is not None
-    dataset = AnchorDataset(anchors, positive="self", normalize=None)
+    dataset = AnchorDataset(anchors, positive="self", normalization="none")
     fine = np.flatnonzero(dataset.anchors["experiment"] == "fine")
     bright = [(dataset[int(row)]["anchor"].numpy() > 1000).sum() for row in fine]
     assert np.median(bright) < 100

@@ -1,6 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,28 +9,29 @@ from numpy.typing import NDArray
 
 from viscy_data.columns import EXPERIMENT, FOV, T
 from viscy_data.errors import InvalidInputError, StoreError
-from viscy_data.images.normalization import (
+from viscy_data.images.normalization import Normalizer, scales
+from viscy_data.images.statistics import (
+    ALL_FOVS,
     ALL_FRAMES,
     CHANNEL,
     IQR,
+    LEVEL,
     MEAN,
     MEDIAN,
     STATISTICS_COLUMNS,
     STD,
-    Normalization,
-    Normalizer,
     compute_statistics,
     read_statistics,
-    safe_spread,
     statistics_path,
     write_statistics,
 )
 from viscy_data.images.store import StoreReader
 from viscy_data.tables.experiments import Experiment, Experiments
+from viscy_data.tables.normalizations import Level, Method, Normalization
 
 WriteStore = Callable[..., Path]
 MakePixels = Callable[..., NDArray[Any]]
-Per = Literal["fov", "time"]
+Pixels = NDArray[Any]
 
 SHAPE = (3, 2, 2, 20, 24)
 
@@ -40,14 +41,24 @@ def described(*experiments: Experiment) -> list[tuple[str, Any]]:
     return [(one.name, fov) for one in experiments for fov in reader.fovs(one.name)]
 
 
-def numpy_statistics(pixels: NDArray[Any]) -> dict[str, float]:
+def numpy_statistics(pixels: Pixels) -> dict[str, float]:
     low, median, high = np.quantile(pixels.astype(np.float64), [0.25, 0.5, 0.75])
     return {
         MEAN: pixels.mean(dtype=np.float64),
         STD: pixels.std(dtype=np.float64),
         MEDIAN: median,
         IQR: high - low,
+        "p0": pixels.min(),
+        "p0.5": np.percentile(pixels.astype(np.float64), 0.5),
+        "p99.9": np.percentile(pixels.astype(np.float64), 99.9),
     }
+
+
+def pixels_of(images: dict[str, Pixels], level: str, fov: str, t: int, channel: int) -> Pixels:
+    """Return what a row of statistics is of."""
+    if level == "experiment":
+        return np.stack([image[:, channel] for image in images.values()])
+    return images[fov][:, channel] if level == "field" else images[fov][t, channel]
 
 
 @pytest.fixture
@@ -61,25 +72,29 @@ def experiment(tmp_path: Path, write_store: WriteStore, images: dict[str, NDArra
     return Experiment(name="a", data_path=store, tracks_path=store, channels=("RFP", "Phase"))
 
 
-@pytest.mark.parametrize("per", ["fov", "time"])
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.float32])
 def test_statistics_are_those_of_numpy(
-    experiment: Experiment, images: dict[str, NDArray[Any]], per: Per
+    tmp_path: Path, write_store: WriteStore, images: dict[str, Pixels], dtype: type[np.generic]
 ) -> None:
-    found = compute_statistics(Experiments(experiments=(experiment,)), per=per, progress=False)
+    images = {fov: image.astype(dtype) for fov, image in images.items()}
+    store = write_store(tmp_path / "b.zarr", images, ["Phase", "RFP"])
+    experiment = Experiment(name="a", data_path=store, tracks_path=store, channels=("RFP", "Phase"))
+    found = compute_statistics(Experiments(experiments=(experiment,)), progress=False)
     assert tuple(found.columns) == STATISTICS_COLUMNS
-    assert len(found) == 2 * 2 * (1 if per == "fov" else SHAPE[0])
+    assert found[LEVEL].value_counts().to_dict() == {"field": 4, "frame": 4 * SHAPE[0], "experiment": 2}
     for row in found.to_dict("records"):
-        image = images[row[FOV]][:, ["Phase", "RFP"].index(row[CHANNEL])]
-        want = numpy_statistics(image if row[T] == ALL_FRAMES else image[row[T]])
-        assert {name: row[name] for name in want} == pytest.approx(want)
+        channel = ["Phase", "RFP"].index(row[CHANNEL])
+        want = numpy_statistics(pixels_of(images, row[LEVEL], row[FOV], row[T], channel))
+        assert {name: row[name] for name in want} == pytest.approx(want, rel=1e-9)
         assert row[EXPERIMENT] == "a"
-        assert (row[T] == ALL_FRAMES) == (per == "fov")
+        assert (row[T] == ALL_FRAMES) == (row[LEVEL] != "frame")
+        assert (row[FOV] == ALL_FOVS) == (row[LEVEL] == "experiment")
 
 
 def test_excluded_fovs_are_not_read(experiment: Experiment) -> None:
     excluding = experiment.model_copy(update={"exclude_fovs": ("A/1/0",)})
     found = compute_statistics(Experiments(experiments=(excluding,)), progress=False)
-    assert set(found[FOV]) == {"A/2/0"}
+    assert set(found[FOV]) == {"A/2/0", ALL_FOVS}
 
 
 def test_an_image_without_a_finite_pixel_is_an_error(tmp_path: Path, write_store: WriteStore) -> None:
@@ -95,12 +110,12 @@ def test_an_image_without_a_finite_pixel_is_an_error(tmp_path: Path, write_store
 
 def test_unreadable_pixels_and_bad_options_are_errors(experiment: Experiment) -> None:
     experiments = Experiments(experiments=(experiment,))
-    with pytest.raises(InvalidInputError, match="per='frame'"):
-        compute_statistics(experiments, per="frame", progress=False)  # type: ignore[arg-type]  # the mistake under test
     (experiment.data_path / "A/2/0/0/c/1/0/0/0/0").unlink()
     with pytest.raises(StoreError, match="fov='A/2/0' t=1 channel='Phase'"):
         compute_statistics(experiments, progress=False)
-    assert len(compute_statistics(experiments, progress=False, missing_chunks="fill")) == 4
+    assert (
+        len(compute_statistics(experiments, progress=False, missing_chunks="fill")) == 4 * (1 + SHAPE[0]) + 2
+    )
 
 
 def test_statistics_are_stored_beside_the_anchors(tmp_path: Path, experiment: Experiment) -> None:
@@ -116,39 +131,82 @@ def test_statistics_are_stored_beside_the_anchors(tmp_path: Path, experiment: Ex
         read_statistics(path)
 
 
-@pytest.mark.parametrize("per", ["fov", "time"])
-@pytest.mark.parametrize("method", ["mean_std", "median_iqr"])
-def test_patches_are_normalised_by_their_own_statistics(
-    experiment: Experiment, images: dict[str, NDArray[Any]], per: Per, method: Normalization
+def reference(pixels: Pixels, choice: Normalization) -> tuple[float, float]:
+    """Return centre and spread, as the method's definition reads."""
+    match choice.method:
+        case "mean_std":
+            return pixels.mean(dtype=np.float64), pixels.std(dtype=np.float64)
+        case "median_iqr":
+            low, high = np.percentile(pixels.astype(np.float64), [25, 75])
+            return float(np.median(pixels)), high - low
+        case "percentiles":
+            low, high = np.percentile(pixels.astype(np.float64), list(choice.percentiles or ()))
+            return low, high - low
+        case "none":
+            return 0.0, 1.0
+
+
+@pytest.mark.parametrize("level", ["field", "frame", "experiment"])
+@pytest.mark.parametrize("method", ["mean_std", "median_iqr", "percentiles", "none"])
+def test_each_channel_is_normalised_by_its_own_method_and_level(
+    experiment: Experiment, images: dict[str, Pixels], level: Level, method: Method
 ) -> None:
-    experiments = Experiments(experiments=(experiment,))
-    statistics = compute_statistics(experiments, per=per, progress=False).sample(frac=1, random_state=0)
+    statistics = compute_statistics(Experiments(experiments=(experiment,)), progress=False)
     fovs = described(experiment)[::-1]
-    normalizer = Normalizer.build(statistics, method, fovs, {"a": experiment.channels})
+    choices = [Normalization(method, level), Normalization("percentiles", "frame", (0.5, 99.9))]
+    shuffled = statistics.sample(frac=1, random_state=0)
+    normalizer = Normalizer.build(shuffled, {"a": choices}, fovs, {"a": experiment.channels})
     for number, (_, info) in enumerate(fovs):
         for t in range(SHAPE[0]):
-            image = images[info.fov][:, ::-1].astype(np.float64)
-            patch = image[t].astype(np.float32)
+            image = images[info.fov][t, ::-1].astype(np.float64)
+            patch = image.astype(np.float32)
             normalizer.apply(patch, number, t)
-            own = image if per == "fov" else image[t : t + 1]
-            want = [numpy_statistics(own[:, c]) for c in range(2)]
-            centre, spread = (MEAN, STD) if method == "mean_std" else (MEDIAN, IQR)
-            expected = np.stack([(image[t, c] - want[c][centre]) / want[c][spread] for c in range(2)])
-            np.testing.assert_allclose(patch, expected, rtol=1e-4, atol=1e-4)
+            scale = normalizer.scale_of(np.array([number]), np.array([t]))[0]
+            for place, choice in enumerate(choices):
+                own = pixels_of(images, choice.level, info.fov, t, 1 - place)
+                centre, spread = reference(own, choice)
+                np.testing.assert_allclose(patch[place], (image[place] - centre) / spread, 1e-4, 1e-4)
+                np.testing.assert_allclose(scale[:, place], [centre, spread], 1e-6)
 
 
 def test_a_spread_of_zero_follows_the_rule() -> None:
-    statistics = pd.DataFrame({STD: [2.0, 3.0, 0.0], IQR: [4.0, 0.0, 0.0]})
-    assert safe_spread(statistics, "median_iqr").tolist() == [4.0, 3.0, 1.0]
-    assert safe_spread(statistics, "mean_std").tolist() == [2.0, 3.0, 1.0]
+    statistics = pd.DataFrame(
+        {
+            MEAN: [1.0, 1.0, 1.0],
+            MEDIAN: [0.0, 0.0, 0.0],
+            STD: [2.0, 3.0, 0.0],
+            IQR: [4.0, 0.0, 0.0],
+            "p1": [1.0, 5.0, 2.0],
+            "p99": [6.0, 5.0, 2.0],
+        }
+    )
+    assert scales(statistics, Normalization("median_iqr"))[1].tolist() == [4.0, 3.0, 1.0]
+    assert scales(statistics, Normalization("mean_std"))[1].tolist() == [2.0, 3.0, 1.0]
+    centre, spread = scales(statistics, Normalization("percentiles"))
+    assert (centre.tolist(), spread.tolist()) == ([1.0, 5.0, 2.0], [5.0, 3.0, 1.0])
+
+
+def test_a_frame_without_a_finite_pixel_takes_the_statistics_of_its_field(
+    tmp_path: Path, write_store: WriteStore
+) -> None:
+    pixels = np.arange(2 * 64, dtype=np.float32).reshape(2, 1, 1, 8, 8)
+    pixels[1] = np.nan
+    store = write_store(tmp_path / "n.zarr", pixels, ["Phase"])
+    experiment = Experiment(name="a", data_path=store, tracks_path=store, channels=("Phase",))
+    found = compute_statistics(Experiments(experiments=(experiment,)), progress=False, non_finite="fill")
+    choices = {"a": [Normalization(level="frame")]}
+    normalizer = Normalizer.build(found, choices, described(experiment), {"a": experiment.channels})
+    assert normalizer.centre[:, 0].tolist() == [31.5, 31.5]
 
 
 def test_lacking_statistics_are_named(experiment: Experiment) -> None:
     fovs, channels = described(experiment), {"a": experiment.channels}
     found = compute_statistics(Experiments(experiments=(experiment,)), progress=False)
+    gone = (found[LEVEL] == "field") & (found[FOV] == "A/2/0") & (found[CHANNEL] == "Phase")
+    choices = {"a": [Normalization("mean_std")] * 2}
     with pytest.raises(
-        InvalidInputError, match=r"lack 1 of 4 rows, the first for .* fov='A/2/0' t=-1 channel='Phase'"
+        InvalidInputError, match=r"lack 1 of 2 rows, the first for .* fov='A/2/0' t=-1 channel='Phase'"
     ):
-        Normalizer.build(found.iloc[:3], "mean_std", fovs, channels)
-    with pytest.raises(InvalidInputError, match="normalize='minmax'"):
-        Normalizer.build(found, "minmax", fovs, channels)  # type: ignore[arg-type]  # the mistake under test
+        Normalizer.build(found[~gone], choices, fovs, channels)
+    with pytest.raises(InvalidInputError, match="do not say what normalization='percentiles' takes for 2"):
+        Normalizer.build(found.assign(p1=np.nan), {"a": [Normalization("percentiles")] * 2}, fovs, channels)

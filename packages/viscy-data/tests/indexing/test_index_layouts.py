@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from viscy_data.errors import TracksError
-from viscy_data.images.normalization import read_statistics
+from viscy_data.images.statistics import read_statistics
 from viscy_data.indexing.run import IndexSummary, build_index
 from viscy_data.tables.anchors.build import read_anchors, read_metadata
 from viscy_data.tables.tau import TauRange
@@ -51,7 +51,7 @@ def test_both_versions_as_plates_of_one_row_and_as_single_positions(
     assert anchors["outside"].unique().tolist() == [0.4375], "a quarter in each direction, of 8"
     assert [one.valid_anchors for one in summary.counts] == [2 * len(fovs[:2])]
     assert summary.without_tracks == ({"a": ("A/12/0",)} if plate else {})
-    assert len(read_statistics(summary.statistics_path)) == len(fovs)
+    assert (read_statistics(summary.statistics_path)["level"] == "field").sum() == len(fovs)
 
 
 def test_stores_of_other_pixel_sizes_share_the_coarsest(

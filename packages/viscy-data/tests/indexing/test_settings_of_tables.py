@@ -12,7 +12,7 @@ import yaml
 from viscy_data.cli.bench import _case
 from viscy_data.dataset.anchor_dataset import AnchorDataset, Reading
 from viscy_data.errors import InvalidInputError, StoreError
-from viscy_data.images.normalization import (
+from viscy_data.images.statistics import (
     compute_statistics,
     read_statistics,
     statistics_path,
@@ -61,7 +61,7 @@ def gappy(tmp_path: Path, write_store: WriteStore) -> Path:
 def test_missing_chunks_filled_at_index_are_filled_ever_after(gappy: Path) -> None:
     table = index(gappy, missing_chunks="fill", blank_frames="keep")
     assert read_metadata(table).missing_chunks == "fill"
-    dataset = AnchorDataset(table, positive="self", normalize=None)
+    dataset = AnchorDataset(table, positive="self", normalization="none")
     (row,) = np.flatnonzero(dataset.anchors["t"] == 2)
     assert not dataset[int(row)]["anchor"].any()
     with pytest.raises(StoreError, match=r"t=2 .*index --missing-chunks fill"):
@@ -78,8 +78,10 @@ def test_missing_chunks_are_damage_unless_the_table_says_otherwise(gappy: Path) 
     table = index(gappy, statistics=False)
     assert read_metadata(table).missing_chunks == "error"
     with pytest.raises(StoreError, match="t=2"):
-        AnchorDataset(table, normalize=None)[1]
-    assert not AnchorDataset(table, normalize=None, reading=Reading(missing_chunks="fill"))[2]["anchor"].any()
+        AnchorDataset(table, normalization="none")[1]
+    assert not AnchorDataset(table, normalization="none", reading=Reading(missing_chunks="fill"))[2][
+        "anchor"
+    ].any()
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
@@ -93,8 +95,8 @@ def test_a_pixel_that_is_not_finite_never_leaves_the_reader(
     with pytest.raises(
         StoreError, match=r"fov='A/1/0' t=2 channel='Phase'.*2 pixels .* not finite.*--non-finite"
     ):
-        AnchorDataset(table, positive="self", normalize=None)[2]
-    filled = AnchorDataset(table, positive="self", normalize=None, reading=Reading(non_finite="fill"))
+        AnchorDataset(table, positive="self", normalization="none")[2]
+    filled = AnchorDataset(table, positive="self", normalization="none", reading=Reading(non_finite="fill"))
     patch = filled[2]["anchor"].numpy()
     assert np.array_equal(np.argwhere(patch == 0)[:, 2:], [[4, 4], [4, 5]])
     assert np.array_equal(patch[patch != 0], pixels[2, 0, 0, 4:12, 4:12][patch[0, 0] != 0])
@@ -105,7 +107,7 @@ def test_a_number_too_large_for_32_bits_is_not_finite(tmp_path: Path, write_stor
     pixels[2, 0, 0, 8, 8] = 1e300
     table = index(write_project(tmp_path, write_store, pixels), statistics=False)
     with pytest.raises(StoreError, match="1 pixels of the crop are not finite"):
-        AnchorDataset(table, positive="self", normalize=None)[2]
+        AnchorDataset(table, positive="self", normalization="none")[2]
 
 
 def dropped(table: Path) -> dict[str, int]:
@@ -123,7 +125,7 @@ def test_blank_frames_are_counted_and_left_out(tmp_path: Path, write_store: Writ
     assert dropped(table) == {"blank frame": 2}
     assert set(read_anchors(table)["t"]) == {0, 1, 2, 5}
     kept = pixels[[0, 1, 2, 5]].astype(float)
-    (row,) = read_statistics(statistics_path(table)).to_dict("records")
+    (row,) = read_statistics(statistics_path(table)).query("level == 'field'").to_dict("records")
     assert row["mean"] == pytest.approx(kept.mean())
     assert row["iqr"] == pytest.approx(np.subtract(*np.quantile(kept, (0.75, 0.25))))
     assert read_metadata(index(whole)).frames == {"a": {"frames": 6, "blank": 0, "non_finite": 0}}
@@ -161,7 +163,7 @@ def test_a_frame_is_blank_where_any_channel_of_the_model_is(tmp_path: Path, writ
     path = write_project(tmp_path, write_store, pixels)
     table = index(path)
     assert set(read_anchors(table)["t"]) == {0, 3, 4, 5}
-    statistics = read_statistics(statistics_path(table)).set_index("channel")
+    statistics = read_statistics(statistics_path(table)).query("level == 'field'").set_index("channel")
     for channel, place in (("Phase", 0), ("RFP", 1)):
         kept = np.delete(pixels[:, place], place + 1, axis=0)
         assert statistics["mean"][channel] == pytest.approx(kept.mean())
@@ -201,7 +203,7 @@ def test_pixels_that_are_not_finite_are_named_or_filled(
     patch = dataset[int(row)]["anchor"].numpy()
     assert np.isfinite(patch).all()
     assert not patch[0, 0, 4, 4:7].any()
-    (statistics,) = read_statistics(statistics_path(table)).to_dict("records")
+    (statistics,) = read_statistics(statistics_path(table)).query("level == 'field'").to_dict("records")
     assert statistics["mean"] == pytest.approx(pixels[np.isfinite(pixels)].astype(float).mean(), rel=1e-6)
 
 

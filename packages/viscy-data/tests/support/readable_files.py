@@ -17,7 +17,7 @@ import zarr
 
 from viscy_data.columns import ANCHOR_COLUMNS
 from viscy_data.composition import BatchPlan
-from viscy_data.images.normalization import STATISTICS_COLUMNS, read_statistics
+from viscy_data.images.statistics import STATISTICS_COLUMNS, read_statistics
 from viscy_data.sampling.plan_file import read_plan
 from viscy_data.tables.anchors.read import AnchorsMetadata, read_anchors, read_metadata
 from viscy_data.tables.anchors.write import write_anchors
@@ -66,7 +66,8 @@ def anchors() -> pd.DataFrame:
 
 
 def statistics() -> pd.DataFrame:
-    return pd.DataFrame([["a", "A/1/0", -1, "Phase", 1.0, 2.0, 3.0, 4.0]], columns=list(STATISTICS_COLUMNS))
+    numbers = [float(i) for i in range(len(STATISTICS_COLUMNS) - 5)]
+    return pd.DataFrame([["field", "a", "A/1/0", -1, "Phase", *numbers]], columns=list(STATISTICS_COLUMNS))
 
 
 def write_index(path: Path) -> None:

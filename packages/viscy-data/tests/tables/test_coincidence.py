@@ -23,7 +23,7 @@ def build(folder: Path, rows: list[tuple[Any, ...]], **options: Any) -> Any:
     table.to_csv(folder / "tracks.csv", index=False)
     # cells may all lie in slice 0 here, which is meant
     one = Experiment(
-        name="a", data_path=folder, tracks_path=folder / "tracks.csv", channels=("c",), track_z="tracks"
+        name="a", data_path=folder, tracks_path=folder / "tracks.csv", channels=("c",), z="tracks"
     )
     return build_experiment(one, FOVS, patch_size=(4, 4), **options)
 

@@ -24,7 +24,9 @@ from viscy_data import (
     InvalidInputError,
     Pairing,
     Reading,
+    ZWindow,
     anchor_loader,
+    normalize_batch,
 )
 from viscy_data.columns import EXPERIMENT, LINEAGE_ID
 from viscy_train.parts import (
@@ -53,16 +55,38 @@ class PatchOptions:
         Y, X in pixels; larger than the module's crop leaves room for rotation. None: as indexed.
     z_window : int
         Slices.
+    z_offset : int
+        Slices by which they lie above the cell's own, or below.
+    z_shift : int
+        In training, slices by which they are moved at most, at random.
+    z_projection : str or dict, optional
+        One picture instead of the slices: "max", "mean" or the cell's own "slice", or these by channel.
     positive : {"lineage", "self"}
         Another frame of the same cell line, or the anchor's own patch augmented twice (SimCLR).
-    normalize : {"mean_std", "median_iqr"}, optional
-        None: values as stored.
+    normalization : str, dict or list, optional
+        How intensities are normalised: a method, a mapping of its options, or either by channel; "none" keeps
+        values as stored. None: as the experiments file says.
+    dtype : {"float32", "source"}, optional
+        Whether pixels travel to the device normalised, or as stored, which takes half the bytes. None: as
+        stored to a GPU.
     """
 
     size: tuple[int, int] | None = None
     z_window: int = 1
+    z_offset: int = 0
+    z_shift: int = 0
+    z_projection: str | dict[str, str] | None = None
     positive: Literal["lineage", "self"] = "lineage"
-    normalize: Literal["mean_std", "median_iqr"] | None = "mean_std"
+    normalization: str | dict[str, Any] | list[Any] | None = None
+    dtype: Literal["float32", "source"] | None = None
+
+    def __post_init__(self) -> None:
+        _ = self.window  # which checks itself
+
+    @property
+    def window(self) -> ZWindow:
+        """The slices of a patch."""
+        return ZWindow(self.z_window, self.z_offset, self.z_shift, self.z_projection)  # type: ignore[arg-type]  # checked there
 
 
 class AnchorDataModule(LightningDataModule):
@@ -161,6 +185,13 @@ class AnchorDataModule(LightningDataModule):
 
     def _lay_out(self) -> None:
         self.dataset = self._open()
+        # what the table says is part of what was trained, and another table may say something else
+        chosen = self.dataset.normalization
+        self.hparams["normalization"] = (
+            {name: one.as_dict() for name, one in chosen.items()}
+            if isinstance(chosen, dict)
+            else [one.as_dict() for one in chosen]
+        )
         valid = self.dataset.valid_anchors
         training = choose_training(valid, self.split)
         self.train_sampler = sample_part("training", valid, training, self.batches, self.seed)
@@ -189,13 +220,22 @@ class AnchorDataModule(LightningDataModule):
     def val_dataloader(self) -> DataLoader[dict[str, Any]] | list[DataLoader[dict[str, Any]]]:
         if self.validation_sampler is None:
             return []
-        return self._loader(FixedEpoch(self.validation_sampler), AnchorLoader, self.look_ahead)
+        sampler = FixedEpoch(self.validation_sampler)
+        return self._loader(sampler, AnchorLoader, self.look_ahead, self.dataset.unshifted())
 
     def _loader(
-        self, sampler: Iterable[list[int]], loader: type[AnchorLoader], look_ahead: int
+        self,
+        sampler: Iterable[list[int]],
+        loader: type[AnchorLoader],
+        look_ahead: int,
+        dataset: AnchorDataset | None = None,
     ) -> DataLoader[dict[str, Any]]:
         return anchor_loader(
-            self.dataset, sampler, num_workers=self.num_workers, look_ahead=look_ahead, loader=loader
+            dataset or self.dataset,
+            sampler,
+            num_workers=self.num_workers,
+            look_ahead=look_ahead,
+            loader=loader,
         )
 
     @property
@@ -214,6 +254,11 @@ class AnchorDataModule(LightningDataModule):
             group = int(np.bincount(self._groups[rows]).argmax())
             added["group_ids"] = torch.full((len(rows),), group)
         return {**batch, **added}
+
+    @override
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """Normalise what came as stored, on the device."""
+        return normalize_batch(batch)
 
     @override
     def state_dict(self) -> dict[str, Any]:
@@ -238,13 +283,17 @@ class AnchorDataModule(LightningDataModule):
         return AnchorDataset(
             self.anchors,
             patch_size=self.patches.size,
-            z_window=self.patches.z_window,
+            z_window=self.patches.window,
             positive=self.patches.positive,
             pairing=self.pairing,
-            normalize=self.patches.normalize,
+            normalization=self.patches.normalization,
+            dtype=self.patches.dtype or ("source" if self._is_on_gpu() else "float32"),
             reading=self._shared_reading(),
             seed=self.seed,
         )
+
+    def _is_on_gpu(self) -> bool:
+        return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
 
     def _shared_reading(self) -> Reading:
         """Return how to read, with all processes of the node that share the memory.

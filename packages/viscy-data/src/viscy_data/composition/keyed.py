@@ -49,6 +49,7 @@ class Purpose(IntEnum):
     POSITIVE = 8
     SPLIT = 9
     STAGE = 10
+    Z_SHIFT = 11
 
 
 def words(*key: ArrayLike) -> Words:

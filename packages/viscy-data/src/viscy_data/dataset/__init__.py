@@ -10,7 +10,7 @@ Read in this order:
 
 - `anchor_dataset`: `AnchorDataset.__getitems__`, one grouped read per batch
 - `pairs`: which row is whose positive; `replacement`: who takes the place of an anchor that cannot be read
-- `views`: both views, read together
+- `views`: both views, read together; `on_device`: the last step of normalisation, where the model is
 - `loader`: a ``DataLoader`` set as reading with TensorStore needs it
 - `look_ahead`: reading the next batches in this process
 - `watched`: saying how a worker died; `sharing`: handing a large table to workers through a file

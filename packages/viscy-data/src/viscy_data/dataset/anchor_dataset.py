@@ -6,7 +6,8 @@ A sampler is given ``dataset.valid_anchors`` and draws positions, which ``datase
 ``dataset.read(rows)`` takes any rows, and ``valid_rows[positions]`` are the rows of positions. With
 ``positive="self"`` all anchors are valid, and both numbers are one. A *batch* is a dict:
 
-    anchor, positive         (B, C, Z, Y, X) float32, normalised
+    anchor, positive         (B, C, Z, Y, X) float32, normalised; with dtype="source" as stored, and
+    anchor_scale, positive_scale   (B, 2, C) float32, centre and spread of each channel, to normalise by
     positions                (B,) int64, among the valid anchors
     rows, positive_rows      (B,) int64, of the table
     anchor_meta              {column: (B,) array or list of str or None}
@@ -17,12 +18,14 @@ Invariant: a batch is a pure function of (table, options, seed, epoch, batch num
 workers and ranks do not change a byte of it.
 """
 
+import copy
 import math
 import warnings
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -30,22 +33,31 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, get_worker_info
 
-from viscy_data.checks import check_integer, is_finite_number
+from viscy_data.checks import check_choice, check_integer, is_finite_number
 from viscy_data.columns import EXPERIMENT
+from viscy_data.dataset.on_device import SCALES
 from viscy_data.dataset.pairs import Pairs
 from viscy_data.dataset.replacement import Cells
 from viscy_data.dataset.sharing import Shared
-from viscy_data.dataset.views import ViewReader
+from viscy_data.dataset.views import ViewReader, Views
 from viscy_data.errors import InvalidInputError, StoreError
-from viscy_data.images.normalization import Normalization, Normalizer, statistics_of
+from viscy_data.images.normalization import Normalizer
 from viscy_data.images.normalized_patches import Images
 from viscy_data.images.patches import PatchShape, PatchTable
 from viscy_data.images.read_counts import ReadCounts
 from viscy_data.images.reading import Reading, ReadLimits
+from viscy_data.images.statistics import statistics_of
 from viscy_data.images.store import StoreReader
+from viscy_data.images.z_window import ZWindow
 from viscy_data.tables.anchors.read import AnchorsMetadata, read_anchors, read_metadata
 from viscy_data.tables.crops import common_pixel_size, pixel_size
 from viscy_data.tables.experiments import Experiment, Experiments, FovInfo
+from viscy_data.tables.normalizations import (
+    Normalization,
+    NormalizationChoice,
+    disagreements,
+    normalizations_of,
+)
 from viscy_data.tables.pairing import Pairing, Positive, check_positive, positives_of, say_without
 
 type IntArray = NDArray[np.int64]
@@ -72,16 +84,22 @@ class AnchorDataset(Dataset[Batch]):
         Micrometres per pixel of patches, such as a model was trained at; None: as the anchors file says. A
         field of view whose own pixel size is not known is refused then.
     z_window
-        Slices of a patch, centred on the anchor's and moved to lie inside the image.
+        Slices of a patch, centred on the anchor's and moved to lie inside the image; a `ZWindow` says more:
+        an offset, a shift in training, a projection.
     positive
         ``"lineage"``: another time of the same cell line; ``"self"``: the anchor's own patch. None: as
         ``pairing`` says, which is the lineage where it has no ``by``.
     pairing
         Options of the rule, see `Pairing`.
-    normalize
-        Mean and standard deviation, median and interquartile range, or None: raw values.
+    normalization
+        How intensities are normalised: a method's name (``"none"``: raw values), a `Normalization`, or a
+        mapping of them by channel. None: as the experiments file says.
     statistics
         None: the table stored beside the anchors file.
+    dtype
+        Of the patches of batches: ``"float32"``, normalised; or ``"source"``, as stored wherever possible,
+        with what :func:`viscy_data.normalize_batch` needs to finish them on the device: half the bytes.
+        What ``read`` returns is finished either way.
     reading
         Errors, missing chunks, pixels that are not finite, and cache.
     seed
@@ -102,15 +120,18 @@ class AnchorDataset(Dataset[Batch]):
         experiments: Experiments | None = None,
         patch_size: tuple[int, int] | None = None,
         pixel_size_um: float | None = None,
-        z_window: int = 1,
+        z_window: int | ZWindow = 1,
         positive: Positive | None = None,
         pairing: Pairing = Pairing(),  # noqa: B008  frozen
-        normalize: Normalization | None = "mean_std",
+        normalization: NormalizationChoice | None = None,
         statistics: pd.DataFrame | None = None,
+        dtype: Literal["float32", "source"] = "float32",
         reading: Reading = Reading(),  # noqa: B008  frozen
         seed: int = 0,
     ) -> None:
         rule = check_positive(positive, pairing)
+        check_choice("dtype", dtype, ("float32", "source"))
+        self._z_window = z_window if isinstance(z_window, ZWindow) else ZWindow(z_window)
         seed = check_integer("seed", seed, 0)
         table, file = _load(anchors)
         experiments = _given("experiments", experiments, file, lambda of: of.experiments)
@@ -124,15 +145,22 @@ class AnchorDataset(Dataset[Batch]):
         positives = positives_of(table, experiments, positive=positive, pairing=pairing, tau=tau, seed=seed)
         pairs = Pairs.build(table, positives, lacking=say_without(positive, pairing))
         self._without = "" if rule == "self" else say_without(positive, pairing)
-        patches = _patches(pairs.anchors, experiments, reader, file, (size, z_window), pixel_size_um)
+        patches = _patches(pairs.anchors, experiments, reader, file, (size, self._z_window), pixel_size_um)
         channels = 1 if experiments.samples == "channels" else len(experiments.experiments[0].channels)
-        if statistics is None and normalize is not None and not isinstance(anchors, pd.DataFrame):
+        choices = _choices(normalization, experiments)
+        self._normalization = _of_channels(choices, experiments)
+        raw = all(one.method == "none" for chosen in choices.values() for one in chosen)
+        if statistics is None and not raw and not isinstance(anchors, pd.DataFrame):
             statistics = statistics_of(anchors, file.stores if file else "")
-        normalizer = _normalizer(normalize, statistics, patches, experiments)
+        normalizer = None if raw else _normalizer(choices, statistics, patches, experiments)
         non_finite = reading.non_finite or (file.non_finite if file else "error")
-        images = Images(reader, patches, (channels, z_window, *size), normalizer, non_finite)
+        shape = (channels, self._z_window.depth, *size)
+        named = {one.name: one.channels for one in experiments.experiments}
+        projections = self._z_window.projections(named, together=experiments.samples == "cells")
+        images = Images(reader, patches, shape, normalizer, non_finite, projections)
         cells = Cells(pairs.anchors, seed, pairs.valid) if reading.on_error == "skip" else None
-        self._parts = Shared(ViewReader(pairs, images, cells))
+        views = ViewReader(pairs, images, cells, self._z_window.shift, seed, raw=dtype == "source")
+        self._parts = Shared(views)
         self._reading = reading
         self._share, self._largest = (0, 0), 0
         self.share_memory(workers=1, batches=1)
@@ -171,6 +199,28 @@ class AnchorDataset(Dataset[Batch]):
     def channels(self) -> int:
         """Channels of a patch."""
         return self._parts.value.images.shape[0]
+
+    @property
+    def normalization(self) -> tuple[Normalization, ...] | dict[str, Normalization]:
+        """How each channel of a patch is normalised; by name, where a row is one channel."""
+        return self._normalization
+
+    @property
+    def z_window(self) -> ZWindow:
+        """Which slices patches show."""
+        return self._z_window
+
+    def unshifted(self) -> "AnchorDataset":
+        """Return the same dataset without the random shift of windows: what validation reads.
+
+        Both share their reader and what it keeps.
+        """
+        if not self._z_window.shift:
+            return self
+        other = copy.copy(self)
+        other._z_window = replace(self._z_window, shift=0)
+        other._parts = Shared(replace(self._parts.value, shift=0))
+        return other
 
     @property
     def reading(self) -> Reading:
@@ -321,9 +371,20 @@ class AnchorDataset(Dataset[Batch]):
             "positions": torch.from_numpy(parts.pairs.positions_of(taken.rows)),
             "rows": torch.from_numpy(taken.rows),
             "positive_rows": torch.from_numpy(taken.positive_rows),
+            **self._scales(taken),
             "anchor_meta": {str(name): _plain(meta[name]) for name in meta},
             "replaced": taken.replaced,
             **({"epoch": epoch, "number": number} if _is_numbered(positions) else {}),
+        }
+
+    def _scales(self, taken: Views) -> dict[str, torch.Tensor]:
+        """Return what finishes the views, where they are raw."""
+        if not self._parts.value.raw:
+            return {}
+        images, rows = self._parts.value.images, (taken.rows, taken.positive_rows)
+        return {
+            name: torch.from_numpy(images.scale_of(of))
+            for name, of in zip(SCALES.values(), rows, strict=True)
         }
 
     def _add_counts(self, replaced: int) -> None:
@@ -378,7 +439,7 @@ def _patches(
     experiments: Experiments,
     reader: StoreReader,
     file: AnchorsMetadata | None,
-    size: tuple[tuple[int, int], int],
+    size: tuple[tuple[int, int], ZWindow],
     pixel_size_um: float | None,
 ) -> PatchTable:
     held = set(anchors[EXPERIMENT].unique())
@@ -410,17 +471,46 @@ def _check_pixel_size(
         )
 
 
+def _choices(
+    normalization: NormalizationChoice | None, experiments: Experiments
+) -> dict[str, tuple[Normalization, ...]]:
+    """Return how each channel of each experiment is normalised."""
+    if normalization is None:
+        return {one.name: one.normalizations for one in experiments.experiments}
+    names = list(dict.fromkeys(name for one in experiments.experiments for name in one.channels))
+    chosen = {
+        one.name: normalizations_of(normalization, one.channels, names) for one in experiments.experiments
+    }
+    channels = {one.name: one.channels for one in experiments.experiments}
+    if experiments.samples == "cells":
+        problems = disagreements({name: (channels[name], own) for name, own in chosen.items()})
+        if problems:
+            raise InvalidInputError(f"{problems[0]}; name both.")
+    return chosen
+
+
+def _of_channels(
+    choices: Mapping[str, tuple[Normalization, ...]], experiments: Experiments
+) -> tuple[Normalization, ...] | dict[str, Normalization]:
+    """Return what a patch's channels have in common in all experiments: their places, or their names."""
+    if experiments.samples == "cells":
+        return next(iter(choices.values()))
+    return {
+        name: choice
+        for one in reversed(experiments.experiments)
+        for name, choice in zip(one.channels, choices[one.name], strict=True)
+    }
+
+
 def _normalizer(
-    normalize: Normalization | None,
+    choices: Mapping[str, Sequence[Normalization]],
     statistics: pd.DataFrame | None,
     patches: PatchTable,
     experiments: Experiments,
-) -> Normalizer | None:
-    if normalize is None:
-        return None
+) -> Normalizer:
     if statistics is None:
         raise InvalidInputError(
             "statistics=None: they must be given where anchors is a table and not a file."
         )
     channels = {one.name: one.channels for one in experiments.experiments}
-    return Normalizer.build(statistics, normalize, patches.fovs, channels)
+    return Normalizer.build(statistics, choices, patches.fovs, channels)

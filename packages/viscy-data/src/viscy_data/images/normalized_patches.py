@@ -1,5 +1,10 @@
-"""Rows to normalised patches: read together, folded at borders, resampled where sizes differ, normalised."""
+"""Rows to patches: read together, projected, folded at borders, resampled where sizes differ, normalised.
 
+The last step may be left to the device, :mod:`viscy_data.dataset.on_device`: then patches keep the dtype of
+their store as long as nothing was computed with them.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +19,11 @@ from viscy_data.images.normalization import Normalizer
 from viscy_data.images.patches import Crop, PatchTable
 from viscy_data.images.reading import NonFinite
 from viscy_data.images.store import StoreReader
+from viscy_data.images.z_window import Projection, project
 
 type IntArray = NDArray[np.int64]
-type Patches = NDArray[np.float32]
+type Patches = NDArray[Any]
+"""float32, or a dtype of at most two bytes."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,8 @@ class Images:
     non_finite
         Pixels that are NaN or infinite, or too large for 32 bits: ``"error"``, or ``"fill"`` by the centre of
         the normalisation (0 for raw values).
+    projections
+        One for each channel, by experiment; None: patches show all slices of their window.
     """
 
     reader: StoreReader
@@ -43,19 +52,32 @@ class Images:
     shape: tuple[int, int, int, int]
     normalizer: Normalizer | None
     non_finite: NonFinite = "error"
+    projections: Mapping[str, tuple[Projection, ...]] | None = None
 
-    def read(self, rows: IntArray) -> tuple[Patches, dict[int, StoreError]]:
+    def read(
+        self, rows: IntArray, *, shift: IntArray | int = 0, raw: bool = False
+    ) -> tuple[Patches, dict[int, StoreError]]:
         """Read the patches of ``rows`` (B,), anchors and positives in one call of the reader.
+
+        Parameters
+        ----------
+        rows
+            Of the table.
+        shift
+            Slices by which the window of each is moved, (B,).
+        raw
+            Leave the normalisation out, and keep the store's dtype where it has at most two bytes.
 
         Returns
         -------
         patches
-            (B, C, Z, Y, X) float32; undefined at places that failed.
+            (B, C, Z, Y, X) float32, or of the widest of the dtypes; undefined at places that failed.
         failed
             The error of each place (0 .. B-1) that could not be read.
         """
-        crops, folds = self.patches.crops(rows)
-        patches = np.empty((len(rows), *self.shape), dtype=np.float32)
+        crops, folds = self.patches.crops(rows, shift)
+        own = None if self.projections is None else self.patches.own_slices(rows, crops, shift)
+        held = _Held((len(rows), *self.shape), None if raw else np.dtype(np.float32))
         failed: dict[int, StoreError] = {}
 
         def take(place: int, read: NDArray[Any] | StoreError) -> None:
@@ -64,13 +86,32 @@ class Images:
             if isinstance(whole, StoreError):
                 failed[place] = whole
                 return
+            if own is not None and self.projections is not None:
+                methods = self.projections[crops[place].experiment]
+                channel = crops[place].channel
+                shown = methods if channel is None else (methods[channel],)
+                whole = project(whole, shown, int(own[place]))
             pixels = folds[place].apply(whole) if place in folds else whole
-            patches[place] = resample(pixels, self.shape[-2:])
-            if self.normalizer is not None:
-                self.normalizer.apply(patches[place], fov, crops[place].t, crops[place].channel)
+            patch = held.put(place, resample(pixels, self.shape[-2:]))
+            if self.normalizer is not None and not raw:
+                self.normalizer.apply(patch, fov, crops[place].t, crops[place].channel)
 
         self.reader.read_each(crops, take)
-        return patches, failed
+        return held.patches(), failed
+
+    def scale_of(self, rows: IntArray) -> NDArray[np.float32]:
+        """Return centre and spread (B, 2, C) that finish raw patches of ``rows`` (B,)."""
+        if self.normalizer is None:
+            scale = np.zeros((len(rows), 2, self.shape[0]), dtype=np.float32)
+            scale[:, 1] = 1
+            return scale
+        fovs = self.patches.fov[rows].astype(np.int64)
+        channel = self.patches.channel
+        return self.normalizer.scale_of(
+            fovs,
+            self.patches.centre[rows, 0].astype(np.int64),
+            None if channel is None else channel[rows].astype(np.int64),
+        )
 
     def _finite(self, read: NDArray[Any], fov: int, crop: Crop) -> NDArray[Any] | StoreError:
         """Return a crop (C, Z, y, x) without pixels that are not finite, or the error that names them."""
@@ -89,6 +130,41 @@ class Images:
         if self.normalizer is not None:
             centre = self.normalizer.centre_of(fov, crop.t, crop.channel)
         return np.where(finite, read, centre[:, None, None, None]).astype(np.float32)
+
+
+class _Held:
+    """Patches of one batch, in a dtype that holds all of them."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: "np.dtype[Any] | None") -> None:
+        self._shape = shape
+        self._patches = None if dtype is None else np.empty(shape, dtype=dtype)
+
+    def put(self, place: int, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Copy a patch to its place, and return it there."""
+        if self._patches is None:
+            self._patches = np.empty(self._shape, dtype=narrow(pixels.dtype))
+        elif self._patches.dtype != np.float32:
+            self._patches = self._patches.astype(narrow(self._patches.dtype, pixels.dtype), copy=False)
+        self._patches[place] = pixels
+        patch: NDArray[Any] = self._patches[place]
+        return patch
+
+    def patches(self) -> Patches:
+        return np.empty(self._shape, dtype=np.float32) if self._patches is None else self._patches
+
+
+def narrow(*dtypes: "np.dtype[Any]") -> "np.dtype[Any]":
+    """Return a dtype of at most two bytes that holds the values of all, or float32.
+
+    Examples
+    --------
+    >>> [narrow(np.dtype(one)).name for one in (">u2", "u1", "i4", "f8", "?")]
+    ['uint16', 'uint8', 'float32', 'float32', 'float32']
+    >>> narrow(np.dtype("u2"), np.dtype("i2")).name
+    'float32'
+    """
+    common = np.result_type(*dtypes).newbyteorder("=")
+    return common if common.itemsize <= 2 and common.kind in "uif" else np.dtype(np.float32)
 
 
 def resample(crop: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:

@@ -61,6 +61,16 @@ class WatchedStatistics:
         (self._blank if blank else self._seen).add(pixels)
         return blank, non_finite
 
+    def merge(self, other: "WatchedStatistics") -> None:
+        """Take in the frames of ``other``, blank ones and others."""
+        self._seen.merge(other._seen)
+        self._blank.merge(other._blank)
+
+    def thin(self) -> None:
+        """Hold less of what percentiles are sampled from (``ChannelStatistics.thin``)."""
+        self._seen.thin()
+        self._blank.thin()
+
     def result(self) -> dict[str, float]:
         """Return what ``ChannelStatistics.result`` would of the frames that count."""
         return (self._blank if self._seen.empty else self._seen).result()

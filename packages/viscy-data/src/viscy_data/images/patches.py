@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from viscy_data.checks import is_whole
 from viscy_data.columns import CHANNEL, EXPERIMENT, FOV, X_CROP, Y_CROP, T, Z
 from viscy_data.errors import InvalidInputError
+from viscy_data.images.z_window import ZWindow
 from viscy_data.tables.borders import Border, Fold, check_border, fold_of, spans
 from viscy_data.tables.crops import crop_size, is_too_large, pixel_size
 from viscy_data.tables.experiments import Experiment, FovInfo
@@ -57,7 +58,7 @@ class PatchShape:
     size
         Rows and columns.
     z_window
-        Slices.
+        Slices, or how many and where (:mod:`viscy_data.images.z_window`).
     common_pixel_size_um
         Micrometres per pixel; None: the store's own pixels.
     border
@@ -70,25 +71,29 @@ class PatchShape:
     """
 
     size: tuple[int, int]
-    z_window: int = 1
+    z_window: int | ZWindow = 1
     common_pixel_size_um: float | None = None
     border: Border = "reflect"
 
     def __post_init__(self) -> None:
-        lengths: tuple[object, ...] = (*self.size, self.z_window)
-        if len(lengths) != 3 or not all(is_whole(length, least=1) for length in lengths):
+        lengths: tuple[object, ...] = self.size
+        if len(lengths) != 2 or not all(is_whole(length, least=1) for length in lengths):
             raise InvalidInputError(
-                f"patch_size={self.size!r}, z_window={self.z_window!r} must be two positive integers "
-                "(rows, columns) and one (slices)."
+                f"patch_size={self.size!r} must be two positive integers (rows, columns)."
             )
         object.__setattr__(self, "size", tuple(map(int, self.size)))
-        object.__setattr__(self, "z_window", int(self.z_window))
+        _ = self.window
         check_border(self.border)
+
+    @property
+    def window(self) -> ZWindow:
+        """The slices."""
+        return self.z_window if isinstance(self.z_window, ZWindow) else ZWindow(self.z_window)
 
     def crop_of(self, experiment: Experiment, fov: FovInfo) -> tuple[int, int, int]:
         """Return slices, rows and columns of the store's pixels that show what a patch shows."""
         own = pixel_size(experiment, fov)
-        return (self.z_window, *crop_size(self.size, own, self.common_pixel_size_um))
+        return (self.window.slices, *crop_size(self.size, own, self.common_pixel_size_um))
 
 
 type Described = Sequence[tuple[Experiment, Sequence[FovInfo]]]
@@ -111,6 +116,8 @@ class PatchTable:
         (F, 3) slices, rows and columns of a crop, and of an image, of each fov.
     border
         What becomes of a crop that reaches over the border of its image.
+    window
+        Which slices a crop holds.
     channel
         (M,) place of each row's channel among those of its experiment; None: a row shows all channels.
     """
@@ -121,6 +128,7 @@ class PatchTable:
     crop: IntArray
     extent: IntArray
     border: Border
+    window: ZWindow
     channel: NDArray[np.int16] | None = None
 
     @classmethod
@@ -151,7 +159,7 @@ class PatchTable:
         extent = np.array([info.shape[2:] for info in infos], dtype=np.int64).reshape(-1, 3)
         columns = (anchors[name].to_numpy(dtype=np.int32) for name in (T, Z, Y_CROP, X_CROP))
         fovs = tuple((key[0], info) for key, info in zip(used, infos, strict=True))
-        table = cls(fovs, number, np.stack(list(columns), axis=1), crop, extent, shape.border)
+        table = cls(fovs, number, np.stack(list(columns), axis=1), crop, extent, shape.border, shape.window)
         by_channel = any(experiment.samples == "channels" for experiment, _ in described)
         if by_channel:
             table = replace(table, channel=_channel_places(anchors, [one for one, _ in described]))
@@ -197,20 +205,24 @@ class PatchTable:
                 "patch_size that is to be read, or with border='reflect'."
             )
 
-    def _boxes(self, rows: IntArray) -> tuple[IntArray, IntArray]:
+    def _boxes(self, rows: IntArray, shift: IntArray | int = 0) -> tuple[IntArray, IntArray]:
         """Return first pixel, and the one after the last, of the box of each row, (B, 3) each."""
         number = self.fov[rows]
         extent, size = self.extent[number], self.crop[number]
         start = self.centre[rows, 1:] - size // 2
-        moved = slice(None) if self.border == "shift" else slice(1)
-        start[:, moved] = np.clip(start[:, moved], 0, (extent - size)[:, moved])
+        start[:, 0] = self.window.starts(self.centre[rows, 1], extent[:, 0], shift)
+        if self.border == "shift":
+            start[:, 1:] = np.clip(start[:, 1:], 0, (extent - size)[:, 1:])
         return start, start + size
 
-    def crops(self, rows: IntArray) -> tuple[list[Crop], dict[int, Fold]]:
-        """Return what is read for each row (B,), and the fold of those that need one, by place."""
+    def crops(self, rows: IntArray, shift: IntArray | int = 0) -> tuple[list[Crop], dict[int, Fold]]:
+        """Return what is read for each row (B,), and the fold of those that need one, by place.
+
+        ``shift`` moves the window of each row (B,) by so many slices.
+        """
         number = self.fov[rows]
         extent = self.extent[number]
-        start, stop = self._boxes(rows)
+        start, stop = self._boxes(rows, shift)
         folds: dict[int, Fold] = {}
         over = np.flatnonzero(((start < 0) | (stop > extent)).any(axis=1))
         if len(over):
@@ -227,6 +239,11 @@ class PatchTable:
             for fov, t, (z, y, x), channel in zip(number.tolist(), frames, bounds, channels, strict=True)
         ]
         return crops, folds
+
+    def own_slices(self, rows: IntArray, crops: Sequence[Crop], shift: IntArray | int = 0) -> IntArray:
+        """Return the place (B,) of each row's own slice in the window that its crop holds."""
+        starts = np.array([crop.z[0] for crop in crops], dtype=np.int64)
+        return self.window.own(self.centre[rows, 1].astype(np.int64), starts, shift)
 
 
 def _channel_places(anchors: pd.DataFrame, experiments: Sequence[Experiment]) -> NDArray[np.int16]:

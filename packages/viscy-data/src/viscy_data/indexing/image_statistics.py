@@ -12,15 +12,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from viscy_data.images.normalization import (
-    StatisticsRow,
+from viscy_data.images.odd_frames import OddFrame
+from viscy_data.images.statistics import (
+    FovStatistics,
+    experiment_rows,
     fov_statistics,
     read_note,
     read_statistics,
     statistics_table,
     write_statistics,
 )
-from viscy_data.images.odd_frames import OddFrame
 from viscy_data.images.store import MissingChunks, StoreReader
 from viscy_data.indexing.parts import digest_of
 from viscy_data.indexing.workers import Workers
@@ -81,28 +82,27 @@ def _compute(
     advance: Callable[[int], None],
 ) -> None:
     """Do the jobs, and write each experiment's file when its last one is done."""
-    rows: dict[str, dict[str, tuple[list[StatisticsRow], list[OddFrame]]]] = {}
+    done: dict[str, dict[str, FovStatistics]] = {}
     # Here the bar moves with every frame; from elsewhere it hears of finished fields of view alone.
     work = partial(_measure, advance=advance) if workers.here else _measure
     for job, found in workers.run(work, todo):
         if not workers.here:
             advance(job.fov.shape[0])
         name = job.experiment.name
-        own = rows.setdefault(name, {})
+        own = done.setdefault(name, {})
         own[job.fov.fov] = found
         if len(own) == len(jobs[name]):
+            # in the order of fields, whoever was ready first: sums of floats depend on it
             ordered = [own[one.fov.fov] for one in jobs[name]]
-            table = statistics_table([row for found_rows, _ in ordered for row in found_rows])
-            write_statistics(paths[name], table, {"odd": [one for _, odd in ordered for one in odd]})
-            del rows[name]
+            table = statistics_table(experiment_rows(job.experiment, ordered))
+            write_statistics(paths[name], table, {"odd": [one for each in ordered for one in each.odd]})
+            del done[name]
 
 
-def _measure(
-    job: _Job, advance: Callable[[int], None] = lambda _: None
-) -> tuple[list[StatisticsRow], list[OddFrame]]:
+def _measure(job: _Job, advance: Callable[[int], None] = lambda _: None) -> FovStatistics:
     only = Experiments(experiments=(job.experiment,))
     reader = _reader(only.model_dump_json(), job.missing_chunks)
-    return fov_statistics(reader, job.experiment, job.fov, per="fov", advance=advance)
+    return fov_statistics(reader, job.experiment, job.fov, advance=advance)
 
 
 @lru_cache(maxsize=1)

@@ -167,7 +167,7 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
     Each process takes at most 400 MB, and 400 bytes for each row of the largest experiment; statistics take
     a frame and its decoded chunks more.
     """
-    from viscy_data.images.normalization import statistics_path, write_statistics  # noqa: PLC0415
+    from viscy_data.images.statistics import statistics_path, write_statistics  # noqa: PLC0415
 
     check_border(border)
     out = Path(out)
@@ -252,8 +252,8 @@ def _own_columns(summaries: Mapping[str, PartSummary]) -> tuple[OwnColumn, ...]:
 def _check_images(
     statistics: "pd.DataFrame", odd: "Mapping[str, Sequence[OddFrame]]", non_finite: Literal["error", "fill"]
 ) -> None:
-    from viscy_data.images.normalization import check_finite  # noqa: PLC0415
     from viscy_data.images.odd_frames import refuse_non_finite  # noqa: PLC0415
+    from viscy_data.images.statistics import check_finite  # noqa: PLC0415
 
     if non_finite == "error":
         refuse_non_finite(one for frames in odd.values() for one in frames)

@@ -37,6 +37,12 @@ from viscy_data.tables.experiment_fields import (
     Texts,
     TrackColumn,
 )
+from viscy_data.tables.normalizations import (
+    Normalization,
+    disagreements,
+    name_disagreements,
+    normalizations_of,
+)
 from viscy_data.tables.own_columns.fields import ColumnsFiles, Constants, name_problems
 from viscy_data.text import shown
 
@@ -75,9 +81,12 @@ class Experiment(_Frozen):
     track_unit
         Unit of places in tables and GEFFs: ``pixel``, or a length such as ``micrometer``. None: as the file
         says, else pixels, where places do not look like lengths.
-    track_z
+    z
         The slice of cells: that of the ``tracks``, the ``middle`` one, or one by number. None: that of the
         tracks, where it is not 0 throughout.
+    normalization
+        How intensities are normalised, one way for all channels or by channel; see
+        :mod:`viscy_data.tables.normalizations`. None: by mean and standard deviation of the field of view.
     track_filter
         Boolean properties of a GEFF that nodes and links must have; None: ``solution``, where it is there.
     missing_parents
@@ -114,7 +123,8 @@ class Experiment(_Frozen):
     exclude_fovs: Texts = ()
     track_names: dict[TrackColumn, Text] = Field(default_factory=dict)
     track_unit: LengthUnit | None = None
-    track_z: Slice | None = None
+    z: Slice | None = None
+    normalization: str | dict[str, Any] | None = None
     track_filter: Texts | None = None
     missing_parents: Literal["error", "cut"] = "error"
     columns: Constants = Field(default_factory=dict)
@@ -175,6 +185,11 @@ class Experiment(_Frozen):
             raise ValueError("; ".join(problems))
         return self
 
+    @model_validator(mode="after")
+    def _known_normalization(self) -> Self:
+        _ = self.normalizations
+        return self
+
     def paths(self) -> Iterator[tuple[str, Path]]:
         """Yield every path that the experiment names, with its key."""
         yield from (("data_path", self.data_path), ("tracks_path", self.tracks_path))
@@ -189,6 +204,11 @@ class Experiment(_Frozen):
         }
         places = {key: change(getattr(self, key)) for key in ("data_path", "tracks_path")}
         return self.model_copy(update={**places, **tables})
+
+    @property
+    def normalizations(self) -> tuple[Normalization, ...]:
+        """How each channel is normalised."""
+        return normalizations_of(self.normalization, self.channels)
 
     def condition_of(self, well: str) -> str | None:
         """Return the condition of a well, or None where none is known."""
@@ -395,6 +415,10 @@ def _disagreements(experiments: Sequence[Experiment]) -> list[str]:
             f"channels: every experiment needs the same number of channels; got {listed}; name as many of "
             "each, or write 'samples: channels' at the top, for a row and a patch of each channel"
         )
+    elif experiments and experiments[0].samples == "cells":
+        problems += disagreements({one.name: (one.channels, one.normalizations) for one in experiments})
+    else:
+        problems += name_disagreements({one.name: (one.channels, one.normalizations) for one in experiments})
     return problems
 
 

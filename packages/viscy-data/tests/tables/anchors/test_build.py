@@ -93,9 +93,7 @@ def test_every_row_is_an_anchor_or_counted(
 ) -> None:
     """A loop over the rows, straight from the description of the columns."""
     path = write_tracks(tmp_path_factory.mktemp("t"), table)
-    frame, dropped = build_anchors(
-        experiment(path, track_z="tracks"), FOVS, patch_size=(16, 9), border=border
-    )
+    frame, dropped = build_anchors(experiment(path, z="tracks"), FOVS, patch_size=(16, 9), border=border)
     expected: list[tuple[Any, ...]] = []
     shares: list[float] = []
     lost = {"centre outside the image": 0, "z outside the stack": 0, "patch reaches over the border": 0}

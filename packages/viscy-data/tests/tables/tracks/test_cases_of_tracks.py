@@ -32,7 +32,7 @@ def index(path: Path, **changes: object) -> tuple[IndexSummary, Path]:
 
 def middles(table: Path) -> np.ndarray:
     """Return the mean of the middle 4 x 4 pixels of each anchor's raw patch, in all its channels."""
-    dataset = AnchorDataset(table, positive="self", normalize=None, patch_size=(12, 12), z_window=1)
+    dataset = AnchorDataset(table, positive="self", normalization="none", patch_size=(12, 12), z_window=1)
     patches = dataset.__getitems__(range(len(dataset)))["anchor"].numpy()
     return np.asarray(patches[..., 4:8, 4:8].mean(axis=(1, 2, 3, 4)))
 
@@ -105,12 +105,12 @@ def test_the_options_that_the_errors_propose_are_the_right_ones(tmp_path: Path) 
 @pytest.mark.parametrize("name", ["csv_z0", "geff_z0"])
 def test_a_z_that_is_a_placeholder_is_refused(name: str, tmp_path: Path) -> None:
     folder = unpack_case("17", tmp_path)
-    with pytest.raises(TracksError, match=r"0 in every row, while images have 11 slices: .* Set track_z"):
+    with pytest.raises(TracksError, match=r"0 in every row, while images have 11 slices: .* Set z"):
         index(folder / f"{name}.yaml")
-    _, table = index(folder / f"{name}.yaml", track_z="middle")
+    _, table = index(folder / f"{name}.yaml", z="middle")
     assert show_their_cells(table)
     table.unlink()
-    _, table = index(folder / f"{name}.yaml", track_z=0)
+    _, table = index(folder / f"{name}.yaml", z=0)
     assert not (middles(table) > BRIGHT).any()
 
 

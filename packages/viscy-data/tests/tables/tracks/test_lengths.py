@@ -87,7 +87,7 @@ def test_lengths_along_z_need_the_distance_of_slices(tmp_path: Path) -> None:
     without = FovInfo("a", "", (6, 1, 8, SIZE, SIZE), ("c",), (UM, UM))
     with pytest.raises(TracksError, match="z is in 'micrometer': the distance of slices is needed"):
         read(table, tmp_path, without, track_unit="micrometer")
-    assert read(table, tmp_path, without, track_unit="micrometer", track_z="middle")["z"].isna().all()
+    assert read(table, tmp_path, without, track_unit="micrometer", z="middle")["z"].isna().all()
 
 
 def test_lengths_need_the_size_of_a_pixel(tmp_path: Path) -> None:
@@ -101,9 +101,9 @@ def test_lengths_need_the_size_of_a_pixel(tmp_path: Path) -> None:
     ("option", "match"),
     [
         ("track_unit: bananas", "track_unit='bananas': 'pixel' or a unit of length"),
-        ("track_z: top", "track_z='top': 'tracks', 'middle' or the number of a slice"),
-        ("track_z: -1", "track_z=-1: 'tracks', 'middle' or the number"),
-        ("track_z: true", "track_z=True: 'tracks', 'middle' or the number"),
+        ("z: top", "z='top': 'tracks', 'middle' or the number of a slice"),
+        ("z: -1", "z=-1: 'tracks', 'middle' or the number"),
+        ("z: true", "z=True: 'tracks', 'middle' or the number"),
         ("track_names: {time: FRAME}", "track_names.time"),
         ("track_names: {y: x}", "track_names: y and x would be read from one column, 'x'"),
         ("track_names: {y: p, x: p}", "track_names: y and x would be read from one column, 'p'"),

@@ -9,8 +9,8 @@ from viscy_data.tables.experiments import Experiment, FovInfo
 from viscy_data.tables.tracks.read import read_tracks
 
 
-def read(folder: Path, z: list[float], depth: int = 7, **options: object) -> list[float]:
-    lines = [f"{track},0,{10 * track},40,{value}" for track, value in enumerate(z)]
+def read(folder: Path, of_tracks: list[float], depth: int = 7, **options: object) -> list[float]:
+    lines = [f"{track},0,{10 * track},40,{value}" for track, value in enumerate(of_tracks)]
     (folder / "t.csv").write_text("track_id,t,y,x,z\n" + "\n".join(lines))
     values = {"name": "a", "data_path": "a", "tracks_path": str(folder / "t.csv"), "channels": ["c"]}
     info = FovInfo("a", "", (6, 1, depth, 64, 64), ("c",))
@@ -23,9 +23,9 @@ def test_0_throughout_beside_a_stack_is_refused_with_what_to_set(z: list[float],
     with pytest.raises(TracksError, match=match):
         read(tmp_path, z)
     assert read(tmp_path, z, depth=1) == pytest.approx(z)
-    assert read(tmp_path, z, track_z="tracks") == pytest.approx(z)
-    assert str(read(tmp_path, z, track_z="middle")) == str([float("nan")] * len(z))
-    assert read(tmp_path, z, track_z=4) == [4] * len(z)
+    assert read(tmp_path, z, z="tracks") == pytest.approx(z)
+    assert str(read(tmp_path, z, z="middle")) == str([float("nan")] * len(z))
+    assert read(tmp_path, z, z=4) == [4] * len(z)
 
 
 @pytest.mark.parametrize("z", [[0, 1], [3, 3, 3], [0, 0, 6]])
@@ -34,5 +34,5 @@ def test_another_z_is_believed(z: list[float], tmp_path: Path) -> None:
 
 
 def test_a_slice_that_the_stack_lacks_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TracksError, match="track_z=7 is not a slice of the stack"):
-        read(tmp_path, [1, 2], track_z=7)
+    with pytest.raises(TracksError, match="z=7 is not a slice of the stack"):
+        read(tmp_path, [1, 2], z=7)

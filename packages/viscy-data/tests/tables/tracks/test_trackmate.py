@@ -206,7 +206,7 @@ def test_lengths_without_an_image_are_divided_by_the_pixel_of_the_store(unit: st
     text = re.sub("<ImageData[^>]*>", "", document(um=1, units=unit))
     (tmp_path / "t.xml").write_text(text, encoding="utf-8")
     experiment = Experiment(
-        name="a", data_path=Path("a"), tracks_path=tmp_path / "t.xml", channels=("c",), track_z="middle"
+        name="a", data_path=Path("a"), tracks_path=tmp_path / "t.xml", channels=("c",), z="middle"
     )
     info = FovInfo("a", "", (6, 1, 5, 64, 64), ("c",), (0.5, 0.5))
     factor = 1 if unit == "pixel" else 2

@@ -15,6 +15,7 @@ from jsonargparse import Namespace
 
 from viscy_data import Geometry, Intensity, InvalidInputError, flat_plan, read_anchors, read_metadata
 from viscy_data.columns import CONDITION, EXPERIMENT, HOURS, LINEAGE_ID
+from viscy_train.datamodule import PatchOptions
 from viscy_train.encoder import EncoderOptions, check_backbone
 from viscy_train.module import LossOptions, OptimizerOptions
 from viscy_train.parts import BatchOptions, SplitOptions, choose_training
@@ -115,6 +116,7 @@ def _check_values(setup: SetUp) -> None:
         "model.intensity": (Intensity, model.intensity),
         "data.batches": (BatchOptions, data.batches),
         "data.split": (SplitOptions, data.split),
+        "data.patches": (PatchOptions, data.patches),
     }
     for name, (kind, values) in kinds.items():
         try:
@@ -126,7 +128,9 @@ def _check_values(setup: SetUp) -> None:
 def _take_depth(setup: SetUp) -> None:
     """Slices of a patch: those that the data are asked for."""
     depth, window = "model.encoder.depth", "data.patches.z_window"
-    if setup.states(depth) and not setup.states(window):
+    if setup.config.data.patches.z_projection is not None:
+        setup.take(depth, 1, "data.patches.z_projection leaves one slice")
+    elif setup.states(depth) and not setup.states(window):
         setup.take(window, setup.config[depth], f"as {depth}")
     else:
         setup.take(depth, setup.config[window], f"as {window}")

@@ -8,7 +8,7 @@ as many patches as there are experiments, at most 64.
 import numpy as np
 import torch
 
-from viscy_data import InvalidInputError, ViscyDataError
+from viscy_data import InvalidInputError, ViscyDataError, normalize_batch
 from viscy_data.columns import EXPERIMENT
 from viscy_train.datamodule import AnchorDataModule
 from viscy_train.module import ContrastiveModule
@@ -26,7 +26,7 @@ def rehearse(module: ContrastiveModule, data: AnchorDataModule) -> None:
     """
     codes = data.dataset.valid_anchors[EXPERIMENT].astype("category").cat.codes
     rows = np.unique(codes.to_numpy(), return_index=True)[1][:_MOST]
-    batch = data.dataset.__getitems__(rows.tolist())
+    batch = normalize_batch(data.dataset.__getitems__(rows.tolist()))
     training = module.training
     try:
         with torch.no_grad():

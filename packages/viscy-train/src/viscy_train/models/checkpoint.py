@@ -68,9 +68,9 @@ def embed_checkpoint(
     dataset = AnchorDataset(
         anchors,
         patch_size=patches.size,
-        z_window=patches.z_window,
+        z_window=patches.window,
         positive="self",
-        normalize=patches.normalize,
+        normalization=content["datamodule_hyper_parameters"].get("normalization", patches.normalization),
         reading=_filled_in(reading, content["datamodule_hyper_parameters"].get("reading")),
     )
     stores = read_metadata(anchors).experiments.experiments

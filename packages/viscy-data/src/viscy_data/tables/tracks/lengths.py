@@ -94,7 +94,7 @@ def pixel_length(experiment: Experiment, info: FovInfo, axis: str) -> float | No
 def size_needed(axis: str) -> str:
     """Say what must be known for lengths along an axis to become pixels, and where to set it."""
     if axis == Z:
-        return "the distance of slices is needed, in the store; or set track_z to 'middle' or to a slice"
+        return "the distance of slices is needed, in the store; or set z to 'middle' or to a slice"
     return "a pixel size is needed, in the store or as pixel_size_um in the experiments file"
 
 

@@ -2,7 +2,7 @@
 
 Trackers that work in two dimensions write z = 0 where they know none. Believed, it shows the first slice of a
 stack, which is out of focus or holds nothing, in every patch; and no number looks wrong. So a z that is 0 in
-every row of a file, beside a stack of several slices, is refused: ``track_z`` of the experiments file
+every row of a file, beside a stack of several slices, is refused: ``z`` of the experiments file
 says what is meant. Another z that never changes was written by somebody who chose a slice, and is believed.
 """
 
@@ -25,14 +25,14 @@ def with_slices(found: Detections, experiment: Experiment, fovs: Sequence[FovInf
     found, fovs
         The detections of one file, and the fields of view that their ``fov`` counts.
     experiment
-        Its ``track_z`` decides.
+        Its ``z`` decides.
 
     Raises
     ------
     TracksError
         Where z is a placeholder and nothing says what to take, or a stack lacks the slice asked for.
     """
-    match experiment.track_z:
+    match experiment.z:
         case None:
             _refuse_placeholder(found, fovs)
             return found
@@ -40,9 +40,9 @@ def with_slices(found: Detections, experiment: Experiment, fovs: Sequence[FovInf
             return found
         case "middle":
             return replace(found, z=None)
-    number = int(experiment.track_z)
+    number = int(experiment.z)
     depth = np.array([info.shape[2] for info in fovs])[found.fov]
-    found.refuse(depth <= number, Z, f"track_z={number} is not a slice of the stack: slices count from 0")
+    found.refuse(depth <= number, Z, f"z={number} is not a slice of the stack: slices count from 0")
     return replace(found, z=np.full(len(found.t), number, dtype=np.float64))
 
 
@@ -55,7 +55,7 @@ def _refuse_placeholder(found: Detections, fovs: Sequence[FovInfo]) -> None:
         last = int(depth.max()) - 1
         raise TracksError(
             f"{found.file}: column 'z': 0 in every row, while images have {last + 1} slices: that is a "
-            "placeholder, not a place. Set track_z in the experiments file to 'middle' for the middle "
+            "placeholder, not a place. Set z in the experiments file to 'middle' for the middle "
             "slice, to "
             f"a number from 0 to {last} for the slice that is in focus, or to 'tracks' where cells do lie in "
             "slice 0; or write the cells' slices into the tracks."

@@ -62,7 +62,7 @@ def read_trackmate(path: Path, experiment: Experiment, info: FovInfo, fov: int) 
     path
         The XML file.
     experiment
-        Its sizes of pixels are taken where the file states none, and its ``track_z`` may do without z.
+        Its sizes of pixels are taken where the file states none, and its ``z`` may do without z.
     info, fov
         The field of view that it belongs to, and its index.
 
@@ -85,7 +85,7 @@ def read_trackmate(path: Path, experiment: Experiment, info: FovInfo, fov: int) 
     )
     # A file that calls its image flat is believed where all its spots are in one slice.
     flat = found.slices < 2 and bool((places[:, 0] == places[:1, 0]).all())
-    takes_z = not flat and info.shape[2] > 1 and experiment.track_z in (None, "tracks")
+    takes_z = not flat and info.shape[2] > 1 and experiment.z in (None, "tracks")
     y, x = (places[:, i] / found.length(which, experiment, info) for i, which in enumerate((Y, X), start=1))
     z = places[:, 0] / found.length(Z, experiment, info) if takes_z else None
     return Detections(
@@ -247,8 +247,7 @@ class _Spots:
             raise TracksError(
                 f"{self._path}: element 'ImageData': {name}={length}: a length above 0 is needed to find "
                 "pixels of "
-                f"places in {self._units!r}"
-                + ("; or set track_z to 'middle' or to a slice" if axis == Z else "")
+                f"places in {self._units!r}" + ("; or set z to 'middle' or to a slice" if axis == Z else "")
             )
         return length
 
