@@ -47,7 +47,7 @@ class DemoSettings:
     """
 
     seed: int = 0
-    synthetic: dict[str, int] = field(default_factory=dict)
+    synthetic: dict[str, Any] = field(default_factory=dict)
     patch: int = 64
     crop: int = 40
     tau_steps: int = 2
