@@ -11,8 +11,9 @@ from viscy_data.rich_text import verbatim
 
 
 @plain_errors
-def synthesize(
+def synthesize(  # noqa: PLR0913 - the flat face of the library's
     out: Folder,
+    *,
     experiments: Annotated[int, typer.Option(help="Plates, each with its own microscope and clock.")] = 5,
     wells: Annotated[int, typer.Option(help="Wells per plate, one to three in eight infected.")] = 8,
     fovs: Annotated[int, typer.Option(help="Fields of view per well.")] = 1,
@@ -28,6 +29,9 @@ def synthesize(
         Literal["cells", "channels"],
         typer.Option(help="channels: plates of unlike channels, and a row of the table for each."),
     ] = "cells",
+    columns: Annotated[
+        bool, typer.Option("--columns", help="Also a plate map of drugs and annotations of cells.")
+    ] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Synthesize experiments with known truth, as plates with tracks.
@@ -53,6 +57,7 @@ def synthesize(
         size=size,
         seed=seed,
         samples=samples,
+        columns=columns,
         overwrite=overwrite,
     )
     Console().print(verbatim(f"Wrote {path}", "green"), soft_wrap=True)

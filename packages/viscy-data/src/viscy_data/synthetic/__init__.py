@@ -10,5 +10,6 @@ Read in this order:
 - `recipe`: how much, and what differs between experiments: the batch effect
 - `cells`: movement, division, and the phenotype that grows in infected wells only
 - `drawing`: from cells to light; `camera`: from light to counts
+- `knowledge`: a plate map and annotations, for columns of one's own
 - `writing`: whole experiments, several fields of view at a time: `synthesize`
 """

@@ -41,6 +41,7 @@ from viscy_data.images.plates import (
 from viscy_data.progress import progress_bar
 from viscy_data.synthetic.camera import make_camera
 from viscy_data.synthetic.cells import Cells, simulate
+from viscy_data.synthetic.knowledge import entries_of, write_knowledge
 from viscy_data.synthetic.recipe import INFECTED, PIXEL_SIZE_UM, Recipe, Setup, make_setup
 from viscy_data.tables.experiment_fields import Samples
 
@@ -73,6 +74,7 @@ def synthesize(  # noqa: PLR0913  each is a choice of its own, with a default
     size: int = Recipe.size,
     seed: int = Recipe.seed,
     samples: Samples = "cells",
+    columns: bool = False,
     overwrite: bool = False,
     progress: bool = True,
 ) -> Path:
@@ -99,6 +101,9 @@ def synthesize(  # noqa: PLR0913  each is a choice of its own, with a default
     samples
         ``"channels"``: plates have unlike channels, and the experiments file makes a row of the table of each
         channel of a cell. Some plates have a stain of the nuclei, some no reporter.
+    columns
+        A plate map and annotations beside each plate, which the experiments file names as columns of one's
+        own (:mod:`viscy_data.synthetic.knowledge`).
     overwrite
         Replace what an earlier call wrote.
     progress
@@ -128,6 +133,11 @@ def synthesize(  # noqa: PLR0913  each is a choice of its own, with a default
             truth = _in_threads(movies, advance)
         pd.concat(truth, ignore_index=True).to_parquet(folder / TRUTH_FILE, index=False)
         records = [_record(number, setup, recipe) for number, setup in enumerate(setups)]
+        if columns:
+            known = dict(iter(pd.concat(truth).groupby(EXPERIMENT)))
+            for number, setup in enumerate(setups):
+                write_knowledge(folder / setup.name, recipe.condition_wells(number), known[setup.name])
+                records[number] |= entries_of(setup.name, number)
         note = f"Synthetic, with {TRUTH_FILE}: {recipe}"
         write_experiments(folder / EXPERIMENTS_FILE, records, note=note, samples=samples)
     return out / EXPERIMENTS_FILE

@@ -260,3 +260,31 @@ def test_where_a_row_is_a_channel_each_channel_of_a_cell_holds_its_columns(
     assert {one.name: one.nulls for one in summary.columns} == {
         name: int(rows[name].isna().sum()) for name in cells.columns[-4:]
     }
+
+
+def test_cells_of_which_a_table_says_nothing_are_filled(project: Path, change: Any) -> None:
+    fill = {"label": "not annotated", "weight": 1}
+    change(a={"cell_columns": {"path": "labels.csv", "fill": fill}})
+    table = read_anchors(_build(project, labels=LABELS).anchors_path)
+    change(a={"cell_columns": "labels.csv"})
+    bare = read_anchors(_build(project, labels=LABELS).anchors_path)
+    of_a = (table["experiment"] == "a").to_numpy()
+    for name, value in fill.items():
+        found, known = (one[name].astype(object) for one in (table, bare))
+        assert found[of_a].tolist() == known[of_a].where(known[of_a].notna(), value).tolist()
+        assert found[~of_a].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("fill", "message"),
+    [
+        ({"weight": "none"}, "labels.csv: column 'weight' holds numbers, and fill='none' is of another kind"),
+        ({"label": 0}, "labels.csv: column 'label' holds text, and fill=0 is of another kind"),
+        ({"lable": "x"}, r"labels.csv: fill='lable' is not a column that is taken.*Did you mean 'label'"),
+        ({"label": [1]}, "text, a number, or true or false is needed"),
+    ],
+)
+def test_what_cannot_be_filled_is_refused(project: Path, change: Any, fill: Any, message: str) -> None:
+    change(a={"cell_columns": {"path": "labels.csv", "fill": fill}})
+    with pytest.raises(InvalidInputError, match=message):
+        _build(project, labels=LABELS)

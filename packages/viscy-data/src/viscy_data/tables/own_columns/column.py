@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pa_compute
 
@@ -135,6 +136,45 @@ def tidied(column: Any, where: str) -> Any:
 
 def _is_text(kind: Any) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def constant(value: str | float | bool, count: int) -> Any:
+    """Return a column of one value."""
+    if isinstance(value, bool | str):
+        text = value if isinstance(value, str) else str(value).lower()
+        return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), pa.array([text])).cast(
+            TEXT
+        )
+    return pa.array(np.full(count, value))
+
+
+def filled(column: Any, value: str | float | bool, where: str) -> Any:
+    """Return a column with a value in the place of nulls.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the value is text and the column holds numbers, or the other way round; ``where`` names both.
+    """
+    if column.null_count == len(column):
+        return constant(value, len(column))
+    is_text = pa.types.is_dictionary(column.type)
+    if is_text != isinstance(value, bool | str):
+        raise InvalidInputError(
+            f"{where} holds {'text' if is_text else 'numbers'}, and fill={value!r} is of another kind; "
+            "give one of the same"
+        )
+    if not column.null_count:
+        return column
+    if not is_text:
+        whole = pa.types.is_integer(column.type) and not float(value).is_integer()
+        return pa_compute.fill_null(column.cast(pa.float64()) if whole else column, value)
+    text = value if isinstance(value, str) else str(value).lower()
+    names = column.dictionary.to_pylist()
+    if text not in names:
+        names.append(text)
+    codes = column.indices.fill_null(names.index(text))
+    return pa.DictionaryArray.from_arrays(codes, pa.array(names, pa.string())).cast(TEXT)
 
 
 def one_chunk(column: Any) -> Any:

@@ -42,6 +42,17 @@ KEYS: Final = {"well": (WELL, EXPERIMENT), "cell": (FOV, *CELL_KEYS, T, EXPERIME
 """Columns by which tables of a level are joined, where they have them."""
 
 
+def _constant(value: object) -> object:
+    if value is not None and not isinstance(value, str | int | float):
+        raise ValueError("text, a number, or true or false is needed; write a date in quotes")
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        raise ValueError("a number that is finite is needed; null means that it is not known")
+    return value
+
+
+Constant = Annotated[Any, BeforeValidator(_constant)]
+
+
 class ColumnsFile(BaseModel):
     """A table whose columns join the anchors table.
 
@@ -51,6 +62,8 @@ class ColumnsFile(BaseModel):
         CSV or Parquet.
     columns
         Those that are taken; None: all but the keys.
+    fill
+        By column, what cells have of which the table says nothing; null where it is not given.
 
     Examples
     --------
@@ -62,6 +75,7 @@ class ColumnsFile(BaseModel):
 
     path: PossiblePath
     columns: Annotated[Texts, Field(min_length=1)] | None = None
+    fill: dict[Text, Constant] = Field(default_factory=dict)
 
 
 def _listed(value: object) -> object:
@@ -74,16 +88,7 @@ def _listed(value: object) -> object:
     return [{"path": one} if isinstance(one, str | Path) else one for one in given]
 
 
-def _constant(value: object) -> object:
-    if value is not None and not isinstance(value, str | int | float):
-        raise ValueError("text, a number, or true or false is needed; write a date in quotes")
-    if isinstance(value, float) and not abs(value) < float("inf"):
-        raise ValueError("a number that is finite is needed; null means that it is not known")
-    return value
-
-
 ColumnsFiles = Annotated[tuple[ColumnsFile, ...], BeforeValidator(_listed)]
-Constant = Annotated[Any, BeforeValidator(_constant)]
 Constants = dict[Text, Constant]
 
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from viscy_data.errors import InvalidInputError
 from viscy_data.tables.experiments import Experiment, FovInfo
-from viscy_data.tables.own_columns.column import TEXT, OwnColumn, one_chunk, tidied
-from viscy_data.tables.own_columns.fields import Constant, Level, name_problems
+from viscy_data.tables.own_columns.column import OwnColumn, constant, one_chunk, tidied
+from viscy_data.tables.own_columns.fields import Level, name_problems
 from viscy_data.tables.own_columns.joins import Joined, JoinReport, join_cells, join_wells
 from viscy_data.tables.own_columns.table import header_of, read_user_table
 
@@ -93,7 +93,8 @@ def gather_own(
     """
     count = len(anchors)
     found: list[tuple[str, Level, str, Any]] = [
-        (name, "experiment", "columns", _constant(value, count)) for name, value in experiment.columns.items()
+        (name, "experiment", "columns", pa.nulls(count) if value is None else constant(value, count))
+        for name, value in experiment.columns.items()
     ]
     joins = []
     for joined in _joined(experiment, fovs, anchors, tracks):
@@ -120,15 +121,3 @@ def _joined(
     for file in experiment.cell_columns:
         table = read_user_table(file, "cell", experiment.name)
         yield join_cells(table, anchors, experiment.name, names, tracks)
-
-
-def _constant(value: Constant, count: int) -> Any:
-    """Return a column of one value."""
-    if value is None:
-        return pa.nulls(count)
-    if isinstance(value, bool | str):
-        text = value if isinstance(value, str) else str(value).lower()
-        return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), pa.array([text])).cast(
-            TEXT
-        )
-    return pa.array(np.full(count, value))

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from viscy_data.columns import FOV, GLOBAL_TRACK_ID, SOURCE_ID, SOURCE_NAME, TRACK_ID, WELL, T
 from viscy_data.errors import InvalidInputError
 from viscy_data.packing import pack
-from viscy_data.tables.own_columns.column import one_chunk
+from viscy_data.tables.own_columns.column import filled, one_chunk
 from viscy_data.tables.own_columns.fields import CELL_KEYS, Level
 from viscy_data.tables.own_columns.table import UserTable
 from viscy_data.text import shown
@@ -278,6 +278,9 @@ def _taken(table: UserTable, rows: IntArray, matched: int, of: tuple[Level, str]
     lacking = int((rows < 0).sum())
     chosen = pa.array(rows, mask=rows < 0 if lacking else None)
     columns = {name: column.take(chosen) for name, column in table.own.items()}
+    for name, value in table.fill.items():
+        if value is not None:
+            columns[name] = filled(columns[name], value, f"{table.path}: column {name!r}")
     report = JoinReport(
         experiment,
         str(table.path),

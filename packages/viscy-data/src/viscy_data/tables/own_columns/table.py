@@ -4,9 +4,10 @@ Text tables are read as tracking tables are (:mod:`viscy_data.tables.tracks.csv_
 bounds, with the same separators.
 """
 
+import re
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from viscy_data.text import shown
 CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".txt")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 
+_PANDAS_INDEX = re.compile(r"__index_level_\d+__")  # row numbers, which pandas writes beside columns
+
 
 @dataclass(frozen=True)
 class UserTable:
@@ -43,6 +46,8 @@ class UserTable:
         (n,) number of each row in the file.
     unit
         What those numbers count: ``line`` or ``row``.
+    fill
+        By column, what cells have of which the table says nothing.
     """
 
     path: Path
@@ -50,6 +55,7 @@ class UserTable:
     own: dict[str, Any]
     rows: NDArray[np.int64]
     unit: str
+    fill: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -59,7 +65,7 @@ class UserTable:
         """Return some of its rows."""
         chosen = pa.array(kept)
         keys, own = ({name: one.take(chosen) for name, one in of.items()} for of in (self.keys, self.own))
-        return UserTable(self.path, keys, own, self.rows[kept], self.unit)
+        return replace(self, keys=keys, own=own, rows=self.rows[kept])
 
     def refuse(self, row: int, column: str, why: str) -> InvalidInputError:
         """Return an error that names file, row and column."""
@@ -79,7 +85,7 @@ def header_of(file: ColumnsFile, level: Level) -> list[str]:
     if twice:
         raise InvalidInputError(f"{file.path}: column {twice[0]!r} is there twice; keep one")
     if file.columns is None:
-        return [name for name in held if name not in KEYS[level]]
+        return [name for name in held if name not in KEYS[level] and not _PANDAS_INDEX.fullmatch(name)]
     for name in file.columns:
         if name not in held:
             raise InvalidInputError(
@@ -98,6 +104,12 @@ def read_user_table(file: ColumnsFile, level: Level, experiment: str) -> UserTab
         Naming file, row and column.
     """
     own = header_of(file, level)
+    for name in file.fill:
+        if name not in own:
+            raise InvalidInputError(
+                f"{file.path}: fill={name!r} is not a column that is taken, which are {', '.join(own)}."
+                f"{suggest(name, own)}"
+            )
     held, _ = _names(file.path)
     keys = [name for name in KEYS[level] if name in held and name not in own]
     try:
@@ -112,6 +124,7 @@ def read_user_table(file: ColumnsFile, level: Level, experiment: str) -> UserTab
         {name: tidied(table[name], f"{file.path}: column {name!r}") for name in own},
         np.arange(start, start + table.num_rows),
         unit,
+        file.fill,
     )
     return _of_experiment(found, experiment) if EXPERIMENT in found.keys else found
 
