@@ -3,7 +3,7 @@
 Read in this order:
 
 - `app`: the commands together, and `main`
-- `convert`, `synthesize`, `index`, `audit`, `check`, `bench`, `optimize`: a command each
+- `convert`, `synthesize`, `import_viscy`, `index`, `audit`, `check`, `bench`, `optimize`: a command each
 - `options`: what several commands share
 - `tables`: tables that the commands print
 - `plain_errors`: how commands end: a sentence for our own errors, a traceback for everything else

@@ -194,6 +194,6 @@ def write_experiments(
     head = "".join(f"# {line}".rstrip() + "\n" for line in note.splitlines())
     said = {} if samples == "cells" else {"samples": samples}
     content = {**said, "experiments": [dict(e) for e in experiments]}
-    body = yaml.safe_dump(content, sort_keys=False, width=110)
+    body = yaml.safe_dump(content, sort_keys=False, width=110, allow_unicode=True)
     path.write_text(head + body, encoding="utf-8")
     return path
