@@ -1,9 +1,10 @@
 """Embed all anchors of a table into an AnnData file, chunk by chunk.
 
 The file is AnnData's layout in Zarr: X (N, D) float32, obsm/X_projection (N, P) float32, obs the anchors'
-columns under unique names ``global_track_id/t``, uns the provenance: config, version, digests of table and
-weights. Row i is row i of the table: ``AnchorDataset.read([i])`` gives the patch that it was computed from,
-in a dataset of pairs, too; the column ``row`` of obs keeps the number where rows are left out or sorted.
+columns under unique names ``global_track_id/t`` (and ``/channel`` where a row is one channel of a cell), uns
+the provenance: config, version, digests of table and weights. Row i is row i of the table:
+``AnchorDataset.read([i])`` gives the patch that it was computed from, in a dataset of pairs, too; the column
+``row`` of obs keeps the number where rows are left out or sorted.
 
 Rows hold finite numbers, or somebody is told: a cell that cannot be read, or whose embedding is not finite,
 ends the work with an error that names it, or, where the dataset's ``Reading(on_error="skip")`` asks for it,
@@ -309,6 +310,8 @@ def _observations(anchors: pd.DataFrame) -> pd.DataFrame:
     AnnData refuses pandas' own strings, which categories of a table read from Parquet are.
     """
     names = anchors[columns.GLOBAL_TRACK_ID].astype(str) + "/" + anchors[columns.T].astype(str)
+    if columns.CHANNEL in anchors:
+        names += "/" + anchors[columns.CHANNEL].astype(str)
     obs = pd.DataFrame({name: _plain(anchors[name]) for name in anchors})
     obs[ROW] = np.arange(len(anchors))
     return obs.set_index(pd.Index(names.to_numpy(dtype=object), dtype=object))
@@ -353,7 +356,7 @@ def model_digest(model: nn.Module) -> str:
 
 
 def anchors_digest(anchors: pd.DataFrame) -> str:
-    """Return the SHA-256 of which cell each row is: global_track_id and t.
+    """Return the SHA-256 of which cell each row is: global_track_id and t, and its channel if it is of one.
 
     Examples
     --------
@@ -361,5 +364,6 @@ def anchors_digest(anchors: pd.DataFrame) -> str:
     >>> anchors_digest(table)[:8] == anchors_digest(table.copy())[:8]
     True
     """
-    rows = anchors[[columns.GLOBAL_TRACK_ID, columns.T]]
+    keys = (columns.GLOBAL_TRACK_ID, columns.T, columns.CHANNEL)
+    rows = anchors[[name for name in keys if name in anchors]]
     return hashlib.sha256(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes()).hexdigest()

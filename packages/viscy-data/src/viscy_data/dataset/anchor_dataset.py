@@ -146,7 +146,7 @@ class AnchorDataset(Dataset[Batch]):
         pairs = Pairs.build(table, positives, lacking=say_without(positive, pairing))
         self._without = "" if rule == "self" else say_without(positive, pairing)
         patches = _patches(pairs.anchors, experiments, reader, file, (size, self._z_window), pixel_size_um)
-        channels = 1 if experiments.samples == "channels" else len(experiments.experiments[0].channels)
+        channels = len(experiments.patch_channels)
         choices = _choices(normalization, experiments)
         self._normalization = _of_channels(choices, experiments)
         raw = all(one.method == "none" for chosen in choices.values() for one in chosen)

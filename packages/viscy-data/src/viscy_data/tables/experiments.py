@@ -246,6 +246,11 @@ class Experiments(_Frozen):
         """What a row of the table is: a cell in a frame, or one of its channels."""
         return self.experiments[0].samples
 
+    @property
+    def patch_channels(self) -> tuple[str, ...]:
+        """Names of the channels of a patch, as the first experiment calls them; one where a row is one."""
+        return self.experiments[0].channels if self.samples == "cells" else ("channel of the row",)
+
     @model_validator(mode="after")
     def _agree(self) -> Self:
         problems = _disagreements(self.experiments)

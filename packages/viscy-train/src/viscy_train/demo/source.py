@@ -67,8 +67,8 @@ class Source:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """Channels as the first experiment calls them."""
-        return self.experiments.experiments[0].channels
+        """Channels of a patch, as the first experiment calls them."""
+        return self.experiments.patch_channels
 
 
 def prepare(

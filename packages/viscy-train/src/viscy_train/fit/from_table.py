@@ -95,9 +95,11 @@ def set_up_from_table(setup: SetUp) -> None:
     except InvalidInputError as error:
         setup.refuse(f"data.anchors: {error}")
         return
-    channels = file.experiments.experiments[0].channels
+    channels = file.experiments.patch_channels
     named = ", ".join(map(str, channels))
-    setup.take("model.encoder.in_channels", len(channels), f"the table's channels are {named}")
+    by_channel = file.experiments.samples == "channels"
+    reason = "a row of the table is one channel" if by_channel else f"the table's channels are {named}"
+    setup.take("model.encoder.in_channels", len(channels), reason)
     _take_depth(setup)
     size = data.patches.size or file.patch_size
     _take_crop(setup, (int(size[0]), int(size[1])))

@@ -73,8 +73,9 @@ def embed_checkpoint(
         normalization=content["datamodule_hyper_parameters"].get("normalization", patches.normalization),
         reading=_filled_in(reading, content["datamodule_hyper_parameters"].get("reading")),
     )
-    stores = read_metadata(anchors).experiments.experiments
-    _refuse_other_channels(checkpoint, module, anchors, stores[0].channels)
+    experiments = read_metadata(anchors).experiments
+    stores = experiments.experiments
+    _refuse_other_channels(checkpoint, module, anchors, experiments.patch_channels)
     read += [path for one in stores for path in (one.data_path, one.tracks_path)]
     config = {"checkpoint": str(checkpoint), "model": dict(module.hparams)}
     return embed(
