@@ -7,6 +7,9 @@ Each figure is from a process of its own, best of `--repeats`. A rate per core c
 processes together, so that other work on the machine disturbs it little: everything from the stores' metadata
 to the renamed file, lineages and positives included, without imports and statistics of images.
 Reading is what a sampler does: the columns of a plan with all axes, of the anchors that have a positive.
+Each step is measured without and with four more columns, one of each level (a constant, a drug by well, a
+score by cell and frame, a column of the tracks); a plan that uses two of them reads those two, and one that
+uses none reads none.
 """
 
 import argparse
@@ -15,11 +18,12 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from index_tables import write_experiments
+from index_tables import FILES, write_experiments
 from rich.console import Console
 from rich.table import Table
 
@@ -35,7 +39,7 @@ def peak_mb(who: int) -> float:
     return resource.getrusage(who).ru_maxrss * 1024 / MB
 
 
-def index_once(folder: Path, processes: int) -> dict[str, float]:
+def index_once(folder: Path, processes: int, file: str) -> dict[str, float]:
     """Index in this process and its children."""
     import viscy_data.indexing.image_statistics  # noqa: F401
     from viscy_data.indexing.run import build_index
@@ -43,8 +47,8 @@ def index_once(folder: Path, processes: int) -> dict[str, float]:
 
     start, wall = processor_seconds(), time.perf_counter()
     summary = build_index(
-        folder / "experiments.yaml",
-        folder / "anchors.parquet",
+        folder / f"{file}.yaml",
+        folder / f"{file}.parquet",
         tau=TauRange(hours=(0.5, 1.5)),
         processes=processes,
         overwrite=True,
@@ -60,20 +64,21 @@ def index_once(folder: Path, processes: int) -> dict[str, float]:
     }
 
 
-def read_once(folder: Path, _: int) -> dict[str, float]:
-    """Read the columns that all axes together need."""
-    from viscy_data import Balance, BatchPlan, Distinct, Focus, Grouping, read_anchors
+def read_once(folder: Path, _: int, file: str, own: bool = False) -> dict[str, float]:
+    """Read the columns that all axes together need; ``own``: a drug and a weight of one's own, too."""
+    from viscy_data import AtMost, Balance, BatchPlan, Focus, Grouping, Weighting, read_anchors
 
     plan = BatchPlan(
         128,
         grouping=Grouping("experiment"),
-        balance=Balance("condition"),
+        balance=Balance("drug" if own else "condition"),
         focus=Focus("hours_post_infection"),
-        distinct=Distinct("lineage_id"),
+        at_most=AtMost("lineage_id"),
+        weighting=Weighting("score") if own else None,
     )
     before = peak_mb(resource.RUSAGE_SELF)
     start, wall = processor_seconds(), time.perf_counter()
-    table = read_anchors(folder / "anchors.parquet", plan=plan)
+    table = read_anchors(folder / f"{file}.parquet", plan=plan)
     return {
         "rows": len(table),
         "seconds": processor_seconds() - start,
@@ -84,10 +89,19 @@ def read_once(folder: Path, _: int) -> dict[str, float]:
     }
 
 
-STEPS = {"index": index_once, "read": read_once}
+def read_own(folder: Path, processes: int, file: str) -> dict[str, float]:
+    """Read a plan that uses two columns of one's own."""
+    return read_once(folder, processes, file, own=True)
 
 
-def measure(step: str, folder: Path, processes: int, repeats: int) -> dict[str, float]:
+STEPS: dict[str, Callable[[Path, int, str], dict[str, float]]] = {
+    "index": index_once,
+    "read": read_once,
+    "read own": read_own,
+}
+
+
+def measure(step: str, folder: Path, processes: int, file: str, repeats: int) -> dict[str, float]:
     command = [
         sys.executable,
         __file__,
@@ -97,6 +111,8 @@ def measure(step: str, folder: Path, processes: int, repeats: int) -> dict[str, 
         str(folder),
         "--processes",
         str(processes),
+        "--file",
+        file,
     ]
     runs = [
         json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout) for _ in range(repeats)
@@ -108,6 +124,7 @@ def show(figures: list[dict[str, Any]], console: Console) -> None:
     table = Table(title="Index")
     for heading in (
         "step",
+        "own columns",
         "form",
         "experiments",
         "processes",
@@ -123,8 +140,28 @@ def show(figures: list[dict[str, Any]], console: Console) -> None:
             f" + {one['processes']} x {one['worker_mb']:.0f}" if one["processes"] > 1 else ""
         )
         numbers = f"{one['rows']:,}", f"{rate:.2f}", f"{one['wall']:.1f}", peaks
-        table.add_row(one["step"], one["form"], str(one["experiments"]), str(one["processes"]), *numbers)
+        table.add_row(
+            one["step"],
+            str(one["own"]),
+            one["form"],
+            str(one["experiments"]),
+            str(one["processes"]),
+            *numbers,
+        )
     console.print(table)
+
+
+def _measure_all(
+    folder: Path, file: str, case: dict[str, Any], options: argparse.Namespace
+) -> list[dict[str, Any]]:
+    figures = []
+    for processes in map(int, options.processes.split(",")):
+        found = measure("index", folder, processes, file, options.repeats)
+        figures.append({"step": "index", **case, "processes": processes, **found})
+    for step in ("read", "read own") if case["own"] else ("read",):
+        found = measure(step, folder, 1, file, options.repeats)
+        figures.append({"step": step, **case, "processes": 1, **found})
+    return figures
 
 
 def main() -> None:
@@ -139,9 +176,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where tables go and stay; else they are removed")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     parser.add_argument("--step", choices=list(STEPS), help=argparse.SUPPRESS)
+    parser.add_argument("--file", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step:
-        print(json.dumps(STEPS[options.step](options.folder, int(options.processes))))
+        print(json.dumps(STEPS[options.step](options.folder, int(options.processes), options.file)))
         return
     figures: list[dict[str, Any]] = []
     with TemporaryDirectory() as scratch:
@@ -150,12 +188,8 @@ def main() -> None:
                 folder = (options.folder or Path(scratch)) / f"{form}_{cells}_{options.experiments}"
                 write_experiments(folder, cells=cells, experiments=options.experiments, form=form)
                 case = {"form": form, "cells": cells, "experiments": options.experiments}
-                for processes in map(int, options.processes.split(",")):
-                    found = measure("index", folder, processes, options.repeats)
-                    figures.append({"step": "index", **case, "processes": processes, **found})
-                figures.append(
-                    {"step": "read", **case, "processes": 1, **measure("read", folder, 1, options.repeats)}
-                )
+                for file, own in FILES.items():
+                    figures += _measure_all(folder, file, {**case, "own": own}, options)
     show(figures, Console(width=120))
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1))

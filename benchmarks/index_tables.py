@@ -22,6 +22,9 @@ WELLS = ("A/1", "A/2", "B/1", "B/2")
 LONGEST = FRAMES // 3
 """Frames of a track: 2 to this many, so that mother and daughters fit the movie."""
 
+FILES = {"experiments": 0, "with_columns": 4}
+"""Names of the experiments files, and how many columns of one's own each has."""
+
 Form = Literal["parquet", "csv"]
 
 
@@ -51,6 +54,7 @@ def make_tracks(rng: np.random.Generator, cells: int) -> pd.DataFrame:
             "x": x,
             "id": np.arange(len(track)),
             "parent_track_id": parents.ravel()[track],
+            "area": rng.gamma(9, 20, len(track)).astype(np.float32),
         }
     )
 
@@ -75,6 +79,25 @@ def make_plate(path: Path) -> None:
             plate.create_position(*well.split("/"), "0").create_zeros(
                 "0", (FRAMES, 1, 1, SIDE, SIDE), np.uint16, chunks=(1, 1, 1, SIDE, SIDE)
             )
+
+
+def make_scores(seed: int, table: pa.Table) -> pa.Table:
+    """Make a score of each cell and frame, in the order of a program that knows nothing of ours."""
+    rng = np.random.default_rng([seed, 1])
+    scores = table.select(["fov", "track_id", "t"]).append_column(
+        "score", pa.array(rng.uniform(0.5, 2, len(table)).astype(np.float32))
+    )
+    return scores.take(pa.array(rng.permutation(len(table))))
+
+
+def own_columns(name: str, number: int, form: Form) -> dict[str, Any]:
+    """Return the keys that name four columns of one's own, one of each level."""
+    return {
+        "columns": {"microscope": f"microscope {number % 3}"},
+        "well_columns": {"path": "plate_map.csv", "columns": ["drug"]},
+        "cell_columns": f"{name}/scores.{form}",
+        "track_columns": ["area"],
+    }
 
 
 def entry_of(name: str, form: Form) -> dict[str, Any]:
@@ -105,9 +128,13 @@ def write_experiments(folder: Path, *, cells: int, experiments: int, form: Form)
     for seed, name in enumerate(names):
         shutil.copytree(model, folder / name / "plate.zarr", dirs_exist_ok=True)
         table = make_table(seed, cells // experiments)
-        if form == "parquet":
-            pa_parquet.write_table(table, folder / name / "tracks.parquet")
-        else:
-            pa_csv.write_csv(table, folder / name / "tracks.csv")
-    done.write_text(yaml.safe_dump({"experiments": [entry_of(name, form) for name in names]}))
+        write = pa_parquet.write_table if form == "parquet" else pa_csv.write_csv
+        write(table, folder / name / f"tracks.{form}")
+        write(make_scores(seed, table), folder / name / f"scores.{form}")
+    drugs = [f"{well},{drug}" for well, drug in zip(WELLS, ("DMSO", "taxol") * 2, strict=True)]
+    (folder / "plate_map.csv").write_text("\n".join(["well,drug", *drugs]))
+    entries = [entry_of(name, form) for name in names]
+    with_own = [one | own_columns(names[i], i, form) for i, one in enumerate(entries)]
+    (folder / "with_columns.yaml").write_text(yaml.safe_dump({"experiments": with_own}))
+    done.write_text(yaml.safe_dump({"experiments": entries}))
     return done

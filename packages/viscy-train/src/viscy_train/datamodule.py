@@ -6,7 +6,7 @@ of its own around ours, which deals batches out to ranks itself.
 """
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, override
@@ -28,7 +28,7 @@ from viscy_data import (
     anchor_loader,
     normalize_batch,
 )
-from viscy_data.columns import EXPERIMENT, LINEAGE_ID
+from viscy_data.columns import LINEAGE_ID
 from viscy_train.parts import (
     BatchOptions,
     FixedEpoch,
@@ -200,7 +200,7 @@ class AnchorDataModule(LightningDataModule):
             self.validation_sampler = sample_part("validation", valid, ~training, self.batches, self.seed)
         self._lineages = _codes(self.dataset.anchors[LINEAGE_ID])
         plan = self.train_sampler.sampler.plan_at(0, epoch=0)
-        self._groups = None if plan.grouping is None else _codes(self.dataset.anchors[EXPERIMENT])
+        self._groups = None if plan.grouping is None else _group_codes(self.dataset.anchors, plan.grouping.by)
         _warn_of_scattered_positives(plan, self.pairing)
         self._training = self.train_sampler
         self._ready = True
@@ -246,12 +246,12 @@ class AnchorDataModule(LightningDataModule):
 
     @override
     def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """Add ``lineage_ids`` and, where batches are of one experiment, ``group_ids``: (B,) codes."""
+        """Add ``lineage_ids`` and, where batches are of one group, ``group_ids``: (B,) codes."""
         rows = batch["rows"].numpy()
         added = {"lineage_ids": torch.from_numpy(self._lineages[rows])}
         if self._groups is not None:
             # leaked anchors carry the group of the batch they came in, which is the one most are of
-            group = int(np.bincount(self._groups[rows]).argmax())
+            group = int(np.bincount(self._groups[rows] + 1).argmax()) - 1
             added["group_ids"] = torch.full((len(rows),), group)
         return {**batch, **added}
 
@@ -307,6 +307,12 @@ class AnchorDataModule(LightningDataModule):
 
 def _codes(column: "pd.Series[Any]") -> IntArray:
     return np.asarray(column.astype("category").cat.codes, dtype=np.int64)
+
+
+def _group_codes(anchors: "pd.DataFrame", by: str | Sequence[str]) -> IntArray:
+    """Return a number for each combination of values of some columns (N,); -1 where one is not known."""
+    names = [by] if isinstance(by, str) else list(by)
+    return np.asarray(anchors.groupby(names, observed=True).ngroup(), dtype=np.int64)
 
 
 def _warn_of_scattered_positives(plan: BatchPlan, pairing: Pairing) -> None:
