@@ -20,8 +20,9 @@ from viscy_data.indexing.run import build_index
 from viscy_data.synthetic.writing import synthesize
 from viscy_data.tables.tau import TauRange
 from viscy_train import embed as embed_module
-from viscy_train.embed import anchors_digest, embed, model_digest
+from viscy_train.embed import anchors_digest, embed
 from viscy_train.evaluation import read_embeddings
+from viscy_train.packed import model_digest
 
 
 class Mean(nn.Module):

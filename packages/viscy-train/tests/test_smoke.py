@@ -27,17 +27,20 @@ PUBLIC = [
     "FitProgress",
     "LossOptions",
     "Metric",
+    "Model",
     "NTXentHCL",
     "NotAvailable",
     "OptimizerOptions",
     "PatchOptions",
     "SplitOptions",
+    "TrainedOn",
     "WarmupCosine",
-    "embed_checkpoint",
+    "embed_table",
     "evaluate",
     "evaluate_arrays",
-    "load_checkpoint",
+    "pack",
     "read_embeddings",
+    "read_model",
     "run_demo",
 ]
 
@@ -56,7 +59,7 @@ def _project(name: str) -> dict[str, Any]:
 def test_public_names_are_pinned_and_sorted() -> None:
     assert exported == sorted(set(exported))
     assert exported == PUBLIC
-    assert len(exported) == 23
+    assert len(exported) == 26
 
 
 def test_public_names_resolve() -> None:

@@ -25,6 +25,7 @@ from .convert.run import convert_movies as convert_movies
 from .dataset.anchor_dataset import AnchorDataset as AnchorDataset, Reading as Reading
 from .dataset.loader import AnchorLoader as AnchorLoader, anchor_loader as anchor_loader
 from .dataset.on_device import normalize_batch as normalize_batch
+from .dataset.shown import ShownPatches as ShownPatches
 from .errors import (
     CompositionWarning as CompositionWarning,
     ExperimentsFileError as ExperimentsFileError,

@@ -342,6 +342,9 @@ def test_finer_pixels_are_resampled_to_the_same_size_in_micrometres(
     np.testing.assert_allclose(patches[1][3, 1:-1], patches[0][3, 1:-1], atol=0.26)
     np.testing.assert_allclose(np.diff(patches[1][3, 1:-1]), 0.5, atol=1e-5)
     coarse = AnchorDataset(data.path, normalization="none", patch_size=(8, 8), pixel_size_um=1.0)
+    assert (dataset.shown.pixel_size_um, coarse.shown.pixel_size_um) == (0.5, 1.0)
+    assert coarse.shown.experiments == ("a", "b")
+    assert coarse.shown.size == (8, 8)
     for patch in coarse.read([0, 1])[:, 0, 0].numpy():
         np.testing.assert_allclose(patch[3, 1:-1], 12.5 + np.arange(1, 7), atol=0.5)
         np.testing.assert_allclose(np.diff(patch[3, 1:-1]), 1.0, atol=1e-5)

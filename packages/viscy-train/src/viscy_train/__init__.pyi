@@ -14,12 +14,14 @@ from .evaluation import (
     read_embeddings as read_embeddings,
 )
 from .losses import NTXentHCL as NTXentHCL
-from .models.checkpoint import embed_checkpoint as embed_checkpoint, load_checkpoint as load_checkpoint
+from .models.embedding import embed_table as embed_table
+from .models.packing import pack as pack
 from .module import (
     ContrastiveModule as ContrastiveModule,
     LossOptions as LossOptions,
     OptimizerOptions as OptimizerOptions,
 )
+from .packed import Model as Model, TrainedOn as TrainedOn, read_model as read_model
 from .parts import BatchOptions as BatchOptions, SplitOptions as SplitOptions
 from .schedules import WarmupCosine as WarmupCosine
 

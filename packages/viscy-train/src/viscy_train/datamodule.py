@@ -6,7 +6,7 @@ of its own around ours, which deals batches out to ranks itself.
 """
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, override
@@ -27,8 +27,10 @@ from viscy_data import (
     ZWindow,
     anchor_loader,
     normalize_batch,
+    read_metadata,
 )
 from viscy_data.columns import LINEAGE_ID
+from viscy_train.packed.trained_on import KEY, TrainedOn, code_digest, code_versions
 from viscy_train.parts import (
     BatchOptions,
     FixedEpoch,
@@ -185,13 +187,6 @@ class AnchorDataModule(LightningDataModule):
 
     def _lay_out(self) -> None:
         self.dataset = self._open()
-        # what the table says is part of what was trained, and another table may say something else
-        chosen = self.dataset.normalization
-        self.hparams["normalization"] = (
-            {name: one.as_dict() for name, one in chosen.items()}
-            if isinstance(chosen, dict)
-            else [one.as_dict() for one in chosen]
-        )
         valid = self.dataset.valid_anchors
         training = choose_training(valid, self.split)
         self.train_sampler = sample_part("training", valid, training, self.batches, self.seed)
@@ -202,8 +197,49 @@ class AnchorDataModule(LightningDataModule):
         plan = self.train_sampler.sampler.plan_at(0, epoch=0)
         self._groups = None if plan.grouping is None else _group_codes(self.dataset.anchors, plan.grouping.by)
         _warn_of_scattered_positives(plan, self.pairing)
+        # with it a checkpoint is enough to use its model elsewhere
+        self.hparams[KEY] = self._trained_on().plain()
         self._training = self.train_sampler
         self._ready = True
+
+    def _normalization(self) -> Any:
+        """Return how each channel is normalised, as plain values."""
+        chosen = self.dataset.normalization
+        if isinstance(chosen, Mapping):
+            return {name: one.as_dict() for name, one in chosen.items()}
+        return [one.as_dict() for one in chosen]
+
+    def _trained_on(self) -> TrainedOn:
+        """Return what whoever has the model and not the table must know."""
+        file, shown = read_metadata(self.anchors), self.dataset.shown
+        used = [one for one in file.experiments.experiments if one.name in shown.experiments]
+        state = self.train_sampler.state_dict()
+        digests = {"experiments": file.digest, "stores": file.stores, "anchors": str(state["anchors"])}
+        tau = self.pairing.tau or file.tau
+        window = self.patches.window
+        return TrainedOn(
+            samples=shown.samples,
+            channels=shown.channels,
+            patch_size=shown.size,
+            slices=shown.slices,
+            pixel_size_um=shown.pixel_size_um,
+            slice_um=shown.slice_um,
+            depths=shown.depths,
+            sizes_unknown=shown.sizes_unknown,
+            z={
+                **asdict(window),
+                "policies": sorted({"tracks" if one.z is None else str(one.z) for one in used}),
+            },
+            normalization=self._normalization(),
+            border=shown.border,
+            positive=self.patches.positive,
+            pairing=asdict(replace(self.pairing, tau=None)),
+            tau=tau.as_dict(),
+            plan=asdict(self.batches),
+            experiments=shown.experiments,
+            digests={**digests, "code": code_digest()},
+            versions=code_versions(),
+        )
 
     @override
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:

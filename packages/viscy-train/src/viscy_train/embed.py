@@ -45,6 +45,7 @@ from viscy_data import (
     whole_folder,
 )
 from viscy_train.evaluation.reading import quiet_anndata
+from viscy_train.packed import model_digest
 
 PROVENANCE: Final = "viscy_train"
 """Key of the provenance in uns."""
@@ -336,23 +337,6 @@ def _provenance(model: nn.Module, dataset: AnchorDataset, config: Mapping[str, A
         "model_digest": model_digest(model),
         "anchors_digest": anchors_digest(dataset.anchors),
     }
-
-
-def model_digest(model: nn.Module) -> str:
-    """Return the SHA-256 of all weights and buffers with their names.
-
-    Examples
-    --------
-    >>> layer = nn.Linear(2, 2)
-    >>> model_digest(layer) == model_digest(layer)
-    True
-    """
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        if isinstance(value, Tensor):
-            digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def anchors_digest(anchors: pd.DataFrame) -> str:

@@ -99,7 +99,7 @@ def test_an_error_of_ours_is_one_line(
     def refuse(*args: Any, **kwargs: Any) -> None:
         raise InvalidInputError("out='x' exists; choose another name")
 
-    monkeypatch.setattr("viscy_train.models.checkpoint.embed_checkpoint", refuse)
+    monkeypatch.setattr("viscy_train.models.embedding.embed_table", refuse)
     assert main(["embed", "last.ckpt", "anchors.parquet", "-o", "x"]) == 1
     assert capsys.readouterr().err == "error: out='x' exists; choose another name\n"
     assert main(["evaluate", "there/is/no/such.zarr"]) == 1

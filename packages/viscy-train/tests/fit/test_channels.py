@@ -12,7 +12,7 @@ from viscy_data.synthetic.writing import synthesize
 from viscy_data.tables.tau import TauRange
 from viscy_train.embed import anchors_digest
 from viscy_train.fit import run_fit
-from viscy_train.models.checkpoint import embed_checkpoint
+from viscy_train.models.embedding import embed_table
 from viscy_train.module import ContrastiveModule
 
 SMALL = [
@@ -74,7 +74,7 @@ def test_an_embedding_has_a_row_of_each_channel(run: Path, anchors: Path, tmp_pa
     from viscy_data import AnchorDataset
 
     (checkpoint,) = (run / "checkpoints").glob("last*.ckpt")
-    out = embed_checkpoint(checkpoint, anchors, tmp_path / "e.zarr")
+    out = embed_table(checkpoint, anchors, tmp_path / "e.zarr")
     table = AnchorDataset(anchors).anchors
     data = anndata.read_zarr(out)
     assert data.obs_names.is_unique

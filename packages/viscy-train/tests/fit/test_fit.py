@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 
 from viscy_data.errors import InvalidInputError
 from viscy_train.cli.app import main
 from viscy_train.evaluation import read_embeddings
 from viscy_train.fit import FitCLI, packaged, run_fit
-from viscy_train.models.checkpoint import embed_checkpoint, load_checkpoint
+from viscy_train.models.embedding import embed_table
+from viscy_train.models.packing import model_of_checkpoint, pack
 from viscy_train.module import ContrastiveModule
+from viscy_train.packed import Card, read_model
 
 CONFIGS = Path(__file__).parents[2] / "src/viscy_train/configs"
 NAMES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
@@ -121,11 +124,49 @@ def test_run_keeps_its_configuration(run: Path) -> None:
     assert kept["model"]["encoder"]["backbone"] == "small"
 
 
-def test_checkpoint_knows_patches_and_sampler(run: Path) -> None:
-    module, patches = load_checkpoint(run / "checkpoints" / "last.ckpt")
-    assert not module.training
-    assert module.crop == (32, 32)
-    assert patches.size == (40, 40)
+def test_a_run_leaves_models_that_know_their_data(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = read_model(run / "model.viscy")
+    assert not model.network.training
+    assert (model.card.step, model.card.crop) == (4, (32, 32))
+    trained = model.card.trained_on
+    assert trained.channels == (("Phase3D",), ("RFP",))
+    assert (trained.patch_size, trained.slices, trained.depths) == ((40, 40), 1, (1, 1))
+    assert trained.pixel_size_um == pytest.approx(0.65)
+    assert trained.tau["frames"] == [1, 2]
+    assert {"experiments", "stores", "anchors", "code"} == set(trained.digests)
+    assert trained.plan["batch_size"] == 8
+    assert [one["method"] for one in trained.normalization] == ["mean_std", "mean_std"]
+    assert trained.z["policies"] == ["tracks"]
+    assert main(["show", str(run / "model.viscy")]) == 0
+    said = capsys.readouterr().out
+    assert "channel 1:         RFP\n" in said
+    assert "pixel size:        0.65 um\n" in said
+    assert "evaluation:        none; pack --evaluation adds one\n" in said
+    assert main(["show", str(run / "model.viscy"), "--json"]) == 0
+    assert Card.model_validate_json(capsys.readouterr().out) == model.card
+
+
+def test_a_checkpoint_is_packed(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint, out = run / "checkpoints" / "last.ckpt", tmp_path / "packed" / "model.viscy"
+    arguments = ["pack", str(checkpoint), "-o", str(out)]
+    assert main(arguments) == 0
+    assert read_model(out).card.weights == read_model(run / "model.viscy").card.weights
+    assert main(arguments) == 1
+    assert "exists" in capsys.readouterr().err
+    metrics = tmp_path / "metrics.json"
+    metrics.write_text("{}")
+    assert main([*arguments, "--overwrite", "--evaluation", str(metrics)]) == 1
+    assert "holds no metrics; give what viscy-train evaluate -o wrote" in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_does_not_know_its_data_is_refused(run: Path, tmp_path: Path) -> None:
+    content = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    del content["datamodule_hyper_parameters"]["trained_on"]
+    torch.save(content, tmp_path / "old.ckpt")
+    with pytest.raises(InvalidInputError, match="does not say what its model was trained on; fit it"):
+        model_of_checkpoint(tmp_path / "old.ckpt")
 
 
 def test_checkpoint_embeds_every_cell(run: Path, anchors_path: Path, tmp_path: Path) -> None:
@@ -136,24 +177,29 @@ def test_checkpoint_embeds_every_cell(run: Path, anchors_path: Path, tmp_path: P
     file = read_embeddings(out)
     assert file.embedding.shape == (len(pd.read_parquet(anchors_path)), 128)
     with pytest.raises(InvalidInputError, match="exists"):
-        embed_checkpoint(checkpoint, anchors_path, out)
+        embed_table(checkpoint, anchors_path, out)
 
 
 def test_embeddings_are_evaluated(
     run: Path, anchors_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = embed_checkpoint(run / "checkpoints" / "last.ckpt", anchors_path, tmp_path / "e.zarr", device="cpu")
-    assert main(["evaluate", str(out), "-o", str(tmp_path / "metrics.json")]) == 0
-    assert (tmp_path / "metrics.json").is_file()
+    model, metrics = run / "model.viscy", tmp_path / "metrics.json"
+    out = embed_table(model, anchors_path, tmp_path / "e.zarr", device="cpu")
+    assert main(["evaluate", str(out), "-o", str(metrics)]) == 0
+    assert metrics.is_file()
     assert "shuffled" in capsys.readouterr().out
+    packed = pack(model, tmp_path / "model.viscy", evaluation=metrics)
+    assert main(["show", str(packed)]) == 0
+    assert "condition_left_out" in capsys.readouterr().out
+    metrics.write_text(metrics.read_text().replace(read_model(model).card.weights, "0" * 64))
+    with pytest.raises(InvalidInputError, match="is of the embeddings of another model"):
+        pack(model, tmp_path / "again.viscy", evaluation=metrics)
 
 
 def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
-    import torch
-
     torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
     with pytest.raises(InvalidInputError, match="lacks datamodule_hyper_parameters, hyper_parameters"):
-        load_checkpoint(tmp_path / "other.ckpt")
+        model_of_checkpoint(tmp_path / "other.ckpt")
 
 
 def test_names_of_files_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ Read in this order:
 
 - `anchor_dataset`: `AnchorDataset.__getitems__`, one grouped read per batch
 - `pairs`: which row is whose positive; `replacement`: who takes the place of an anchor that cannot be read
+- `shown`: what patches show, in one place
 - `views`: both views, read together; `on_device`: the last step of normalisation, where the model is
 - `loader`: a ``DataLoader`` set as reading with TensorStore needs it
 - `look_ahead`: reading the next batches in this process

@@ -39,6 +39,7 @@ from viscy_data.dataset.on_device import SCALES
 from viscy_data.dataset.pairs import Pairs
 from viscy_data.dataset.replacement import Cells
 from viscy_data.dataset.sharing import Shared
+from viscy_data.dataset.shown import ShownPatches, shown_patches
 from viscy_data.dataset.views import ViewReader, Views
 from viscy_data.errors import InvalidInputError, StoreError
 from viscy_data.images.normalization import Normalizer
@@ -145,7 +146,9 @@ class AnchorDataset(Dataset[Batch]):
         positives = positives_of(table, experiments, positive=positive, pairing=pairing, tau=tau, seed=seed)
         pairs = Pairs.build(table, positives, lacking=say_without(positive, pairing))
         self._without = "" if rule == "self" else say_without(positive, pairing)
-        patches = _patches(pairs.anchors, experiments, reader, file, (size, self._z_window), pixel_size_um)
+        cut = (size, self._z_window)
+        patches, common = _patches(pairs.anchors, experiments, reader, file, cut, pixel_size_um)
+        self._shown = shown_patches(experiments.experiments, patches, (self._z_window.slices, *size), common)
         channels = len(experiments.patch_channels)
         choices = _choices(normalization, experiments)
         self._normalization = _of_channels(choices, experiments)
@@ -199,6 +202,11 @@ class AnchorDataset(Dataset[Batch]):
     def channels(self) -> int:
         """Channels of a patch."""
         return self._parts.value.images.shape[0]
+
+    @property
+    def shown(self) -> ShownPatches:
+        """What patches show, without the table that they are of."""
+        return self._shown
 
     @property
     def normalization(self) -> tuple[Normalization, ...] | dict[str, Normalization]:
@@ -441,7 +449,8 @@ def _patches(
     file: AnchorsMetadata | None,
     size: tuple[tuple[int, int], ZWindow],
     pixel_size_um: float | None,
-) -> PatchTable:
+) -> tuple[PatchTable, float | None]:
+    """Return the patches, and the micrometres per pixel at which they are cut."""
     held = set(anchors[EXPERIMENT].unique())
     # The file says the common pixel size; without it all experiments decide, as when indexing.
     wanted = [one for one in experiments.experiments if file is None or one.name in held]
@@ -451,7 +460,7 @@ def _patches(
         _check_pixel_size(pixel_size_um, wanted, fovs)
         common = pixel_size_um
     shape = PatchShape(*size, common, "reflect" if file is None else file.border)
-    return PatchTable.build(anchors, [(one, fovs[one.name]) for one in wanted], shape)
+    return PatchTable.build(anchors, [(one, fovs[one.name]) for one in wanted], shape), common
 
 
 def _check_pixel_size(

@@ -1,6 +1,6 @@
 """Callbacks: what watches a training run and changes nothing of it.
 
-Key types: `CompositionLog`, `PlanCheck`, `DataWait`, `FitProgress`, `SaveLast`.
+Key types: `CompositionLog`, `PlanCheck`, `DataWait`, `FitProgress`, `SaveLast`, `SaveModel`.
 
 Read in this order:
 
@@ -9,6 +9,7 @@ Read in this order:
 - `data_wait`: how long steps wait for their batches
 - `progress`: one bar for a whole fit
 - `save_last`: the last checkpoint, however a run ends
+- `save_model`: the models that a run leaves for others
 """
 
 from viscy_train.callbacks.composition import CompositionLog
@@ -16,5 +17,6 @@ from viscy_train.callbacks.data_wait import DataWait
 from viscy_train.callbacks.plan_check import PlanCheck
 from viscy_train.callbacks.progress import FitProgress, fit_columns
 from viscy_train.callbacks.save_last import SaveLast
+from viscy_train.callbacks.save_model import SaveModel
 
-__all__ = ["CompositionLog", "DataWait", "FitProgress", "PlanCheck", "SaveLast", "fit_columns"]
+__all__ = ["CompositionLog", "DataWait", "FitProgress", "PlanCheck", "SaveLast", "SaveModel", "fit_columns"]

@@ -55,7 +55,7 @@ class SaveLast(Checkpoint):
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Choose the place, and refuse one that holds another run's checkpoint."""
-        folder = _run_folder(trainer)
+        folder = run_folder(trainer)
         if trainer.fast_dev_run:  # type: ignore[attr-defined]  # set by a connector
             return
         self.claim(folder, trainer.ckpt_path)
@@ -174,7 +174,7 @@ class SaveLast(Checkpoint):
         return int(highest)
 
 
-def _run_folder(trainer: Trainer) -> Path:
+def run_folder(trainer: Trainer) -> Path:
     """Return the folder of this run and of no other, the same on every rank."""
     logger = trainer.logger
     if logger is None or isinstance(logger, CSVLogger | TensorBoardLogger):

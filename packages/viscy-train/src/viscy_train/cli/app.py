@@ -1,4 +1,4 @@
-"""The command line: ``viscy-train demo | fit | embed | evaluate``.
+"""The command line: ``viscy-train demo | fit | pack | show | embed | evaluate``.
 
 Only what a command needs is imported, inside the command: ``--help`` answers at once.
 """
@@ -13,6 +13,7 @@ from viscy_train.cli.demo import add_demo
 from viscy_train.cli.embed import add_embed
 from viscy_train.cli.evaluate import add_evaluate
 from viscy_train.cli.fit import HELP, fit
+from viscy_train.cli.model import add_pack, add_show
 
 _ABOUT = "Train and evaluate embeddings of single cells on batches that are composed, not drawn at random."
 _WAY = """\
@@ -20,7 +21,7 @@ the way from movies to an embedding:
   viscy-data convert MOVIES... -o data          OME-Zarr, tracks and experiments.yaml
   viscy-data index data/experiments.yaml -o anchors.parquet
   viscy-train fit --config small --data.anchors anchors.parquet
-  viscy-train embed runs/small/version_0/checkpoints/last.ckpt anchors.parquet -o embeddings.zarr
+  viscy-train embed runs/small/version_0/model.viscy anchors.parquet -o embeddings.zarr
   viscy-train evaluate embeddings.zarr -o metrics.json
 or all of it at once, on synthetic data or your own:
   viscy-train demo
@@ -62,6 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     training = _described(commands.add_parser, "fit", help="train an encoder", epilog=HELP)
     training.usage = "viscy-train fit --config CONFIG [arguments]"
     training.set_defaults(run=lambda _: training.print_help())
+    add_pack(_described(commands.add_parser, "pack", help="make a model's file of a checkpoint"))
+    add_show(_described(commands.add_parser, "show", help="say what a model was trained on"))
     add_embed(_described(commands.add_parser, "embed", help="embed all cells with a trained encoder"))
     add_evaluate(_described(commands.add_parser, "evaluate", help="measure an embedding"))
     return parser

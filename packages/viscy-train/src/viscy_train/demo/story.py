@@ -15,8 +15,9 @@ from viscy_train.demo.settings import DemoSettings
 from viscy_train.demo.source import Source
 from viscy_train.demo.training import Trained
 from viscy_train.demo.verdict import Verdict
-from viscy_train.embed import anchors_digest, model_digest
+from viscy_train.embed import anchors_digest
 from viscy_train.evaluation import Metric, NotAvailable, Outcome
+from viscy_train.packed import model_digest
 from viscy_train.report.figures import loss_figure
 
 _VERSIONS = ("viscy-data", "viscy-train", "torch", "lightning", "scikit-learn", "numpy", "anndata")

@@ -8,7 +8,7 @@ over experiments, and the result says so.
 import json
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ class Evaluation:
     resampling : Resampling
     labels : str
         Column whose values the embedding is asked for.
+    model_digest : str
+        Of the weights that the embedding is of; empty: not known.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -50,6 +52,7 @@ class Evaluation:
     of_cells: int
     resampling: Resampling
     labels: str = columns.CONDITION
+    model_digest: str = ""
 
     def __getitem__(self, name: str) -> Outcome:
         """Return the outcome of one metric by its key."""
@@ -69,6 +72,7 @@ class Evaluation:
             "level": self.resampling.level,
             "shuffles": self.resampling.shuffles,
             "seed": self.resampling.seed,
+            **({"model_digest": self.model_digest} if self.model_digest else {}),
             "metrics": [outcome.to_dict() for outcome in self.outcomes],
         }
 
@@ -115,13 +119,16 @@ def evaluate(
             "be read when they were embedded.",
             stacklevel=2,
         )
-    return evaluate_arrays(
+    evaluation = evaluate_arrays(
         file.embedding[finite],
         file.obs[finite],
         labels=labels,
         max_cells=max_cells,
         resampling=resampling,
     )
+    made_by = file.provenance.get("viscy_train")
+    digest = made_by.get("model_digest", "") if isinstance(made_by, Mapping) else ""
+    return replace(evaluation, model_digest=str(digest))
 
 
 def evaluate_arrays(

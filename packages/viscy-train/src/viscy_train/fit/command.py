@@ -20,7 +20,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
 from viscy_data import InvalidInputError, ViscyDataError, check_anchors
-from viscy_train.callbacks import CompositionLog, DataWait, FitProgress, PlanCheck, SaveLast
+from viscy_train.callbacks import CompositionLog, DataWait, FitProgress, PlanCheck, SaveLast, SaveModel
 from viscy_train.datamodule import AnchorDataModule
 from viscy_train.fit.from_table import SetUp, set_up_from_table
 from viscy_train.fit.going_on import note_end, refuse_other_weights, take_options
@@ -60,7 +60,7 @@ class FitCLI(LightningCLI):
             AnchorDataModule,
             trainer_defaults={
                 "use_distributed_sampler": False,
-                "callbacks": [FitProgress(), CompositionLog(), PlanCheck(), DataWait()],
+                "callbacks": [FitProgress(), CompositionLog(), PlanCheck(), DataWait(), SaveModel()],
             },
             seed_everything_default=0,
             save_config_callback=KeepConfig,
@@ -171,6 +171,8 @@ class FitCLI(LightningCLI):
         given = given if isinstance(given, list) else [given]
         config["callbacks"] = [one for one in given if not isinstance(one, left_out)]
         ours = self.trainer_defaults["callbacks"]
+        if config.get("enable_checkpointing") is False:
+            ours = [one for one in ours if not isinstance(one, SaveModel)]
         if config.get("enable_progress_bar") is False:
             ours = [one for one in ours if not isinstance(one, FitProgress)]
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": ours}
@@ -195,10 +197,14 @@ class FitCLI(LightningCLI):
             _say("trained, and no checkpoint was kept: trainer.enable_checkpointing is false.")
         elif saved.path is not None:
             anchors = shlex.quote(str(self.datamodule.anchors))
+            packed = next((one.path for one in self._models() if one.path is not None), saved.path)
             _say(
                 f"trained: {saved.path} holds step {saved.step}. To embed all cells:\n  "
-                f"viscy-train embed {shlex.quote(str(saved.path))} {anchors} -o embeddings.zarr"
+                f"viscy-train embed {shlex.quote(str(packed))} {anchors} -o embeddings.zarr"
             )
+
+    def _models(self) -> list[SaveModel]:
+        return [one for one in self.trainer_defaults["callbacks"] if isinstance(one, SaveModel)]
 
     def _how_to_go_on(self) -> str:
         saved = self._saved

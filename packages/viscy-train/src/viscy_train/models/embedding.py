@@ -1,0 +1,78 @@
+"""From a model and a table to embeddings."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import torch
+
+from viscy_data import Reading, check_output, read_metadata
+from viscy_train.embed import embed
+from viscy_train.models.fitting import open_as_trained
+from viscy_train.models.packing import open_model
+
+
+def embed_table(
+    model: str | Path,
+    anchors: str | Path,
+    out: str | Path,
+    *,
+    channels: Mapping[str, str] | None = None,
+    accept: Collection[str] = (),
+    device: str = "auto",
+    batch_size: int = 256,
+    overwrite: bool = False,
+    reading: Reading = Reading(),  # noqa: B008 frozen
+    own_class: str | None = None,
+) -> Path:
+    """Embed all cells of an anchors table with a model; return `out`.
+
+    Parameters
+    ----------
+    model : str or Path
+        A model's file, or a checkpoint of ``viscy-train fit``.
+    anchors : str or Path
+        A table that ``viscy-data index`` wrote.
+    out : str or Path
+        The file to write, see `viscy_train.embed.embed`.
+    channels : mapping, optional
+        The table's names of channels by the model's, where they differ.
+    accept : collection of str
+        What need not be as in training: ``pixel_size``, ``slice_um``, ``z``, ``border``.
+    device : str
+        A PyTorch device, or "auto": a GPU where there is one.
+    batch_size : int
+        Cells at a time.
+    overwrite : bool
+        Replace an existing file.
+    reading : Reading
+        How pixels are read. What it leaves open is as the table was indexed. With ``on_error="skip"`` rows of
+        cells that cannot be read are NaN.
+    own_class : str, optional
+        The path of the class that the backbone is of, where it is one of your own: its code is run.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such model.
+    InvalidInputError
+        The model is damaged, or the table does not fit it, all of which is named; `out` exists; weights or an
+        embedding are not finite.
+    """
+    read = [Path(model), Path(anchors)]
+    check_output(out, kind="folder", overwrite=overwrite, inputs=read, make_parents=True)
+    opened = open_model(model, own_class=own_class)
+    dataset = open_as_trained(
+        opened.card.trained_on, anchors, channels=channels, accept=accept, reading=reading
+    )
+    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    stores = read_metadata(anchors).experiments.experiments
+    read += [path for one in stores for _, path in one.paths()]
+    return embed(
+        opened.network.to(chosen),
+        dataset,
+        out,
+        config={"model": str(model), "card": opened.card.model_dump(mode="json")},
+        batch_size=batch_size,
+        overwrite=overwrite,
+        inputs=read,
+    )

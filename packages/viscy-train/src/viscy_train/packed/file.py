@@ -1,0 +1,131 @@
+"""A model's file: tensors and one block of JSON, so that reading what somebody sent runs no code.
+
+A checkpoint is a pickle, and a pickle is a program. Here the format is safetensors: a header in JSON that
+says where each tensor lies, then their bytes. Its metadata hold one entry of ours, the *card*, which says
+what the tensors are of. Header and card are bounded, and a tensor cannot be larger than the file, so that a
+file of unknown origin costs what its size says and no more.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from viscy_data import InvalidInputError, clear_leftovers, whole_file
+from viscy_train.finite import all_finite
+
+KEY: Final = "viscy-train"
+"""The entry of the metadata that holds the card; also the mark by which our files are known."""
+
+_MOST_HEADER: Final = 16 << 20
+_MOST_CARD: Final = 4 << 20
+_LENGTH: Final = 8  # bytes in which a file says how long its header is
+_SAY: Final = "give a file that viscy-train fit or pack wrote"
+
+
+class Packed(NamedTuple):
+    """What a file holds."""
+
+    card: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+
+def write_packed(path: Path, card: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Write a file, whole or not at all; what is there already is replaced.
+
+    Raises
+    ------
+    InvalidInputError
+        Weights are not finite, or the card is too large.
+    OutputError
+        The file cannot be written; what was there before still is.
+    """
+    if not all_finite(tensors.values()):
+        raise InvalidInputError(
+            f"out={str(path)!r}: weights are not finite; take a checkpoint from before training went wrong."
+        )
+    text = json.dumps(dict(card), allow_nan=False)
+    if len(text) > _MOST_CARD:
+        raise InvalidInputError(
+            f"out={str(path)!r}: the card would take {len(text):,} bytes, and {_MOST_CARD:,} are allowed; "
+            "leave the evaluation out."
+        )
+    # tensors that share memory are refused by the format
+    whole = torch.contiguous_format
+    own = {name: one.detach().cpu().clone(memory_format=whole) for name, one in tensors.items()}
+    clear_leftovers(path)
+    with whole_file(path) as beside:
+        save_file(own, beside, metadata={KEY: text})
+
+
+def is_packed(path: Path) -> bool:
+    """Return whether a file begins as one of this format does; a checkpoint is a zip and does not."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_LENGTH + 1)[_LENGTH:] == b"{"
+    except OSError:
+        return False
+
+
+def read_packed(path: str | Path) -> Packed:
+    """Return the card and the tensors of a file, on the CPU.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such file.
+    InvalidInputError
+        It is a folder, damaged, of another program or beyond the bounds.
+    """
+    card = read_card(path)
+    try:
+        return Packed(card, load_file(path))
+    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, AttributeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InvalidInputError(f"model={str(path)!r} is damaged: {reason[:300]}; {_SAY}.") from error
+
+
+def read_card(path: str | Path) -> dict[str, Any]:
+    """Return the card of a file, and read no tensor.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such file.
+    InvalidInputError
+        As `read_packed`.
+    """
+    place = Path(path)
+    named = f"model={str(path)!r}"
+    if place.is_dir():
+        raise InvalidInputError(f"{named} is a folder; {_SAY}.")
+    if not place.exists():
+        raise FileNotFoundError(f"{named}: no such file.")
+    if not place.is_file():
+        raise InvalidInputError(f"{named} is not a regular file; {_SAY}.")
+    try:
+        header = _header(place)
+        metadata = header.get("__metadata__") if isinstance(header, dict) else None
+        text = metadata.get(KEY, "") if isinstance(metadata, dict) else ""
+        card = json.loads(text) if text and len(text) <= _MOST_CARD else None
+    except OSError as error:
+        raise InvalidInputError(f"{named} cannot be read: {error}") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidInputError(f"{named} is not a model's file, or only a part of one; {_SAY}.") from error
+    if not isinstance(card, dict):
+        raise InvalidInputError(f"{named} holds no card of ours, of at most {_MOST_CARD:,} bytes; {_SAY}.")
+    return card
+
+
+def _header(path: Path) -> Any:
+    """Return the header, which is not longer than the file nor than a header may be."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(_LENGTH), "little")
+        if not 2 <= length <= min(_MOST_HEADER, path.stat().st_size - _LENGTH):
+            raise ValueError("no header")
+        return json.loads(file.read(length))
