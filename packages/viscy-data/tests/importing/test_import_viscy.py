@@ -277,7 +277,7 @@ def test_markers_that_differ_by_field_of_view_make_several_experiments(data: Pat
     assert set(table.loc[table["well"] == "B/2", "marker"]) == {"phase", "TOMM20"}
 
 
-def broken(data: Path, how: str) -> pd.DataFrame:  # noqa: PLR0911  a case each
+def broken(data: Path, how: str) -> pd.DataFrame:  # noqa: C901, PLR0911  a case each
     frame = cells(data)
     match how:
         case "a channel":
@@ -296,6 +296,10 @@ def broken(data: Path, how: str) -> pd.DataFrame:  # noqa: PLR0911  a case each
             return frame.assign(marker=["a", *frame["marker"][1:]])
         case "columns":
             return frame.drop(columns="store_path")
+        case "text":
+            return frame.assign(interval_minutes="half an hour")
+        case "list":
+            return frame.assign(box=[[1, 2]] * len(frame))
     return frame.assign(track_id=frame["track_id"].where(frame.index != 2))
 
 
@@ -308,6 +312,8 @@ CELLS_REFUSED = {
     "well": r"column 'well' says 'A/1' of fov 'C/1/0'",
     "marker": r"channel 'Phase3D' of fov 'A/1/0' shows several things \(a, phase\)",
     "columns": r"no cell index: column 'store_path' is missing; it has experiment",
+    "text": r"column 'interval_minutes' holds (large_)?string: numbers are needed; convert it",
+    "list": r"column 'box' holds list<.*>: text or numbers are needed; .*--leave-out box",
     "missing": r"column 'track_id': row 2 of the experiment has no value",
 }
 
@@ -318,6 +324,23 @@ def test_cells_that_cannot_be_carried_are_refused(how: str, data: Path, tmp_path
     with pytest.raises(ExperimentsFileError, match=CELLS_REFUSED[how]):
         import_viscy(source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_columns_of_any_plain_type_are_carried(data: Path, tmp_path: Path) -> None:
+    first = pd.Timestamp("2024-02-04")
+    frame = cells(data, day=first, good=True, plate=7)
+    frame["hour"] = first + pd.to_timedelta(frame["t"], unit="h")
+    frame["batch"] = pd.Categorical(np.where(frame["t"] > 0, "late", "early"))
+    frame["experiment"] = frame["experiment"].astype("category")
+    frame["fov"] = frame["fov"].astype(int)
+    summary = import_viscy(write_cells(tmp_path / "c.parquet", frame), tmp_path / "out")
+    table = index(summary.experiments_path, statistics=False)
+    assert len(table) == len(frame)
+    assert set(table["day"].str.slice(0, 10)) == {"2024-02-04"}
+    assert set(table["good"]) == {"true"}
+    assert set(table["plate"]) == {7}
+    assert (table["batch"] == np.where(table["t"] > 0, "late", "early")).all()
+    assert table["hour"].str.slice(0, 13).tolist() == [f"2024-02-04 0{t}" for t in table["t"]]
 
 
 def test_what_may_be_lost_is_left_out(data: Path, tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ INTERVAL: Final = "interval_minutes"
 PERTURBATION: Final = "perturbation"
 HOURS: Final = "hours_post_perturbation"
 PIXEL: Final = "pixel_size_xy_um"
+NUMBERS: Final = (T, TRACK_ID, PARENT_TRACK_ID, Y, X, Z, INTERVAL, HOURS, PIXEL)
 NEEDED: Final = (EXPERIMENT, STORE, FOV, CHANNEL, T, TRACK_ID, Y, X)
 
 _FOUND_ANEW: Final = re.compile(
@@ -75,6 +76,9 @@ def read_cell_index(
         dataset = pa_dataset.dataset(source, format="parquet")
         names = _experiments(source, dataset)
         columns = [name for name in dataset.schema.names if name not in leave_out and _is_carried(name)]
+        imported.problems += _type_problems(dataset.schema, columns)
+        if imported.problems:
+            return imported
         for name in names:
             rows = pa_dataset.field(EXPERIMENT) == name
             frame = _plain(dataset.to_table(columns=columns, filter=rows))
@@ -98,6 +102,30 @@ def _is_carried(name: str) -> bool:
     return _FOUND_ANEW.fullmatch(name) is None
 
 
+def _type_problems(schema: Any, columns: Sequence[str]) -> list[str]:
+    """Return a line for each column whose type cannot be carried."""
+    problems = []
+    for name in columns:
+        kind = schema.field(name).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        if name in NUMBERS and not numeric and not pa.types.is_null(kind):
+            problems.append(f"column {name!r} holds {kind}: numbers are needed; convert it")
+        elif pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            problems.append(
+                f"column {name!r} holds {kind}: text or numbers are needed; convert it, or leave it out "
+                f"(--leave-out {shown(name)})"
+            )
+    return problems
+
+
+def _plain_type(kind: Any) -> Any:
+    """Return the type that a column is read as: dates are text, as is what comes as a dictionary."""
+    if pa.types.is_temporal(kind) or pa.types.is_dictionary(kind):
+        return pa.string()
+    return pa.float64() if pa.types.is_decimal(kind) else kind
+
+
 def _experiments(source: Path, dataset: Any) -> list[str]:
     held = dataset.schema.names
     missing = [name for name in NEEDED if name not in held]
@@ -119,7 +147,8 @@ def _experiments(source: Path, dataset: Any) -> list[str]:
 
 def _plain(table: Any) -> pd.DataFrame:
     """Return a table with text as categories; empty text is missing."""
-    frame = table.to_pandas(strings_to_categorical=True)
+    kinds = pa.schema([(one.name, _plain_type(one.type)) for one in table.schema])
+    frame = table.cast(kinds).to_pandas(strings_to_categorical=True)
     for name in {FOV, WELL, CHANNEL, MARKER, PERTURBATION} & set(frame):
         if not isinstance(frame[name].dtype, pd.CategoricalDtype):
             frame[name] = frame[name].astype("str").where(frame[name].notna()).astype("category")
@@ -229,7 +258,7 @@ def _tracks(name: str, cells: Cells, notes: list[str], entry: dict[str, Any]) ->
         if (rows[Z].fillna(0) == 0).all():
             notes.append(
                 f"{name}: z is 0 in every row, a placeholder: left out, so that patches show the middle "
-                "slice; set track_z for another"
+                "slice; set z in the experiments file for another"
             )
         else:
             table[Z] = rows[Z]
