@@ -299,7 +299,7 @@ def broken(data: Path, how: str) -> pd.DataFrame:  # noqa: C901, PLR0911  a case
         case "text":
             return frame.assign(interval_minutes="half an hour")
         case "list":
-            return frame.assign(box=[[1, 2]] * len(frame))
+            return frame.assign(box=pd.Series([[1, 2]] * len(frame), dtype=object))
     return frame.assign(track_id=frame["track_id"].where(frame.index != 2))
 
 

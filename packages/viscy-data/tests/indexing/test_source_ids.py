@@ -174,7 +174,7 @@ def test_ids_of_a_table_are_kept_and_join(tmp_path: Path, index: Callable[..., p
 REFUSED = {
     "source_id,label\n77,M\n": "none of its 1 rows belongs to a cell. It has A/1/0/77; the experiment has A",
     "source_name,label\nmother,M\n": "the tracks of this experiment have source_id, by which a table",
-    "spot,label\n1,M\n": "no column 'track_id', by which the table is joined; name it so, or source_id",
+    "spot,label\n1,M\n": "no column 'track_id', by which the table is joined; it has fov, spot, label",
     "source_id,label\n1,M\n": "line 2, column 'source_id': several cells of a field of view have it; add the",
     "source_id,t,label\n2,1,M\n": "several cells of a field of view and frame have it; join by 'track_id'",
     "source_id,label\n,M\n": "line 2, column 'source_id': the value is missing",

@@ -111,8 +111,12 @@ def test_lengths_become_pixels(unpack: Callable[..., Path]) -> None:
 def test_axes_have_any_names_that_viewers_are_told(unpack: Callable[..., Path]) -> None:
     path = unpack()
     (path / "nodes" / "props" / "y").rename(path / "nodes" / "props" / "row")
-    with pytest.raises(TracksError, match="no property for the axes y;"):
+    with pytest.raises(TracksError, match=r"no property for the axes y;.* track_names: \{y: \?\}"):
         read(path)
+    (path / "nodes" / "props" / "row").rename(path / "nodes" / "props" / "centroid_y")
+    with pytest.raises(TracksError, match=r"track_names: \{y: centroid_y\}"):
+        read(path)
+    (path / "nodes" / "props" / "centroid_y").rename(path / "nodes" / "props" / "row")
     change(path, axis("y", name="row"))
     change(path, lambda content: content.update(display_hints={"display_vertical": "row"}))
     assert rows_of(read(path)) == ROWS
@@ -149,6 +153,15 @@ def test_missing_values_are_missing_places(unpack: Callable[..., Path]) -> None:
     missing[2] = True
     with pytest.raises(TracksError, match="node 3, column 'y': the place is missing"):
         read(path)
+
+
+def test_names_that_a_graph_has_no_use_for_are_refused(unpack: Callable[..., Path]) -> None:
+    names: Any = {"source_id": "area", "y": "y"}
+    experiment = Experiment(
+        name="a", data_path=Path("a"), tracks_path=unpack(), channels=("c",), track_names=names
+    )
+    with pytest.raises(TracksError, match="a GEFF says itself what source_id would say"):
+        read_tracks(experiment, [FovInfo("a", "", (6, 1, 5, 64, 64), ("c",))])
 
 
 def test_names_alone_are_enough(unpack: Callable[..., Path]) -> None:
@@ -252,7 +265,7 @@ def test_times_become_frames(axis: dict[str, Any], frames: list[int], tmp_path: 
             r"different times are of one frame at interval_minutes=30.0.*write 'frame'",
         ),
         ({"unit": "min"}, 5.0, "node 6, 't': 1.0 is not a frame at interval_minutes=5.0: .* write 'frame'"),
-        ({"unit": "second"}, None, "interval_minutes is not known: set it"),
+        ({"unit": "second"}, None, "interval_minutes is not known, or 0: set it"),
         ({"unit": "fortnight"}, 30.0, "no unit of time that is known"),
         ({"unit": "frame", "scale": 5, "scaled_unit": "minute"}, 30.0, "a frame is 5 minutes, but interval_"),
         ({"scale": 5}, 30.0, "a scale of frames without a unit"),

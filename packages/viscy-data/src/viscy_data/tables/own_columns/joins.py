@@ -160,8 +160,9 @@ def _key_of(table: UserTable, source: Any) -> str:
         )
     others = ", ".join(name for name in CELL_KEYS if name != TRACK_ID)
     raise InvalidInputError(
-        f"{table.path}: no column {TRACK_ID!r}, by which the table is joined; name it so, or {others}, where "
-        "these are ids of the tracks' file"
+        f"{table.path}: no column {TRACK_ID!r}, by which the table is joined; it has "
+        f"{', '.join(map(shown, [*table.keys, *table.own]))}. Name one so, or {others}, where these are ids "
+        "of the tracks' file"
     )
 
 

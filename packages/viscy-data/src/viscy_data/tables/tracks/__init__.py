@@ -12,6 +12,7 @@ Read in this order:
 - `read`: all files of an experiment as one table
 - `table_files`: CSV and Parquet tables; `csv_text`: the dialects of text tables, within bounds
 - `ctc`: Cell Tracking Challenge folders
+- `likely_names`: what programs call our columns, for errors
 - `geff`: GEFF, a Zarr group of nodes and edges; `geff_axes`: its axes and units
 - `trackmate`: TrackMate's XML
 - `graphs`: from links between detections to tracks, for formats without track ids

@@ -36,7 +36,9 @@ from viscy_data.tables.tracks.geff_axes import (
     unit_stated,
 )
 from viscy_data.tables.tracks.graphs import tracks_of
+from viscy_data.tables.tracks.likely_names import likely_name
 from viscy_data.tables.tracks.source_ids import NOT_NUMBERED, source_table, with_file_numbers
+from viscy_data.text import shown
 from viscy_data.units import counts_frames
 
 LARGEST_ARRAY: Final = 1 << 30
@@ -189,6 +191,12 @@ class _Geff:
                 "read; apply it, and write the GEFF again"
             )
         self._names = experiment.track_names
+        idle = [name for name in self._names if name not in (*_HINTS, TRACK_ID)]
+        if idle:
+            raise TracksError(
+                f"{path}: track_names: a GEFF says itself what {', '.join(idle)} would say, by its nodes and "
+                "edges; leave it out of the experiments file"
+            )
         self._extra = given.extra
         self.filtered_by = SOLUTION
         self._axes = {axis.name: axis for axis in given.axes or ()}
@@ -206,11 +214,12 @@ class _Geff:
         held = [str(name) for name in self._array("nodes/props")]
         missing = [axis for axis in "tyx" if found[axis] not in held]
         if missing:
+            guessed = {axis: likely_name(axis, held) or "?" for axis in missing}
             raise TracksError(
                 f"{self._path}: no property for the axes {', '.join(missing)}; axes are {[*self._axes]}, "
                 f"properties {held}. Name them t, y, x, point to them by display_hints, or write into the "
                 f"experiments file, with the property's name for ?: "
-                f"track_names: {{{', '.join(f'{axis}: ?' for axis in missing)}}}"
+                f"track_names: {{{', '.join(f'{axis}: {shown(name)}' for axis, name in guessed.items())}}}"
             )
         return {axis: name for axis, name in found.items() if name in held}
 

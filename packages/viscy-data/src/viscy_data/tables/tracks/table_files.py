@@ -8,7 +8,6 @@ name no other. Other columns are left unread. The experiments file may say that 
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +35,7 @@ from viscy_data.tables.lineage import IntArray
 from viscy_data.tables.tracks.csv_text import NOTHING, check_unpacked, read_csv, read_dialect
 from viscy_data.tables.tracks.detections import Detections, FloatArray
 from viscy_data.tables.tracks.lengths import PixelSizes
+from viscy_data.tables.tracks.likely_names import likely_name
 from viscy_data.tables.tracks.source_ids import one_array
 from viscy_data.text import shown
 from viscy_data.units import micrometres
@@ -47,17 +47,6 @@ ID_COLUMN: Final = "id"
 CSV_SUFFIXES = (".csv", ".csv.gz")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 
-# What programs call our columns, in lower case; the error about a missing column proposes them.
-_OTHER_NAMES: Final = {
-    TRACK_ID: ("trackid", "track", "tracklet_id", "particle", "track id", "label", "cell_id", "id"),
-    T: ("frame", "time", "timepoint", "position_t", "frame_id", "time_point"),
-    Y: ("position_y", "y_pixel", "y_px", "centroid-0", "centroid_y", "pos_y", "y_um"),
-    X: ("position_x", "x_pixel", "x_px", "centroid-1", "centroid_x", "pos_x", "x_um"),
-    FOV: ("position", "field", "fov_name", "site"),
-    Z: ("position_z", "z_slice", "z_px", "pos_z", "z_um"),
-    SOURCE_ID: ("id", "spot_id", "node_id"),
-    PARENT_TRACK_ID: ("parenttrackid", "parent", "parent_id", "parent track id", "parent_track", "parentid"),
-}
 _LONGEST_TEXT: Final = 100
 _PLAIN: Final = (
     pa.types.is_integer,
@@ -292,16 +281,12 @@ def _find_columns(
 
 def _mapping(missing: Sequence[str], file_names: Mapping[str, str], held: Sequence[str]) -> str:
     """Return the ``track_names`` to write, as far as the file's columns can be guessed."""
-    lower = {name.lower(): name for name in reversed(held)}
     usual = {name: name for name in file_names} | {SOURCE_ID: ID_COLUMN}
     written = {ours: name for ours, name in file_names.items() if name != usual[ours] and ours not in missing}
-    for ours in missing:  # a name that looks alike may do
-        known = [ours, *_OTHER_NAMES.get(ours, ())]
-        near = get_close_matches(ours, held, n=1)
-        written[ours] = next((lower[one] for one in known if one in lower), near[0] if near else "?")
+    written |= {ours: likely_name(ours, held) or "?" for ours in missing}
     for ours in (Z, PARENT_TRACK_ID, SOURCE_ID):  # without its parents a table would have no lineages
-        other = next((lower[one] for one in (ours, *_OTHER_NAMES[ours]) if one in lower), ours)
-        if file_names.get(ours) not in held and other not in written.values() and other != ours:
+        other = likely_name(ours, held, alike=False)
+        if file_names.get(ours) not in held and other and other != ours and other not in written.values():
             written.setdefault(ours, other)
     return "track_names: {" + ", ".join(f"{ours}: {shown(name)}" for ours, name in written.items()) + "}"
 
