@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,9 +13,13 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 import viscy_data
 import viscy_train
+
+WALKS = ("columns.md",)
+"""Guides that go all the way from nothing, command by command."""
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
@@ -40,7 +45,8 @@ def _blocks(page: Path, language: str) -> list[str]:
 
 
 def _pages_with_python() -> list[Path]:
-    return [page for page in PAGES if _blocks(page, "python")]
+    """Return the pages whose snippets need no more than the data of `play`."""
+    return [page for page in PAGES if _blocks(page, "python") and page.name not in WALKS]
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +70,47 @@ def test_python_of_page_runs(page: Path, play: Path, monkeypatch: pytest.MonkeyP
     namespace: dict[str, object] = {"__name__": "page"}
     for number, code in enumerate(_blocks(page, "python")):
         exec(compile(code, f"{_name(page)}, block {number}", "exec"), namespace)
+
+
+def _commands(block: str) -> Iterator[list[str]]:
+    """Yield the commands of a block, each a list of words."""
+    for line in block.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if words:
+            assert words[:2] == ["uv", "run"], f"from a fresh clone, commands begin with 'uv run': {line}"
+            yield words[2:]
+
+
+def _run(program: str, *arguments: str) -> None:
+    """Run a command: where it can be, in this process, which has imported PyTorch already."""
+    if program == "viscy-data":
+        from viscy_data.cli.app import app
+
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == 0, done.output
+    elif arguments[0] == "fit":  # which takes signals for itself
+        path = Path(sys.executable).with_name(program)
+        ended = subprocess.run([path, *arguments], capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+    else:
+        from viscy_train.cli.app import main
+
+        assert main(list(arguments)) == 0
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name in WALKS], ids=_name)
+@pytest.mark.filterwarnings("default")
+def test_every_step_of_a_guide_runs_in_an_empty_folder(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {"__name__": "page"}
+    for number, (language, code) in enumerate(_BLOCK.findall(page.read_text(encoding="utf-8"))):
+        if language == "python":
+            exec(compile(code, f"{_name(page)}, block {number}", "exec"), namespace)
+        elif language == "bash":
+            for words in _commands(code):
+                _run(*words)
 
 
 @cache
