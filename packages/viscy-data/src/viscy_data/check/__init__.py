@@ -9,7 +9,7 @@ Read in this order:
 
 - `run`: `check_anchors` and `check_experiments`
 - `survey`: places, options and metadata, from a table or an experiments file
-- `losses`, `design`, `images`, `pixels`: findings, each about what its name says
+- `losses`, `design`, `markers`, `images`, `pixels`: findings, each about what its name says
 - `fitting`: the tau that would work
 - `finding`: what a finding and a report are; `tables`: a report in the terminal; `words`: names and numbers
 """

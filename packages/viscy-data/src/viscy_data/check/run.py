@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from viscy_data.check import design, images, losses, pixels
+from viscy_data.check import design, images, losses, markers, pixels
 from viscy_data.check.finding import CheckReport, Finding, sorted_findings
 from viscy_data.check.survey import Survey, survey_anchors, survey_experiments
 from viscy_data.check.words import number
@@ -28,6 +28,11 @@ RULES: Final[tuple[Rule, ...]] = (
     losses.lost_rows,
     losses.without_tracks,
     design.confounded,
+    markers.ambiguous_channels,
+    markers.twice_shown,
+    markers.alike,
+    markers.of_one_experiment,
+    markers.held,
     images.shared_places,
     pixels.odd_frames,
     images.flat_z,

@@ -14,6 +14,7 @@ import pandas as pd
 
 from viscy_data.check.fitting import Fit, asked_frames, fit_tau
 from viscy_data.columns import (
+    CHANNEL,
     CONDITION,
     EXPERIMENT,
     FOV,
@@ -202,6 +203,7 @@ def _places(path: Path, metadata: AnchorsMetadata, *, thorough: bool, progress: 
     tally = PlaceTally()
     names = column_names(path)
     columns += [OUTSIDE] if OUTSIDE in names else []
+    columns += [CHANNEL] if CHANNEL in names and thorough else []
     if HAS_POSITIVE not in names:
         # A table that index did not write: whole, as positives are found among all its rows.
         table = read_anchors(path)

@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from viscy_data.columns import (
+    CHANNEL,
     CONDITION,
     EXPERIMENT,
     FOV,
@@ -52,7 +53,7 @@ class Place:
     outside
         Rows whose patch lies partly outside the image; None: the table does not say.
     shared
-        Rows whose patch is that of another cell, too; None: not counted.
+        Rows whose patch, in one channel where a row is one, is that of another cell, too; None: not counted.
     """
 
     experiment: str
@@ -217,6 +218,8 @@ def _distinct(place: IntArray, track: NDArray[Any], valid: BoolArray) -> IntArra
 def _shared(frame: pd.DataFrame, place: IntArray) -> NDArray[np.bool_]:
     """Say of each row (N,) whether another row of its frame has the same patch."""
     columns: list[NDArray[Any]] = [frame[name].to_numpy().astype(np.int64) for name in (T, Y_CROP, X_CROP)]
+    if CHANNEL in frame:
+        columns.append(frame[CHANNEL].cat.codes.to_numpy().astype(np.int64))
     _, key = np.unique(pack([place, *(one - one.min() for one in columns)]), return_inverse=True)
     shared: NDArray[np.bool_] = (np.bincount(key) > 1)[key]
     return shared
