@@ -62,7 +62,9 @@ class Project:
         statistics = (
             None if raw else compute_statistics(self.experiments, progress=False, missing_chunks="fill")
         )
-        given: dict[str, Any] = {"statistics": statistics, "pairing": Pairing(tau=TauRange(frames=(1, 2)))}
+        given: dict[str, Any] = {"statistics": statistics}
+        if options.get("positive") != "self":
+            given["pairing"] = Pairing(tau=TauRange(frames=(1, 2)))
         return AnchorDataset(
             self.table, experiments=self.experiments, patch_size=(12, 10), **(given | options)
         )

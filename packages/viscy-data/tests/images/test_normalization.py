@@ -11,6 +11,12 @@ from viscy_data.columns import EXPERIMENT, FOV, T
 from viscy_data.errors import InvalidInputError, StoreError
 from viscy_data.images.normalization import Normalizer, scales
 from viscy_data.images.statistics import (
+    compute_statistics,
+    read_statistics,
+    statistics_path,
+    write_statistics,
+)
+from viscy_data.images.statistics_columns import (
     ALL_FOVS,
     ALL_FRAMES,
     CHANNEL,
@@ -20,10 +26,6 @@ from viscy_data.images.statistics import (
     MEDIAN,
     STATISTICS_COLUMNS,
     STD,
-    compute_statistics,
-    read_statistics,
-    statistics_path,
-    write_statistics,
 )
 from viscy_data.images.store import StoreReader
 from viscy_data.tables.experiments import Experiment, Experiments

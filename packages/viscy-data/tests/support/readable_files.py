@@ -17,7 +17,8 @@ import zarr
 
 from viscy_data.columns import ANCHOR_COLUMNS
 from viscy_data.composition import BatchPlan
-from viscy_data.images.statistics import STATISTICS_COLUMNS, read_statistics
+from viscy_data.images.statistics import read_statistics
+from viscy_data.images.statistics_columns import STATISTICS_COLUMNS
 from viscy_data.sampling.plan_file import read_plan
 from viscy_data.tables.anchors.read import AnchorsMetadata, read_anchors, read_metadata
 from viscy_data.tables.anchors.write import write_anchors

@@ -117,5 +117,7 @@ def index(  # noqa: PLR0913 - the flat face of build_index
         console.print(verbatim(said, "yellow"), soft_wrap=True)
     for note in summary.notes:
         console.print(verbatim(note, "yellow"), soft_wrap=True)
+    if summary.focus_path is not None:
+        console.print(verbatim(f"Focus curves: {summary.focus_path}", "green"), soft_wrap=True)
     console.print(verbatim(f"Wrote {summary.anchors_path}", "green"), soft_wrap=True)
     say_check(summary.anchors_path)

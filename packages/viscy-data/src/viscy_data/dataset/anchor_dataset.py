@@ -460,7 +460,8 @@ def _patches(
         _check_pixel_size(pixel_size_um, wanted, fovs)
         common = pixel_size_um
     shape = PatchShape(*size, common, "reflect" if file is None else file.border)
-    return PatchTable.build(anchors, [(one, fovs[one.name]) for one in wanted], shape), common
+    planes = file.planes if file else None
+    return PatchTable.build(anchors, [(one, fovs[one.name]) for one in wanted], shape, planes), common
 
 
 def _check_pixel_size(

@@ -17,6 +17,8 @@ Read in this order:
 - `store`: the one reader of pixels; `read_counts`: how often a chunk was read
 - `channel_statistics`: mean, deviation and percentiles of a channel, frame by frame
 - `odd_frames`: frames that are blank, and pixels that are not finite
+- `focus`: which slice of a stack is in focus
+- `statistics_columns`: what a row of statistics is of; `stored_statistics`: those of a store's attributes
 - `statistics`: of frames, fields of view and experiments, computed once and kept beside the table
 - `normalization`: what statistics make of a patch
 - `normalized_patches`: rows to patches: read, folded at borders, resampled, normalised

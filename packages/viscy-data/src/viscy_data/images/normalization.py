@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from viscy_data.columns import EXPERIMENT, FOV, T
 from viscy_data.errors import InvalidInputError
 from viscy_data.images.channel_statistics import percentile_column
-from viscy_data.images.statistics import (
+from viscy_data.images.statistics import with_columns
+from viscy_data.images.statistics_columns import (
     ALL_FOVS,
     ALL_FRAMES,
     CHANNEL,
@@ -26,8 +27,8 @@ from viscy_data.images.statistics import (
     LEVEL,
     MEAN,
     MEDIAN,
+    NUMBERS,
     STD,
-    with_columns,
 )
 from viscy_data.tables.experiments import FovInfo
 from viscy_data.tables.normalizations import Level, Normalization
@@ -143,7 +144,7 @@ class _Held:
         columns = (statistics[name].to_list() for name in (LEVEL, EXPERIMENT, FOV, T, CHANNEL))
         self._rows = {key: row for row, key in enumerate(zip(*columns, strict=True))}
         self._statistics = statistics
-        self._empty = statistics[MEAN].isna().to_numpy()
+        self._empty = statistics[list(NUMBERS)].isna().all(axis=1).to_numpy()
 
     def scale(
         self, keys: Sequence[Key], choice: Normalization

@@ -20,6 +20,7 @@ from viscy_data.images.patches import Crop, PatchTable
 from viscy_data.images.reading import NonFinite
 from viscy_data.images.store import StoreReader
 from viscy_data.images.z_window import Projection, project
+from viscy_data.tables.borders import Fold
 
 type IntArray = NDArray[np.int64]
 type Patches = NDArray[Any]
@@ -75,29 +76,46 @@ class Images:
         failed
             The error of each place (0 .. B-1) that could not be read.
         """
-        crops, folds = self.patches.crops(rows, shift)
-        own = None if self.projections is None else self.patches.own_slices(rows, crops, shift)
+        asked = self._asked(rows, shift)
         held = _Held((len(rows), *self.shape), None if raw else np.dtype(np.float32))
         failed: dict[int, StoreError] = {}
 
-        def take(place: int, read: NDArray[Any] | StoreError) -> None:
+        def take(number: int, read: NDArray[Any] | StoreError) -> None:
+            crop, place = asked.crops[number], number % len(rows)
             fov = int(self.patches.fov[rows[place]])
-            whole = read if isinstance(read, StoreError) else self._finite(read, fov, crops[place])
+            whole = read if isinstance(read, StoreError) else self._finite(read, fov, crop)
             if isinstance(whole, StoreError):
                 failed[place] = whole
                 return
-            if own is not None and self.projections is not None:
-                methods = self.projections[crops[place].experiment]
-                channel = crops[place].channel
-                shown = methods if channel is None else (methods[channel],)
-                whole = project(whole, shown, int(own[place]))
-            pixels = folds[place].apply(whole) if place in folds else whole
-            patch = held.put(place, resample(pixels, self.shape[-2:]))
+            if asked.own is not None and self.projections is not None:
+                methods = self.projections[crop.experiment]
+                shown = methods if crop.channel is None else (methods[crop.channel],)
+                whole = project(whole, shown, int(asked.own[number]))
+            pixels = asked.folds[number].apply(whole) if number in asked.folds else whole
+            # one channel of the patch, or all that it has
+            part = slice(number // len(rows), number // len(rows) + 1) if asked.apart else slice(None)
+            patch = held.put((place, part), resample(pixels, self.shape[-2:]))
             if self.normalizer is not None and not raw:
-                self.normalizer.apply(patch, fov, crops[place].t, crops[place].channel)
+                self.normalizer.apply(patch, fov, crop.t, crop.channel)
 
-        self.reader.read_each(crops, take)
+        self.reader.read_each(asked.crops, take)
         return held.patches(), failed
+
+    def _asked(self, rows: IntArray, shift: IntArray | int) -> "_Asked":
+        """Return the crops that patches of ``rows`` (B,) are made of."""
+        apart = self.patches.planes is not None
+        channels = range(self.shape[0]) if apart else (None,)
+        crops: list[Crop] = []
+        folds: dict[int, Fold] = {}
+        own: list[IntArray] = []
+        for channel in channels:
+            first = len(crops)
+            more, folded = self.patches.crops(rows, shift, channel)
+            if self.projections is not None:
+                own.append(self.patches.own_slices(rows, more, shift, channel))
+            crops += more
+            folds |= {first + place: fold for place, fold in folded.items()}
+        return _Asked(crops, folds, np.concatenate(own) if own else None, apart)
 
     def scale_of(self, rows: IntArray) -> NDArray[np.float32]:
         """Return centre and spread (B, 2, C) that finish raw patches of ``rows`` (B,)."""
@@ -132,6 +150,27 @@ class Images:
         return np.where(finite, read, centre[:, None, None, None]).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What is read for a batch of B patches.
+
+    Attributes
+    ----------
+    crops
+        Of each patch; where channels are read ``apart``, of each channel's B patches, one channel after the
+        other.
+    folds
+        By number of the crop.
+    own
+        Place of each crop's own slice in it; None: no projection needs it.
+    """
+
+    crops: list[Crop]
+    folds: dict[int, Fold]
+    own: IntArray | None
+    apart: bool
+
+
 class _Held:
     """Patches of one batch, in a dtype that holds all of them."""
 
@@ -139,8 +178,8 @@ class _Held:
         self._shape = shape
         self._patches = None if dtype is None else np.empty(shape, dtype=dtype)
 
-    def put(self, place: int, pixels: NDArray[Any]) -> NDArray[Any]:
-        """Copy a patch to its place, and return it there."""
+    def put(self, place: tuple[int, slice], pixels: NDArray[Any]) -> NDArray[Any]:
+        """Copy a patch, or one channel of it, to its place, and return it there."""
         if self._patches is None:
             self._patches = np.empty(self._shape, dtype=narrow(pixels.dtype))
         elif self._patches.dtype != np.float32:

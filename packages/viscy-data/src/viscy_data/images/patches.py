@@ -25,6 +25,7 @@ from viscy_data.images.z_window import ZWindow
 from viscy_data.tables.borders import Border, Fold, check_border, fold_of, spans
 from viscy_data.tables.crops import crop_size, is_too_large, pixel_size
 from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.z_policy import KeptPlanes, at_frames
 
 type IntArray = NDArray[np.int64]
 
@@ -120,6 +121,9 @@ class PatchTable:
         Which slices a crop holds.
     channel
         (M,) place of each row's channel among those of its experiment; None: a row shows all channels.
+    planes
+        The slices of each channel of a row, by channel and fov number, frame by frame or one for all frames;
+        None where they are the row's own. Without them, all channels of a row show one slice.
     """
 
     fovs: tuple[tuple[str, FovInfo], ...]
@@ -130,9 +134,16 @@ class PatchTable:
     border: Border
     window: ZWindow
     channel: NDArray[np.int16] | None = None
+    planes: tuple[tuple[Sequence[int] | None, ...], ...] | None = None
 
     @classmethod
-    def build(cls, anchors: pd.DataFrame, described: Described, shape: PatchShape) -> "PatchTable":
+    def build(
+        cls,
+        anchors: pd.DataFrame,
+        described: Described,
+        shape: PatchShape,
+        planes: KeptPlanes | None = None,
+    ) -> "PatchTable":
         """Take the places from an anchors table, and check them against the images.
 
         Parameters
@@ -143,6 +154,8 @@ class PatchTable:
             At least the experiments that occur in ``anchors``.
         shape
             Of a patch.
+        planes
+            Slices of channels that the table's rows do not say, as its file keeps them.
 
         Raises
         ------
@@ -163,6 +176,8 @@ class PatchTable:
         by_channel = any(experiment.samples == "channels" for experiment, _ in described)
         if by_channel:
             table = replace(table, channel=_channel_places(anchors, [one for one, _ in described]))
+        of_channels = None if by_channel else _planes_of(used, known, planes or {})
+        table = replace(table, planes=of_channels)
         table._check()
         return table
 
@@ -205,24 +220,38 @@ class PatchTable:
                 "patch_size that is to be read, or with border='reflect'."
             )
 
-    def _boxes(self, rows: IntArray, shift: IntArray | int = 0) -> tuple[IntArray, IntArray]:
+    def slices(self, rows: IntArray, channel: int | None = None) -> IntArray:
+        """Return the slice (B,) of each row, or that of one of its channels."""
+        own: IntArray = self.centre[rows, 1].astype(np.int64)
+        if channel is None or self.planes is None:
+            return own
+        t = self.centre[rows, 0].astype(np.int64)
+        z: IntArray = at_frames(self.planes[channel], self.fov[rows].astype(np.int64), t, own)
+        return z
+
+    def _boxes(
+        self, rows: IntArray, shift: IntArray | int = 0, channel: int | None = None
+    ) -> tuple[IntArray, IntArray]:
         """Return first pixel, and the one after the last, of the box of each row, (B, 3) each."""
         number = self.fov[rows]
         extent, size = self.extent[number], self.crop[number]
         start = self.centre[rows, 1:] - size // 2
-        start[:, 0] = self.window.starts(self.centre[rows, 1], extent[:, 0], shift)
+        start[:, 0] = self.window.starts(self.slices(rows, channel), extent[:, 0], shift)
         if self.border == "shift":
             start[:, 1:] = np.clip(start[:, 1:], 0, (extent - size)[:, 1:])
         return start, start + size
 
-    def crops(self, rows: IntArray, shift: IntArray | int = 0) -> tuple[list[Crop], dict[int, Fold]]:
+    def crops(
+        self, rows: IntArray, shift: IntArray | int = 0, channel: int | None = None
+    ) -> tuple[list[Crop], dict[int, Fold]]:
         """Return what is read for each row (B,), and the fold of those that need one, by place.
 
-        ``shift`` moves the window of each row (B,) by so many slices.
+        ``shift`` moves the window of each row (B,) by so many slices. With a ``channel``, crops are of that
+        alone, in its own slices.
         """
         number = self.fov[rows]
         extent = self.extent[number]
-        start, stop = self._boxes(rows, shift)
+        start, stop = self._boxes(rows, shift, channel)
         folds: dict[int, Fold] = {}
         over = np.flatnonzero(((start < 0) | (stop > extent)).any(axis=1))
         if len(over):
@@ -233,17 +262,55 @@ class PatchTable:
             folds = dict(zip(over.tolist(), map(fold_of, boxes, read, lengths), strict=True))
         bounds = np.stack([start, stop], axis=-1).tolist()
         frames = self.centre[rows, 0].tolist()
-        channels = [None] * len(rows) if self.channel is None else self.channel[rows].tolist()
+        channels = [channel] * len(rows) if self.channel is None else self.channel[rows].tolist()
         crops = [
             Crop(self.fovs[fov][0], self.fovs[fov][1].fov, t, tuple(z), tuple(y), tuple(x), channel)
             for fov, t, (z, y, x), channel in zip(number.tolist(), frames, bounds, channels, strict=True)
         ]
         return crops, folds
 
-    def own_slices(self, rows: IntArray, crops: Sequence[Crop], shift: IntArray | int = 0) -> IntArray:
+    def own_slices(
+        self,
+        rows: IntArray,
+        crops: Sequence[Crop],
+        shift: IntArray | int = 0,
+        channel: int | None = None,
+    ) -> IntArray:
         """Return the place (B,) of each row's own slice in the window that its crop holds."""
         starts = np.array([crop.z[0] for crop in crops], dtype=np.int64)
-        return self.window.own(self.centre[rows, 1].astype(np.int64), starts, shift)
+        return self.window.own(self.slices(rows, channel), starts, shift)
+
+
+def _planes_of(
+    used: Sequence[tuple[str, str]],
+    known: Mapping[tuple[str, str], tuple[Experiment, FovInfo]],
+    kept: KeptPlanes,
+) -> tuple[tuple[Sequence[int] | None, ...], ...] | None:
+    """Return the slices of channels by channel and fov number, or None where all are those of the rows.
+
+    Raises
+    ------
+    InvalidInputError
+        Where they are needed, and not kept.
+    """
+    if not any(known[key][0].slices.differs for key in used):
+        return None
+    by_fov: list[list[list[int] | None]] = []
+    for key in used:
+        experiment, info = known[key]
+        policy = experiment.slices
+        if not policy.differs:
+            by_fov.append([None] * len(experiment.channels))
+        elif key[1] in kept.get(key[0], {}):
+            by_fov.append(kept[key[0]][key[1]])
+        elif policy.measured:
+            raise InvalidInputError(
+                f"the slices in focus of experiment={key[0]!r} fov={key[1]!r} are not known: they are kept "
+                "in the file of an anchors table that `viscy-data index` built; give its path."
+            )
+        else:
+            by_fov.append(policy.planes_of(info.fov, info.shape[2], {}))
+    return tuple(zip(*by_fov, strict=True))
 
 
 def _channel_places(anchors: pd.DataFrame, experiments: Sequence[Experiment]) -> NDArray[np.int16]:

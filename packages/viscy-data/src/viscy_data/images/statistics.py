@@ -8,7 +8,7 @@ exact they are: ``viscy_data.images.channel_statistics``.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -20,42 +20,24 @@ import pyarrow.parquet as pa_parquet
 from viscy_data.columns import EXPERIMENT, FOV, T
 from viscy_data.errors import InvalidInputError, StoreError
 from viscy_data.files.whole import whole_file
-from viscy_data.images.channel_statistics import percentile_column
+from viscy_data.images.focus import FocusCurve, FocusFinder
 from viscy_data.images.odd_frames import OddFrame, WatchedStatistics, count_blank_slices, refuse_non_finite
 from viscy_data.images.patches import Crop
 from viscy_data.images.reading import NonFinite
+from viscy_data.images.statistics_columns import (
+    ALL_FOVS,
+    ALL_FRAMES,
+    CHANNEL,
+    LEVEL,
+    NUMBERS,
+    STATISTICS_COLUMNS,
+    StatisticsRow,
+)
 from viscy_data.images.store import MissingChunks, StoreReader
+from viscy_data.images.stored_statistics import one_for_all, stored_rows
 from viscy_data.progress import progress_bar
 from viscy_data.tables.experiments import Experiment, Experiments, FovInfo
-from viscy_data.tables.normalizations import PERCENTILES, Level
-
-type StatisticsRow = dict[str, object]
-
-LEVEL: Final = "level"
-CHANNEL: Final = "channel"
-MEAN: Final = "mean"
-STD: Final = "std"
-MEDIAN: Final = "median"
-IQR: Final = "iqr"
-STATISTICS_COLUMNS: Final = (
-    LEVEL,
-    EXPERIMENT,
-    FOV,
-    T,
-    CHANNEL,
-    MEAN,
-    STD,
-    MEDIAN,
-    IQR,
-    *map(percentile_column, PERCENTILES),
-)
-"""Columns of the statistics table."""
-
-ALL_FRAMES: Final = -1
-"""``t`` of a row that is not of a single frame."""
-
-ALL_FOVS: Final = ""
-"""``fov`` of a row that is of a whole experiment."""
+from viscy_data.tables.normalizations import Level
 
 _NOTE: Final = b"viscy_data"
 
@@ -72,11 +54,17 @@ class FovStatistics:
         Frames that are blank, or hold pixels that are not finite.
     channels
         What the experiment's statistics are merged from, by place of the channel.
+    focus
+        Where channels are in focus whose focus is asked for.
+    whole
+        Of the experiment, where the store's attributes say them.
     """
 
     rows: list[StatisticsRow]
     odd: list[OddFrame]
     channels: list[WatchedStatistics]
+    focus: list[FocusCurve] = field(default_factory=list)
+    whole: list[StatisticsRow] = field(default_factory=list)
 
 
 def compute_statistics(
@@ -112,6 +100,7 @@ def compute_statistics(
     Notes
     -----
     Blank frames are left out (``viscy_data.images.odd_frames``).
+    Where ``store_attributes`` of an experiment holds ``normalization``, its store's attributes are taken.
     Percentiles are exact for integers of up to 16 bits and a sample's otherwise (``channel_statistics``).
     """
     reader = StoreReader(experiments, missing_chunks=missing_chunks)
@@ -137,7 +126,15 @@ def compute_statistics(
 def fov_statistics(
     reader: StoreReader, experiment: Experiment, fov: FovInfo, *, advance: Callable[[int], None]
 ) -> FovStatistics:
-    """Return the statistics of one field of view; ``advance`` is told of each frame."""
+    """Return the statistics of one field of view; ``advance`` is told of each frame.
+
+    Where the store's attributes say all that is asked for, no frame is read.
+    """
+    stored = stored_rows(experiment, fov) if "normalization" in experiment.store_attributes else None
+    finders = {name: FocusFinder() for name in experiment.slices.estimated}
+    if stored is not None and not finders:
+        advance(fov.shape[0])
+        return FovStatistics(stored[0], [], [], [], stored[1])
     frames, _, depth, height, width = fov.shape
     channels = [WatchedStatistics() for _ in experiment.channels]
     odd: list[OddFrame] = []
@@ -153,17 +150,24 @@ def fov_statistics(
                 odd.append(OddFrame(experiment.name, fov.fov, t, name, blank, non_finite, slices))
             rows.append(_row("frame", experiment, fov.fov, t, name, one))
             all_frames.merge(one)
+            if name in finders:
+                finders[name].add(channel)
         advance(1)
     named = zip(experiment.channels, channels, strict=True)
     own = [_row("field", experiment, fov.fov, ALL_FRAMES, name, one) for name, one in named if frames]
     for one in channels:
         one.thin()
-    return FovStatistics(own + rows, odd, channels)
+    focus = [finder.result(name) for name, finder in finders.items()]
+    if stored is not None:
+        return FovStatistics(stored[0], odd, [], focus, stored[1])
+    return FovStatistics(own + rows, odd, channels, focus)
 
 
 def experiment_rows(experiment: Experiment, fovs: Sequence[FovStatistics]) -> list[StatisticsRow]:
     """Return the rows of an experiment's fields of view, in their order, and after them its own."""
     rows = [row for one in fovs for row in one.rows]
+    if "normalization" in experiment.store_attributes:
+        return rows + one_for_all(experiment, [row for one in fovs for row in one.whole])
     for place, name in enumerate(experiment.channels):
         whole = WatchedStatistics()
         for one in fovs:
@@ -191,7 +195,7 @@ def check_finite(row: StatisticsRow) -> None:
     StoreError
         Naming it.
     """
-    if row[LEVEL] != "frame" and np.isnan(cast("float", row[MEAN])):
+    if row[LEVEL] != "frame" and all(np.isnan(cast("float", row[name])) for name in NUMBERS):
         where = " ".join(f"{name}={row[name]!r}" for name in (EXPERIMENT, FOV, CHANNEL))
         raise StoreError(
             f"{where}: no pixel is finite; leave this channel out of channels, or the fov out (exclude_fovs)."

@@ -10,5 +10,6 @@ Read in this order:
 - `run`: describe, check, build, count, merge: `build_index`
 - `parts`: one experiment: its anchors and positives, and the file that keeps them
 - `image_statistics`: the statistics, field of view by field of view
+- `focus`: slices in focus, of stores or measured; `focus_page`: their curves
 - `workers`: independent jobs: here, in processes, or on a Dask cluster
 """

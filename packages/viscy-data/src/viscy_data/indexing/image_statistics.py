@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from viscy_data.images.focus import FocusCurve
 from viscy_data.images.odd_frames import OddFrame
 from viscy_data.images.statistics import (
     FovStatistics,
@@ -44,8 +45,8 @@ def index_statistics(
     workers: Workers,
     missing_chunks: MissingChunks,
     progress: bool,
-) -> tuple[pd.DataFrame, dict[str, list[OddFrame]]]:
-    """Return what ``compute_statistics`` would, and odd frames by experiment.
+) -> tuple[pd.DataFrame, dict[str, list[OddFrame]], dict[str, dict[str, list[FocusCurve]]]]:
+    """Return what ``compute_statistics`` would, odd frames by experiment, and focus by field of view, too.
 
     ``folder`` keeps what is finished.
 
@@ -66,8 +67,13 @@ def index_statistics(
     frames = sum(job.fov.shape[0] for job in todo)
     with progress_bar("statistics", frames, unit="frames", shown=progress) as advance:
         _compute(todo, jobs, paths, workers, advance)
-    odd = {name: [OddFrame(*one) for one in read_note(path)["odd"]] for name, path in paths.items()}
-    return pd.concat([read_statistics(path) for path in paths.values()], ignore_index=True), odd
+    notes = {name: read_note(path) for name, path in paths.items()}
+    odd = {name: [OddFrame(*one) for one in note["odd"]] for name, note in notes.items()}
+    focus = {
+        name: {fov: [FocusCurve(*one) for one in found] for fov, found in note["focus"].items()}
+        for name, note in notes.items()
+    }
+    return pd.concat([read_statistics(path) for path in paths.values()], ignore_index=True), odd, focus
 
 
 def _kept(experiment: Experiment, fovs: Mapping[str, Sequence[FovInfo]]) -> list[FovInfo]:
@@ -95,7 +101,9 @@ def _compute(
             # in the order of fields, whoever was ready first: sums of floats depend on it
             ordered = [own[one.fov.fov] for one in jobs[name]]
             table = statistics_table(experiment_rows(job.experiment, ordered))
-            write_statistics(paths[name], table, {"odd": [one for each in ordered for one in each.odd]})
+            focus = {fov.fov: own[fov.fov].focus for fov in (one.fov for one in jobs[name])}
+            odd = [one for each in ordered for one in each.odd]
+            write_statistics(paths[name], table, {"odd": odd, "focus": focus})
             del done[name]
 
 

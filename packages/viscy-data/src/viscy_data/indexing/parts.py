@@ -8,7 +8,7 @@ files, and the options. A part that is there is therefore right, and is not buil
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
@@ -25,6 +25,7 @@ from viscy_data.tables.lineage import BoolArray
 from viscy_data.tables.own_columns.column import OwnColumn
 from viscy_data.tables.own_columns.joins import JoinReport
 from viscy_data.tables.positives import Positives
+from viscy_data.tables.z_policy import Planes
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,8 @@ class PartJob:
         What becomes of patches that reach over the border.
     blank
         Frames (fov, t), or (fov, t, channel) where a row is a channel, of which no row is kept.
+    planes
+        Slices in focus; empty where none is asked for, or while they are not known.
     """
 
     experiment: Experiment
@@ -126,6 +129,7 @@ class PartJob:
     frames: tuple[int, int] | None
     border: Border = "reflect"
     blank: tuple[tuple[str, int], ...] | tuple[BlankChannel, ...] = ()
+    planes: Planes = field(default_factory=dict)
 
     def path(self, folder: Path) -> Path:
         """Return the part's file: its name changes with everything that its content depends on."""
@@ -173,6 +177,7 @@ def build_part(placed: tuple[PartJob, Path]) -> PartSummary:
         common_pixel_size_um=job.common_pixel_size_um,
         border=job.border,
         blank=job.blank,
+        planes=job.planes,
     )
     valid = Positives(built.frame, {job.experiment.name: job.frames}).has_positive
     counts = tuple(_counts(job.experiment.name, built, valid))

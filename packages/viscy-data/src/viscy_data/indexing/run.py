@@ -9,7 +9,7 @@ is one experiment for each process, and one row group at the end.
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from viscy_data.images.odd_frames import OddFrame
+    from viscy_data.indexing.focus import Curves
 
 # Starting a process costs about two seconds of imports, in which some hundred MB of tables are read.
 _WORTH_A_PROCESS: Final = 200 << 20
@@ -68,6 +69,8 @@ class IndexSummary:
     ----------
     anchors_path, statistics_path
         The files written; the latter only where statistics were asked for.
+    focus_path
+        The page of focus curves; None: no focus was measured.
     counts
         One entry for each experiment and condition, sorted.
     without_tracks
@@ -89,6 +92,7 @@ class IndexSummary:
     columns: tuple[OwnColumn, ...] = ()
     joins: tuple[JoinReport, ...] = ()
     notes: tuple[str, ...] = ()
+    focus_path: Path | None = None
 
 
 def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
@@ -168,6 +172,7 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
     a frame and its decoded chunks more.
     """
     from viscy_data.images.statistics import statistics_path, write_statistics  # noqa: PLC0415
+    from viscy_data.indexing import focus  # noqa: PLC0415
 
     check_border(border)
     out = Path(out)
@@ -177,8 +182,9 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
     parsed, problems = parse_experiments(experiments_path)
     read += [path for one in parsed for _, path in one.paths()]
     problems += find_name_problems(parsed)
+    focus.refuse_unmeasured(parsed, statistics=statistics)
     with (
-        _claimed(out, statistics_path(out), overwrite=overwrite, inputs=read),
+        _claimed(out, overwrite=overwrite, inputs=read),
         _workers(parsed, processes, dask) as workers,
         _parts_folder(out) as folder,
     ):
@@ -187,22 +193,33 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
         experiments = Experiments(experiments=tuple(parsed))
         common = common_pixel_size(parsed, fovs)
         frames = tau.in_frames_of(parsed, fovs)
-        jobs = [PartJob(e, fovs[e.name], patch_size, common, frames[e.name], border) for e in parsed]
+        planes = focus.stored_planes(parsed, fovs)
+        jobs = [
+            PartJob(
+                e, fovs[e.name], patch_size, common, frames[e.name], border, planes=planes.get(e.name, {})
+            )
+            for e in parsed
+        ]
         parts = _build_parts(jobs, folder, workers, progress=progress)  # first: bad tracks are found at once
         united([(name, summary.columns) for name, (_, summary) in parts.items()])
         odd: Mapping[str, Sequence[OddFrame]] | None = None
+        curves: Curves = {}
         stores = digest_of(list(experiments.experiments), fovs, missing_chunks)
         if statistics:
             from viscy_data.indexing.image_statistics import index_statistics  # noqa: PLC0415
 
-            table, odd = index_statistics(
+            table, odd, curves = index_statistics(
                 experiments, fovs, folder, workers=workers, missing_chunks=missing_chunks, progress=progress
             )
             _check_images(table, odd, non_finite)
+            _check_stored(table, parsed, fovs)
             write_statistics(folder / written[1].name, table, {"stores": stores})
+            planes |= focus.measured_planes(curves)
+            jobs = [replace(job, planes=planes.get(job.experiment.name, {})) for job in jobs]
             if blank_frames == "drop":
                 jobs = [replace(job, blank=_left_out(odd, job.experiment)) for job in jobs]
-                parts = _build_parts(jobs, folder, workers, progress=progress)
+            parts = _build_parts(jobs, folder, workers, progress=progress)
+        pages = _write_focus(curves, folder, out)
         summaries = {name: summary for name, (_, summary) in parts.items()}
         counts = tuple(count for one in summaries.values() for count in one.counts)
         _check_any(counts)
@@ -220,21 +237,27 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
             columns={one.name: one.as_dict() for one in own},
             snapshots=[name for name, found in frames.items() if found is None],
             frames=None if odd is None else {e.name: _frames(e, fovs[e.name], odd[e.name]) for e in parsed},
+            planes=focus.planes_kept(parsed, fovs, planes),
         )
         with progress_bar("writing", sum(c.anchors for c in counts), unit="rows", shown=progress) as advance:
             files = [path for path, _ in parts.values()]
             merge_anchors(files, folder / out.name, metadata, advance, folder=out.parent, own=own)
-        with plain_write_errors(out):
-            if not statistics:  # those of another table would be taken for its own
-                statistics_path(out).unlink(missing_ok=True)
-            for path in reversed(written):
-                (folder / path.name).replace(path)
-            _clear(folder)
+        _place(out, [*written, *pages], folder)
     without = {name: one.without_tracks for name, one in summaries.items() if one.without_tracks}
     notes = [f"{name}: {note}" for name, one in summaries.items() for note in one.notes]
-    notes += [*_notes(parsed, fovs), *_image_notes(parsed, odd, blank_frames), *_snapshot_notes(counts)]
-    joins = tuple(join for one in summaries.values() for join in one.joins)
-    return IndexSummary(out, statistics_path(out), counts, without, common, own, joins, tuple(notes))
+    notes += [*_notes(parsed, fovs), *_image_notes(parsed, odd, blank_frames), *focus.focus_notes(curves)]
+    notes += _snapshot_notes(counts)
+    return IndexSummary(
+        out,
+        statistics_path(out),
+        counts,
+        without,
+        common,
+        own,
+        joins=tuple(join for one in summaries.values() for join in one.joins),
+        notes=tuple(notes),
+        focus_path=next(iter(pages), None),
+    )
 
 
 def _own_columns(summaries: Mapping[str, PartSummary]) -> tuple[OwnColumn, ...]:
@@ -259,6 +282,18 @@ def _check_images(
         refuse_non_finite(one for frames in odd.values() for one in frames)
     for row in statistics[statistics["mean"].isna()].to_dict("records"):
         check_finite({str(name): value for name, value in row.items()})
+
+
+def _check_stored(
+    statistics: "pd.DataFrame", experiments: Sequence[Experiment], fovs: Mapping[str, Sequence[FovInfo]]
+) -> None:
+    """Refuse statistics of stores' attributes that lack what the experiments file asks for."""
+    from viscy_data.images.normalization import Normalizer  # noqa: PLC0415
+
+    for one in experiments:
+        if "normalization" in one.store_attributes:
+            kept = [(one.name, info) for info in fovs[one.name] if info.fov not in one.exclude_fovs]
+            Normalizer.build(statistics, {one.name: one.normalizations}, kept, {one.name: one.channels})
 
 
 def _blank(odd: "Mapping[str, Sequence[OddFrame]]", experiment: Experiment) -> tuple[tuple[str, int], ...]:
@@ -312,13 +347,42 @@ def _image_notes(
 
 
 @contextmanager
-def _claimed(out: Path, statistics: Path, *, overwrite: bool, inputs: Sequence[Path]) -> Iterator[None]:
-    """Have both files for this process alone."""
-    with (
-        claimed(out, overwrite=overwrite, inputs=inputs),
-        claimed(statistics, argument="statistics of out", overwrite=overwrite, inputs=inputs),
-    ):
+def _claimed(out: Path, *, overwrite: bool, inputs: Sequence[Path]) -> Iterator[None]:
+    """Have the table, and all that is written beside it, for this process alone."""
+    from viscy_data.images.statistics import statistics_path  # noqa: PLC0415
+    from viscy_data.indexing.focus import focus_path  # noqa: PLC0415
+
+    beside = {"statistics": statistics_path(out), "focus curves": focus_path(out)}
+    with ExitStack() as stack:
+        stack.enter_context(claimed(out, overwrite=overwrite, inputs=inputs))
+        for name, path in beside.items():
+            stack.enter_context(claimed(path, argument=f"{name} of out", overwrite=overwrite, inputs=inputs))
         yield
+
+
+def _write_focus(curves: "Curves", folder: Path, out: Path) -> list[Path]:
+    """Write the page of what was measured, if anything was, into ``folder``; return where it belongs."""
+    if not any(fov for found in curves.values() for fov in found.values()):
+        return []
+    from viscy_data.indexing.focus import focus_path  # noqa: PLC0415
+    from viscy_data.indexing.focus_page import tell_focus  # noqa: PLC0415
+    from viscy_data.pages.page import write_page  # noqa: PLC0415
+
+    write_page(tell_focus(curves), folder / focus_path(out).name)
+    return [focus_path(out)]
+
+
+def _place(out: Path, written: Sequence[Path], folder: Path) -> None:
+    """Move what is finished to where it belongs, the table last."""
+    from viscy_data.images.statistics import statistics_path  # noqa: PLC0415
+    from viscy_data.indexing.focus import focus_path  # noqa: PLC0415
+
+    with plain_write_errors(out):
+        for path in {statistics_path(out), focus_path(out)} - {*written}:
+            path.unlink(missing_ok=True)  # those of another table would be taken for its own
+        for path in reversed(written):
+            (folder / path.name).replace(path)
+        _clear(folder)
 
 
 def _clear(folder: Path) -> None:

@@ -13,6 +13,7 @@ Read in this order:
 - `experiments`: the experiments file, its experiments, and what a store's metadata say of a field of view
 - `experiment_fields`: what the fields of that file may hold
 - `normalizations`: how the intensities of each channel are normalised
+- `z_policy`: which slice of a stack is a cell's
 - `tau`: how far apart in time an anchor and its positive are
 - `lineage`: who descends from whom, for all tracks at once
 - `crops`: how much of a store a patch covers, and where its centre may be

@@ -15,7 +15,8 @@ from viscy_data.text import unreadable
 from viscy_data.units import counts_pixels, micrometres
 
 
-def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
+def unique(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return values, or refuse those that are named twice."""
     twice = sorted({value for value in values if values.count(value) > 1})
     if twice:
         raise ValueError(f"named twice: {', '.join(twice)}")
@@ -51,9 +52,19 @@ def _no_moment(minutes: float) -> float:
 
 
 def _slice(value: object) -> object:
-    if value is not None and value not in ("tracks", "middle") and not is_whole(value, least=0):
-        raise ValueError("'tracks', 'middle' or the number of a slice, counted from 0, is needed")
+    """Check one choice of a slice, or one for each channel."""
+    if isinstance(value, dict) and value and not any(isinstance(one, dict) for one in value.values()):
+        return {key: _slice(one) for key, one in value.items()}
+    if value is not None and value not in SLICES and not is_whole(value, least=0):
+        raise ValueError(
+            "'tracks', 'focus', 'middle' or the number of a slice, counted from 0, is needed, or one of them "
+            "for each channel"
+        )
     return value
+
+
+SLICES: Final = ("tracks", "focus", "middle")
+"""What the slice of a cell may be, beside a number."""
 
 
 type Samples = Literal["cells", "channels"]
@@ -65,10 +76,11 @@ type TrackColumn = Literal["track_id", "t", "y", "x", "z", "parent_track_id", "f
 
 Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)]
 PossiblePath = Annotated[Path, AfterValidator(_possible)]
-Texts = Annotated[tuple[Text, ...], AfterValidator(_unique)]
+Texts = Annotated[tuple[Text, ...], AfterValidator(unique)]
 # Ranges that hold whatever a microscope does; a value outside of them is another unit, or a slip.
 Hours = Annotated[float, Strict(), AllowInfNan(False), Field(ge=-1e6, le=1e6)]
 Minutes = Annotated[float, Strict(), AllowInfNan(False), Field(ge=0, le=1e6), AfterValidator(_no_moment)]
 Micrometres = Annotated[float, Strict(), AllowInfNan(False), Field(gt=0), Field(ge=1e-5, le=1e5)]
 LengthUnit = Annotated[str, AfterValidator(_length_or_pixel)]
-Slice = Annotated[int | str, BeforeValidator(_slice)]
+Slices = Annotated[int | str | dict[str, int | str], BeforeValidator(_slice)]
+StoreAttribute = Literal["normalization", "focus_slice"]

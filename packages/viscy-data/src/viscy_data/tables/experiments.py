@@ -20,7 +20,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from viscy_data.errors import ExperimentsFileError, suggest
 from viscy_data.files.yaml_file import read_yaml
@@ -32,10 +32,12 @@ from viscy_data.tables.experiment_fields import (
     Minutes,
     PossiblePath,
     Samples,
-    Slice,
+    Slices,
+    StoreAttribute,
     Text,
     Texts,
     TrackColumn,
+    unique,
 )
 from viscy_data.tables.normalizations import (
     Normalization,
@@ -44,6 +46,7 @@ from viscy_data.tables.normalizations import (
     normalizations_of,
 )
 from viscy_data.tables.own_columns.fields import ColumnsFiles, Constants, name_problems
+from viscy_data.tables.z_policy import ZPolicy, z_problems
 from viscy_data.text import shown
 
 
@@ -82,8 +85,14 @@ class Experiment(_Frozen):
         Unit of places in tables and GEFFs: ``pixel``, or a length such as ``micrometer``. None: as the file
         says, else pixels, where places do not look like lengths.
     z
-        The slice of cells: that of the ``tracks``, the ``middle`` one, or one by number. None: that of the
+        The slice of cells, see :mod:`viscy_data.tables.z_policy`: that of the ``tracks``, the one in
+        ``focus``, the ``middle`` one, or one by number; or one of these for each channel. None: that of the
         tracks, where it is not 0 throughout.
+    focus_channel
+        The channel whose focus counts for all; None: the first one.
+    store_attributes
+        What is taken from the attributes of the store, where other programs have computed it, and not from
+        its pixels: ``normalization``, ``focus_slice``.
     normalization
         How intensities are normalised, one way for all channels or by channel; see
         :mod:`viscy_data.tables.normalizations`. None: by mean and standard deviation of the field of view.
@@ -123,7 +132,9 @@ class Experiment(_Frozen):
     exclude_fovs: Texts = ()
     track_names: dict[TrackColumn, Text] = Field(default_factory=dict)
     track_unit: LengthUnit | None = None
-    z: Slice | None = None
+    z: Slices | None = None
+    focus_channel: Text | None = None
+    store_attributes: Annotated[tuple[StoreAttribute, ...], AfterValidator(unique)] = ()
     normalization: str | dict[str, Any] | None = None
     track_filter: Texts | None = None
     missing_parents: Literal["error", "cut"] = "error"
@@ -184,6 +195,18 @@ class Experiment(_Frozen):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    @model_validator(mode="after")
+    def _known_slices(self) -> Self:
+        problems = z_problems(self.z, self.channels, self.focus_channel, self.store_attributes)
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def slices(self) -> ZPolicy:
+        """Which slices its channels show."""
+        return ZPolicy.of(self.z, self.channels, self.focus_channel, self.store_attributes)
 
     @model_validator(mode="after")
     def _known_normalization(self) -> Self:

@@ -7,6 +7,7 @@ Key types: `AnchorsMetadata` (read), what the file says of itself: experiments, 
 Read in this order:
 
 - `build`: from tracks to rows, with what was left out and why
+- `slices`: the slice of each row, where its tracks do not say it
 - `channel_rows`: a row for each channel of a cell, where channels are samples
 - `write`: the file, one row group at a time, whole or not at all
 - `read`: the file's metadata, and its columns and rows

@@ -49,6 +49,7 @@ from viscy_data.columns import (
 from viscy_data.errors import InvalidInputError
 from viscy_data.tables.anchors.channel_rows import BlankChannel, channel_rows
 from viscy_data.tables.anchors.read import AnchorsMetadata, read_anchors, read_metadata
+from viscy_data.tables.anchors.slices import channel_planes, with_planes
 from viscy_data.tables.anchors.write import write_anchors
 from viscy_data.tables.borders import Border, check_border, lengths_outside, share_outside
 from viscy_data.tables.coincidence import coincidences
@@ -64,6 +65,7 @@ from viscy_data.tables.experiments import Experiment, FovInfo
 from viscy_data.tables.lineage import BoolArray, IntArray, build_forest, root_tracks
 from viscy_data.tables.own_columns.gather import OwnColumns, gather_own
 from viscy_data.tables.tracks.read import load_tracks
+from viscy_data.tables.z_policy import Planes
 
 OUTSIDE_IMAGE: Final = "centre outside the image"
 OUTSIDE_STACK: Final = "z outside the stack"
@@ -166,8 +168,14 @@ def build_anchors(
     TracksError
         Where the tracks are malformed.
     InvalidInputError
-        Where no patch of this size can be taken from an image, or an option is not allowed.
+        Where no patch of this size can be taken from an image, an option is not allowed, or the slice in
+        focus is asked for, which takes images (:func:`viscy_data.build_index`).
     """
+    if experiment.slices.measured:
+        raise InvalidInputError(
+            f"experiment {experiment.name!r}: z='focus' takes images; build the table with build_index, or "
+            "set another z."
+        )
     built = build_experiment(
         experiment, fovs, patch_size=patch_size, common_pixel_size_um=common_pixel_size_um, border=border
     )
@@ -183,17 +191,20 @@ def build_experiment(
     common_pixel_size_um: float | None = None,
     border: Border = "reflect",
     blank: Sequence[tuple[str, int]] | Sequence[BlankChannel] = (),
+    planes: Planes | None = None,
 ) -> Built:
     """Build the anchors of one experiment, with losses by condition; see :func:`build_anchors`.
 
     ``blank`` are the (fov, t), or the (fov, t, channel) where a row is a channel, that show nothing: no row
-    of them is kept.
+    of them is kept. ``planes`` are the slices in focus; while they are not known, the middle ones are taken.
     """
     whole = [one for one in blank if len(one) == 2]
-    built = _build_cells(experiment, fovs, patch_size, common_pixel_size_um, border, whole)
+    planes = planes or {}
+    built = _build_cells(experiment, fovs, patch_size, common_pixel_size_um, border, (whole, planes))
     if experiment.samples == "cells":
         return built
     frame, lost = channel_rows(built.frame, experiment, [one for one in blank if len(one) == 3])
+    frame = channel_planes(frame, experiment, fovs, planes)
     count = len(experiment.channels)
     dropped = {
         condition: {reason: many * count for reason, many in counts.items()}
@@ -211,9 +222,10 @@ def _build_cells(
     patch_size: tuple[int, int],
     common_pixel_size_um: float | None,
     border: Border,
-    blank: Sequence[tuple[str, int]],
+    seen: tuple[Sequence[tuple[str, int]], Planes],
 ) -> Built:
-    """Build a row for each cell and frame."""
+    """Build a row for each cell and frame; ``seen`` is what their images showed: blank frames, and planes."""
+    blank, planes = seen
     check_border(border)
     if min(patch_size) < 1:
         raise InvalidInputError(
@@ -225,7 +237,7 @@ def _build_cells(
     )
     _check_fit(experiment, fovs, crops, border)
     loaded = load_tracks(experiment, fovs)
-    tracks = loaded.frame
+    tracks = with_planes(loaded.frame, experiment, fovs, planes)
     fov = tracks[FOV].cat.codes.to_numpy().astype(np.int64)
     shapes = np.array([info.shape for info in fovs], dtype=np.int64)
     conditions = [experiment.condition_of(info.well) for info in fovs]

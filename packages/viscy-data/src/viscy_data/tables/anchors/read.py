@@ -73,6 +73,9 @@ class AnchorsMetadata:
         Columns of one's own, in order: level, type, rows without a value, and values or range of each.
     snapshots
         Experiments of one frame, or of an interval of 0: no range of tau was asked of them.
+    planes
+        Slices of each channel, frame by frame or one for all frames, by experiment and field of view, where
+        channels of a row show different ones (:mod:`viscy_data.tables.z_policy`); None: that of the row.
     missing_chunks, non_finite
         How the stores' missing chunks, and pixels that are NaN or infinite, are read (`viscy_data.Reading`).
 
@@ -95,6 +98,7 @@ class AnchorsMetadata:
     frames: dict[str, dict[str, int]] | None = None
     columns: dict[str, dict[str, Any]] = field(default_factory=dict)
     snapshots: list[str] = field(default_factory=list)
+    planes: dict[str, dict[str, list[list[int] | None]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_border(self.border)

@@ -127,7 +127,7 @@ def read_geff(path: Path, experiment: Experiment, info: FovInfo, fov: int) -> De
 
     t = to_frames(context, geff.axis(names["t"]), values("t"), kept_ids)
     y, x = (to_pixels(context, geff.axis(names[which]), which, values(which)) for which in "yx")
-    takes_z = "z" in names and info.shape[2] > 1 and experiment.z in (None, "tracks")
+    takes_z = "z" in names and info.shape[2] > 1 and experiment.slices.takes_tracks
     z = to_pixels(context, geff.axis(names["z"]), "z", values("z")) if takes_z else None
     track, parent = tracks_of(path, "node", kept_ids, t, links[link_kept])
     named = geff.track_ids()

@@ -100,7 +100,7 @@ def read_table(path: Path, experiment: Experiment, fovs: Sequence[FovInfo], *, f
     if fov is not None and FOV in table.column_names:
         reader.refuse_other_fovs(fovs[fov].fov, names)
     own = reader.fovs(names) if fov is None else np.full(count, fov, dtype=np.int64)
-    takes_z = experiment.z in (None, "tracks")
+    takes_z = experiment.slices.takes_tracks
     sizes = PixelSizes(path, experiment, fovs, own, experiment.track_unit or unit)
     return Detections(
         file=path,

@@ -85,7 +85,7 @@ def read_trackmate(path: Path, experiment: Experiment, info: FovInfo, fov: int) 
     )
     # A file that calls its image flat is believed where all its spots are in one slice.
     flat = found.slices < 2 and bool((places[:, 0] == places[:1, 0]).all())
-    takes_z = not flat and info.shape[2] > 1 and experiment.z in (None, "tracks")
+    takes_z = not flat and info.shape[2] > 1 and experiment.slices.takes_tracks
     y, x = (places[:, i] / found.length(which, experiment, info) for i, which in enumerate((Y, X), start=1))
     z = places[:, 0] / found.length(Z, experiment, info) if takes_z else None
     return Detections(
