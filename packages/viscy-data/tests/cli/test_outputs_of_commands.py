@@ -56,6 +56,7 @@ def test_commands_do_not_replace_what_they_read(project: Path) -> None:
     plan.write_text("batch_size: 4\n")
     before = tree(folder)
     for arguments in (
+        ["import", project, "-o", folder, "--overwrite"],
         ["index", project, "-o", project, "--overwrite"],
         ["index", project, "-o", store, "--overwrite"],
         ["audit", anchors, "--html", anchors],
