@@ -38,6 +38,7 @@ PUBLIC = [
     "embed_table",
     "evaluate",
     "evaluate_arrays",
+    "export",
     "pack",
     "read_embeddings",
     "read_model",
@@ -59,7 +60,7 @@ def _project(name: str) -> dict[str, Any]:
 def test_public_names_are_pinned_and_sorted() -> None:
     assert exported == sorted(set(exported))
     assert exported == PUBLIC
-    assert len(exported) == 26
+    assert len(exported) == 27
 
 
 def test_public_names_resolve() -> None:

@@ -15,6 +15,7 @@ from .evaluation import (
 )
 from .losses import NTXentHCL as NTXentHCL
 from .models.embedding import embed_table as embed_table
+from .models.export import export as export
 from .models.packing import pack as pack
 from .module import (
     ContrastiveModule as ContrastiveModule,

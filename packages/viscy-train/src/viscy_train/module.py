@@ -19,6 +19,7 @@ from viscy_data import Augment, Geometry, Intensity, InvalidInputError, center_c
 from viscy_train.encoder import ContrastiveEncoder, Encoded, EncoderOptions
 from viscy_train.finite import NotFiniteError, all_finite
 from viscy_train.losses import NTXentHCL, alignment, effective_rank, pair_similarities, uniformity
+from viscy_train.packed import load_weights
 from viscy_train.schedules import WarmupCosine
 
 Stage = Literal["train", "val"]
@@ -85,6 +86,10 @@ class ContrastiveModule(LightningModule):
         otherwise. None keeps the size of the patches.
     seed : int
         Of augmentation. (Weights start from the global generator, as everywhere in PyTorch.)
+    init_from : str, optional
+        A model's file whose weights training begins with; its encoder has the same shapes.
+    init_part : {"all", "encoder"}
+        Whether the head begins with its weights, too.
     """
 
     def __init__(
@@ -96,6 +101,8 @@ class ContrastiveModule(LightningModule):
         intensity: Intensity = Intensity(),  # noqa: B008 frozen
         crop: tuple[int, int] | None = None,
         seed: int = 0,
+        init_from: str | None = None,
+        init_part: Literal["all", "encoder"] = "all",
     ) -> None:
         super().__init__()
         encoder, loss = _revive(EncoderOptions, encoder), _revive(LossOptions, loss)
@@ -114,6 +121,9 @@ class ContrastiveModule(LightningModule):
         self.seed = seed
         self.crop = None if crop is None else (crop[0], crop[1])
         self.encoder = ContrastiveEncoder(encoder)
+        if init_from is not None:
+            # a class of one's own that is built here anyway may be that of the file, too
+            load_weights(self, init_from, init_part, own_class=encoder.backbone)
         self.loss = NTXentHCL(**plain["loss"])
         self.augment = Augment(self.crop, geometry=geometry, intensity=intensity)
 

@@ -8,15 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from fit_runs import SMALL
 from other_plates import indexed, rewritten
 
+from viscy_data.dataset.anchor_dataset import AnchorDataset
 from viscy_data.errors import InvalidInputError
 from viscy_data.synthetic.writing import synthesize
 from viscy_train.cli.app import main
 from viscy_train.evaluation import read_embeddings
 from viscy_train.fit import run_fit
 from viscy_train.models.embedding import embed_table
+from viscy_train.models.export import export
 from viscy_train.models.fitting import open_as_trained
 from viscy_train.packed import TrainedOn, read_model
 
@@ -182,3 +185,46 @@ def test_the_command_takes_channels_by_name(
     assert main([*arguments, "--channels", "Phase3D=light", "RFP=mCherry"]) == 0
     kept = json.loads(read_embeddings(out).provenance["viscy_train"]["config"])
     assert TrainedOn.model_validate(kept["card"]["trained_on"]).pixel_size_um == pytest.approx(0.65)
+
+
+def test_the_exported_graph_takes_pixels_as_stored(
+    model: Path, table: Path, tmp_path: Path, embedded: Callable[..., Array]
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime", reason="it has no wheel for this Python")
+    graph = onnxruntime.InferenceSession(export(model, tmp_path / "model.onnx"))
+    batch = AnchorDataset(table, positive="self", dtype="source").__getitems__(range(12))
+    given = {"patches": batch["anchor"].numpy().astype(np.float32), "scale": batch["anchor_scale"].numpy()}
+    np.testing.assert_allclose(graph.run(["embedding"], given)[0], embedded(table)[:12], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("part", ["all", "encoder"])
+def test_another_training_begins_with_the_model(part: str, model: Path, table: Path, tmp_path: Path) -> None:
+    more = ["--trainer.fast_dev_run=1", "--model.optimizer.learning_rate=1e-12", f"--model.init_part={part}"]
+    held = read_model(model).network.state_dict()
+    run = ["--config", "small", f"--data.anchors={table}", *SMALL, *more, f"--model.init_from={model}"]
+    now = run_fit(run).model.state_dict()
+    same = {
+        name
+        for name, one in held.items()
+        if name.endswith("weight") and torch.allclose(now[name], one, atol=1e-6)
+    }
+    weights = {name for name in held if name.endswith("weight")}
+    head = {name for name in weights if ".head." in name}
+    assert same == (weights if part == "all" else weights - head)
+
+
+def test_a_table_with_other_channels_does_not_begin_with_the_model(
+    model: Path, plate: Path, table: Path, tmp_path: Path
+) -> None:
+    other = indexed(rewritten(plate, tmp_path / "o", channels=("RFP", "Phase3D")))
+    run = ["--config", "small", f"--data.anchors={other}", *SMALL, "--trainer.fast_dev_run=1"]
+    with pytest.raises(
+        InvalidInputError, match="'RFP' is its channel 1, and channel 0 of experiment='synthetic_1'"
+    ):
+        run_fit([*run, f"--model.init_from={model}"])
+    with pytest.raises(InvalidInputError, match=r"model\.init_from: model='.*absent': no such file"):
+        run_fit([*run, f"--model.init_from={tmp_path / 'absent'}"])
+    wider = "--model.encoder.projection=16"
+    own = ["--config", "small", f"--data.anchors={table}", *SMALL, "--trainer.fast_dev_run=1", wider]
+    with pytest.raises(InvalidInputError, match="init_part='encoder'"):
+        run_fit([*own, f"--model.init_from={model}"])

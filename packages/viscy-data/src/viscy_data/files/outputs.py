@@ -46,6 +46,8 @@ _TEXT_MARK: Final = re.compile(
 )
 # safetensors: the length of the header, then the header, whose metadata come first
 _TENSORS_MARK: Final = re.compile(rb"""[\s\S]{8}\{"__metadata__":\{"viscy-""")
+# ONNX: the version of the format, then who wrote it
+_GRAPH_MARK: Final = re.compile(rb"\x08[\x00-\x7f]\x12[\x00-\x7f]viscy-")
 
 
 @contextmanager
@@ -171,7 +173,7 @@ def _is_marked_file(path: Path) -> bool:
         head = file.read(_HEAD)
     if head[:4] == b"PAR1":
         return _is_marked_parquet(path)
-    return not head or any(mark.match(head) for mark in (_TEXT_MARK, _TENSORS_MARK))
+    return not head or any(mark.match(head) for mark in (_TEXT_MARK, _TENSORS_MARK, _GRAPH_MARK))
 
 
 def _is_marked_parquet(path: Path) -> bool:

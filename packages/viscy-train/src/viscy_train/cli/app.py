@@ -1,4 +1,4 @@
-"""The command line: ``viscy-train demo | fit | pack | show | embed | evaluate``.
+"""The command line: ``viscy-train demo | fit | pack | show | export | embed | evaluate``.
 
 Only what a command needs is imported, inside the command: ``--help`` answers at once.
 """
@@ -13,7 +13,7 @@ from viscy_train.cli.demo import add_demo
 from viscy_train.cli.embed import add_embed
 from viscy_train.cli.evaluate import add_evaluate
 from viscy_train.cli.fit import HELP, fit
-from viscy_train.cli.model import add_pack, add_show
+from viscy_train.cli.model import add_export, add_pack, add_show
 
 _ABOUT = "Train and evaluate embeddings of single cells on batches that are composed, not drawn at random."
 _WAY = """\
@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     training.set_defaults(run=lambda _: training.print_help())
     add_pack(_described(commands.add_parser, "pack", help="make a model's file of a checkpoint"))
     add_show(_described(commands.add_parser, "show", help="say what a model was trained on"))
+    add_export(_described(commands.add_parser, "export", help="write a model as ONNX"))
     add_embed(_described(commands.add_parser, "embed", help="embed all cells with a trained encoder"))
     add_evaluate(_described(commands.add_parser, "evaluate", help="measure an embedding"))
     return parser

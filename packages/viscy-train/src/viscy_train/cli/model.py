@@ -1,4 +1,4 @@
-"""The commands ``viscy-train pack`` and ``viscy-train show``."""
+"""The commands ``viscy-train pack``, ``show`` and ``export``."""
 
 import argparse
 import json
@@ -57,3 +57,23 @@ def _show(options: argparse.Namespace) -> None:
         return
     for name, text in card_lines(card):
         sys.stdout.write(shown_lines(f"{name + ':' if name else '':18} {text}") + "\n")
+
+
+def add_export(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.description = (
+        "Write a model as ONNX: patches as stored and the centre and spread of their channels in,\n"
+        "embeddings out. It needs the extra onnx: pip install 'viscy-train[onnx]'."
+    )
+    parser.add_argument("model", type=Path, help="model.viscy, or a checkpoint")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="model.onnx")
+    parser.add_argument("--own-class", metavar="PATH", help=OWN_CLASS)
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing model")
+    parser.set_defaults(run=_export)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from viscy_train.models.export import export
+
+    export(options.model, options.out, own_class=options.own_class, overwrite=options.overwrite)
+    sys.stdout.write(f"wrote {options.out}\n")

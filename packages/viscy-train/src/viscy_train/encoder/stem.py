@@ -43,6 +43,6 @@ class FoldedStem(nn.Module):
         """Fold patches (B, C, Z, Y, X), or (B, C * Z, Y, X), to (B, width, Y // ky, X // kx)."""
         # 2D networks look at the shape of what they are given before their stem sees it
         rows, columns = patches.shape[-2:]
-        stacks = patches.reshape(len(patches), *self._shape, rows, columns)
+        stacks = patches.reshape(patches.shape[0], *self._shape, rows, columns)
         features: Tensor = self.convolution(stacks)
         return features.flatten(1, 2)

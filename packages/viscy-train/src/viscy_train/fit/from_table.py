@@ -13,11 +13,21 @@ import pandas as pd
 import torch
 from jsonargparse import Namespace
 
-from viscy_data import Geometry, Intensity, InvalidInputError, flat_plan, read_anchors, read_metadata
+from viscy_data import (
+    Experiments,
+    Geometry,
+    Intensity,
+    InvalidInputError,
+    flat_plan,
+    read_anchors,
+    read_metadata,
+)
 from viscy_data.columns import CONDITION, EXPERIMENT, HOURS, LINEAGE_ID
 from viscy_train.datamodule import PatchOptions
 from viscy_train.encoder import EncoderOptions, check_backbone
 from viscy_train.module import LossOptions, OptimizerOptions
+from viscy_train.packed import read_card
+from viscy_train.packed.card import parse_card
 from viscy_train.parts import BatchOptions, SplitOptions, choose_training
 
 if TYPE_CHECKING:
@@ -100,11 +110,43 @@ def set_up_from_table(setup: SetUp) -> None:
     by_channel = file.experiments.samples == "channels"
     reason = "a row of the table is one channel" if by_channel else f"the table's channels are {named}"
     setup.take("model.encoder.in_channels", len(channels), reason)
+    _check_beginning(setup, file.experiments)
     _take_depth(setup)
     size = data.patches.size or file.patch_size
     _take_crop(setup, (int(size[0]), int(size[1])))
     _take_batch_size(setup, valid)
     _take_axes(setup, valid)
+
+
+def _check_beginning(setup: SetUp, experiments: Experiments) -> None:
+    """Compare the table's channels with those of the model that training begins with, by name."""
+    path = setup.config.model.get("init_from")
+    if path is None:
+        return
+    try:
+        trained = parse_card(read_card(path), f"model={path!r}").trained_on
+    except (InvalidInputError, FileNotFoundError) as error:
+        setup.refuse(f"model.init_from: {error}")
+        return
+    if trained.samples != experiments.samples:
+        setup.refuse(
+            f"model.init_from={path!r}: its rows were {trained.samples}, and the table's are "
+            f"{experiments.samples}; write 'samples: {trained.samples}' in the experiments file and index"
+        )
+        return
+    for one in experiments.experiments if trained.samples == "cells" else ():
+        for place, name in enumerate(one.channels):
+            elsewhere = [at for at, names in enumerate(trained.channels) if name in names]
+            if elsewhere and place not in elsewhere:
+                setup.refuse(
+                    f"model.init_from={path!r}: {name!r} is its channel {elsewhere[0]}, and channel {place} "
+                    f"of experiment={one.name!r}; put channels in its order in the experiments file, and "
+                    "index again"
+                )
+    setup.said.append(
+        f"model.init_from={path!r}: of channels {', '.join(names[0] for names in trained.channels)}, "
+        f"pixels of {trained.pixel_size_um or 'unknown'} um"
+    )
 
 
 def _check_values(setup: SetUp) -> None:

@@ -10,4 +10,5 @@ Read in this order:
 - `fitting`: a table read as a model was trained, or refused by name
 - `embedding`: from a model and a table to embeddings
 - `card_text`: the card of a model as text
+- `export`: a model as an ONNX graph
 """
