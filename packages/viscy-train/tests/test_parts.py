@@ -55,6 +55,29 @@ def test_held_out_experiments_validate_whole() -> None:
     assert (training == (valid["experiment"] != "e1").to_numpy()).all()
 
 
+def test_a_plan_takes_any_column_in_place_of_those_of_the_flat_arguments() -> None:
+    valid = table()
+    valid["drug"] = ["DMSO", "taxol"] * (len(valid) // 2)
+    valid["age"], valid["weight"] = valid["hours_post_infection"] * 3, 1.0 + (valid.index % 3)
+    options = BatchOptions(
+        batch_size=8,
+        plan={
+            "grouping": {"by": ["drug", "condition"]},
+            "balance": {"by": "experiment"},
+            "focus": {"by": "age", "window_hours": 6},
+            "weighting": {"by": "weight"},
+            "at_most": {"by": ["lineage_id", "age"]},
+        },
+    )
+    everything = np.ones(len(valid), dtype=np.bool_)
+    sampler = sample_part("training", valid, everything, options, 0).sampler
+    plan = sampler.plan_at(0, epoch=0)
+    assert set(plan.columns) == {"drug", "condition", "experiment", "age", "weight", "lineage_id"}
+    batch = valid.iloc[sampler.batch(0, epoch=0)]
+    assert len(batch[["drug", "condition"]].drop_duplicates()) == 1
+    assert not batch[["lineage_id", "age"]].duplicated().any()
+
+
 def test_batches_are_rows_of_the_part() -> None:
     valid = table()
     training = choose_training(valid, SplitOptions(0.4, seed=3))
