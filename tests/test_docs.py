@@ -115,16 +115,17 @@ def test_every_step_of_a_guide_runs_in_an_empty_folder(
 
 @cache
 def _options(package: str, command: str) -> set[str]:
-    """Return the options in the command's help; fit's is slow, so its configurations speak for it."""
+    """Return the options in the command's help, and those that a configuration of fit can hold."""
     program = Path(sys.executable).with_name(f"viscy-{package}")
     environment = os.environ | {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
-    asked = [] if command == "fit" else ["--help"]
+    asked = "--help-all" if command == "fit" else "--help"
     done = subprocess.run(
-        [program, command, *asked], env=environment, capture_output=True, text=True, check=False
+        [program, command, asked], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, f"viscy-{package} has no command {command!r}: {done.stderr}"
     known = set(_OPTION.findall(done.stdout))
     if command == "fit":
+        known |= {"--fresh", "--help-all"}  # read before the others are
         for config in (ROOT / "packages" / "viscy-train" / "src").glob("viscy_train/configs/*.yaml"):
             known |= set(_keys(yaml.safe_load(config.read_text(encoding="utf-8")), "--"))
     return known

@@ -175,6 +175,13 @@ class AnchorDataModule(LightningDataModule):
             self._training = TrainerBatches(self.train_sampler, self.trainer)
         self.load_state_dict(self._state)
 
+    def _gathering_ranks(self) -> int:
+        """Return how many ranks take negatives from each other in one step."""
+        if self.trainer is None:
+            return 1
+        loss = getattr(self.trainer.lightning_module, "loss", None)
+        return self.trainer.world_size if getattr(loss, "gather", False) else 1
+
     def _identity(self) -> dict[str, Any]:
         """Return what all ranks must share, by the names of options, as plain values."""
         state = self.train_sampler.state_dict()
@@ -189,7 +196,9 @@ class AnchorDataModule(LightningDataModule):
         self.dataset = self._open()
         valid = self.dataset.valid_anchors
         training = choose_training(valid, self.split)
-        self.train_sampler = sample_part("training", valid, training, self.batches, self.seed)
+        self.train_sampler = sample_part(
+            "training", valid, training, self.batches, self.seed, ranks=self._gathering_ranks()
+        )
         self.validation_sampler = None
         if not training.all():
             self.validation_sampler = sample_part("validation", valid, ~training, self.batches, self.seed)

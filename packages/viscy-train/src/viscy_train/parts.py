@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 from viscy_data import (
+    BatchPlan,
     CompositionWarning,
+    Curriculum,
     FlatArguments,
     FlexibleBatchSampler,
     IndexBatch,
@@ -151,9 +153,13 @@ def choose_training(valid: pd.DataFrame, split: SplitOptions) -> BoolArray:
 
 
 def sample_part(
-    name: str, valid: pd.DataFrame, selected: BoolArray, options: BatchOptions, seed: int
+    name: str, valid: pd.DataFrame, selected: BoolArray, options: BatchOptions, seed: int, *, ranks: int = 1
 ) -> PartSampler:
     """Return the sampler of the selected (K,) valid anchors; errors and warnings say the part's `name`.
+
+    Where `ranks` gather their negatives, their batches of one step share a group, unless the plan says
+    otherwise by a ``span`` of its own: negatives of another group would be masked out, and gathering them
+    would have been for nothing.
 
     Raises
     ------
@@ -168,15 +174,25 @@ def sample_part(
         )
     part = valid.iloc[positions]
     options = _fitted(options, valid, part)
+    with _warnings_of(name):
+        if options.plan or ranks > 1:
+            plan = _plan_of(options, ranks)
+            sampler = FlexibleBatchSampler.from_plan(part, plan, seed=seed, drop_last=True)
+        else:
+            flat = {name: value for name, value in asdict(options).items() if name != "plan"}
+            sampler = FlexibleBatchSampler(part, **flat, seed=seed, drop_last=True)
+    return PartSampler(sampler, positions)
+
+
+def _plan_of(options: BatchOptions, ranks: int) -> BatchPlan | Curriculum:
+    """Return the plan that the options say, its batches of one step from one group where ranks gather."""
     flat = asdict(options)
     changes = flat.pop("plan")
-    with _warnings_of(name):
-        if not changes:
-            sampler = FlexibleBatchSampler(part, **flat, seed=seed, drop_last=True)
-        else:
-            plan = change_plan(flat_plan(**flat), changes)
-            sampler = FlexibleBatchSampler.from_plan(part, plan, seed=seed, drop_last=True)
-    return PartSampler(sampler, positions)
+    plan = change_plan(flat_plan(**flat), changes)
+    first = plan if isinstance(plan, BatchPlan) else plan.plans[0]
+    if ranks == 1 or first.grouping is None or "span" in changes:
+        return plan
+    return change_plan(flat_plan(**flat), {"span": ranks, **changes})
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The command line: what it accepts, says and passes on; commands themselves are tested elsewhere."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,9 +52,26 @@ def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixtur
     assert f"usage: viscy-train {command}" in capsys.readouterr().out
 
 
-def test_fit_alone_shows_how_to_start(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["fit"]) == 0
-    assert "viscy-train fit --config small" in capsys.readouterr().out
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["--config", "small", "-h"]])
+def test_help_of_fit_is_one_screen(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", *arguments]) == 0
+    said = capsys.readouterr().out
+    assert "viscy-train fit --config small" in said
+    lines = said.splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 110
+
+
+def test_help_of_fit_names_options_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["fit", "--help"])
+    short = capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["fit", "--help-all"])
+    listed = capsys.readouterr().out
+    named = set(re.findall(r"--(?:data|model|trainer)\.[a-z_.]+[a-z]", short))
+    assert len(named) >= 10
+    missing = {one for one in named if f"{one} " not in listed and f"{one}=" not in listed}
+    assert missing == set()
 
 
 def test_demo_defaults(demo: Calls) -> None:
@@ -108,6 +126,6 @@ def test_an_error_of_ours_is_one_line(
 def test_fit_gets_the_arguments_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = Calls()
     monkeypatch.setattr("viscy_train.fit.run_fit", calls)
-    arguments = ["--config", "small", "--trainer.max_steps=3", "--help"]
-    assert main(["fit", *arguments]) == 0
-    assert calls == [((arguments,), {})]
+    arguments = ["--config", "small", "--trainer.max_steps=3"]
+    assert main(["fit", *arguments, "--help-all"]) == 0
+    assert calls == [(([*arguments, "--help"],), {})]

@@ -54,7 +54,9 @@ def fit(anchors: str, folder: Path, ranks: int) -> None:
         use_distributed_sampler=False,
     )
     module = ContrastiveModule(EncoderOptions("small", in_channels=2, projection=16), crop=(32, 32))
-    data = AnchorDataModule(anchors, BatchOptions(batch_size=8), SplitOptions(0.35))
+    # as many batches to a step as two ranks take, so that one rank draws the same sequence
+    batches = BatchOptions(batch_size=8, plan={"span": 2})
+    data = AnchorDataModule(anchors, batches, SplitOptions(0.35))
     trainer.fit(module, data)
     weights = sum(float(weight.detach().abs().sum()) for weight in module.encoder.backbone.parameters())
     report = {

@@ -89,14 +89,18 @@ def test_a_wrong_configuration_is_one_sentence(
     assert sentence in refused([*common, "--config", "mine.yaml"], capsys)
 
 
-@pytest.mark.parametrize(("logger", "package"), [("WandbLogger", "wandb"), ("MLFlowLogger", "mlflow")])
+@pytest.mark.parametrize(
+    ("logger", "package"), [("wandb", "wandb"), ("WandbLogger", "wandb"), ("mlflow", "mlflow")]
+)
 def test_a_missing_logger_says_what_to_install(
     logger: str, package: str, anchors_path: Path, capsys: Said
 ) -> None:
     if find_spec(package) is not None:
         pytest.skip(f"{package} is installed")
     common = ["--config", "small", f"--data.anchors={anchors_path}", *SMALL]
-    assert f"uv pip install {package}" in refused([*common, "--trainer.logger", logger], capsys)
+    assert f"uv pip install 'viscy-train[{package}]'" in refused(
+        [*common, "--trainer.logger", logger], capsys
+    )
 
 
 def test_all_that_cannot_be_is_one_report(anchors_path: Path, capsys: Said) -> None:

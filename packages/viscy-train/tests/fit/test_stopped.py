@@ -75,11 +75,11 @@ def test_a_stopped_run_goes_on(
         assert step == done
         assert f"stopped by {signum.name}" in said
         assert f"runs/{config}/version_0/checkpoints/last.ckpt holds step {step}" in said
-        assert f"--ckpt_path runs/{config}/version_0/checkpoints/last.ckpt" in said
+        assert "The same command goes on" in said
     (tmp_path / "losses").unlink()
-    code, said = run([*arguments(config, anchors_path), "--ckpt_path", str(last)], tmp_path)
+    code, said = run(arguments(config, anchors_path), tmp_path)
     assert code == 0, said
-    table = pd.read_csv(tmp_path / f"runs/{config}/version_1/composition.csv")
+    table = pd.read_csv(tmp_path / f"runs/{config}/version_0/composition.csv")
     # of every epoch, those of before the stop, too
     assert table.groupby("epoch")["anchors"].sum().tolist() == [32, 32, 8]
     assert losses(tmp_path) == {number: loss for number, loss in whole[config].items() if number >= step}

@@ -74,9 +74,9 @@ class SaveLast(Checkpoint):
         self.path = folder / "checkpoints" / LAST
         if self.path.exists() and not (begun and self.path.samefile(begun)):
             raise InvalidInputError(
-                f"{str(self.path)!r} is of an earlier run, and this one would write it, too: go on from it "
-                f"with --ckpt_path {self.path}, or choose another folder by the logger's save_dir or "
-                "--trainer.default_root_dir."
+                f"{str(self.path)!r} is of an earlier run, and this one would write it, too: go on with it "
+                "by the command that began it, or by --ckpt_path, or choose another folder by the logger's "
+                "save_dir or --trainer.default_root_dir."
             )
 
     @override
@@ -163,6 +163,8 @@ class SaveLast(Checkpoint):
                 "model.optimizer.learning_rate, or set trainer.gradient_clip_val."
             )
         trainer.save_checkpoint(self.path, weights_only=False)
+        for logger in trainer.loggers:  # so that a kill leaves what was logged before
+            logger.save()
         self.step = trainer.global_step
 
     def _agreed(self, trainer: Trainer) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 from viscy_train.cli.demo import add_demo
 from viscy_train.cli.embed import add_embed
 from viscy_train.cli.evaluate import add_evaluate
-from viscy_train.cli.fit import HELP, fit
+from viscy_train.cli.fit import fit
 from viscy_train.cli.model import add_export, add_pack, add_show
 
 _ABOUT = "Train and evaluate embeddings of single cells on batches that are composed, not drawn at random."
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         None takes those of the process.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given[:1] == ["fit"] and given[1:]:
+    if given[:1] == ["fit"]:
         return fit(given[1:])
     options = _parser().parse_args(given)
     return _reported(options.run, options)
@@ -60,9 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _described(argparse.ArgumentParser, prog="viscy-train", description=_ABOUT, epilog=_WAY)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_demo(_described(commands.add_parser, "demo", help="the whole path, with a report, in minutes"))
-    training = _described(commands.add_parser, "fit", help="train an encoder", epilog=HELP)
-    training.usage = "viscy-train fit --config CONFIG [arguments]"
-    training.set_defaults(run=lambda _: training.print_help())
+    _described(commands.add_parser, "fit", help="train an encoder")  # `fit` reads the rest
     add_pack(_described(commands.add_parser, "pack", help="make a model's file of a checkpoint"))
     add_show(_described(commands.add_parser, "show", help="say what a model was trained on"))
     add_export(_described(commands.add_parser, "export", help="write a model as ONNX"))

@@ -9,6 +9,8 @@ Read in this order:
 - `sentences`: what the parser refuses, in one sentence
 - `stated`: which options the user states, rather than the package
 - `from_table`: what a run takes from its table, all in one report
+- `loggers`: their short names, and files and ids that a run goes on with
+- `earlier`: the run that the same command began
 - `going_on`: the options of a checkpoint, and those that differ from them
 - `rehearsal`: a cell of each experiment, read and encoded before anything is written
 - `endings`: what a user is told, and the exit code, however a run ends

@@ -8,7 +8,7 @@ checkpoints that are whole (`viscy_train.models.checkpoint_file`) and recent (`S
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, override
+from typing import TYPE_CHECKING, Any, Final, override
 
 import jsonargparse
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -22,8 +22,19 @@ from rich.console import Console
 from viscy_data import InvalidInputError, ViscyDataError, check_anchors
 from viscy_train.callbacks import CompositionLog, DataWait, FitProgress, PlanCheck, SaveLast, SaveModel
 from viscy_train.datamodule import AnchorDataModule
+from viscy_train.fit.earlier import (
+    AlreadyTrained,
+    EarlierRun,
+    NoteRun,
+    RunRecord,
+    find_runs,
+    is_first_rank,
+    keep_ids,
+    take_lock,
+)
 from viscy_train.fit.from_table import SetUp, set_up_from_table
 from viscy_train.fit.going_on import note_end, refuse_other_weights, take_options
+from viscy_train.fit.loggers import continue_files, csv_by_default, named_loggers
 from viscy_train.fit.packaged import packaged, quiet_lightning
 from viscy_train.fit.rehearsal import rehearse
 from viscy_train.fit.sentences import PlainParser, sentence
@@ -34,14 +45,23 @@ from viscy_train.ranks import join_launcher
 from viscy_train.saying import say
 from viscy_train.stopping import Stopped, StopRequest
 
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+FRESH: Final = "--fresh"
+"""Begin a new run, whatever the same command has begun before."""
+
 
 class KeepConfig(SaveConfigCallback):
-    """Keep the configuration in the logger's folder; without a logger there is no folder of the run's own."""
+    """Keep the configuration in the logger's folder; without a logger there is no folder of the run's own.
+
+    A run that goes on keeps the one that it began with.
+    """
 
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write it."""
-        if trainer.loggers:
+        if trainer.loggers and not Path(trainer.log_dir or "", self.config_filename).exists():
             super().setup(trainer, pl_module, stage)
 
 
@@ -51,9 +71,14 @@ class FitCLI(LightningCLI):
     def __init__(self, arguments: Sequence[str], request: StopRequest) -> None:
         check_configurations(arguments)
         self._arguments = list(arguments)
+        self._fresh = FRESH in self._arguments
         self._request = request
+        self._note: NoteRun | None = None
+        self._earlier: EarlierRun | None = None
         self._saved: SaveLast | None = None
         self._checkpoint: dict[str, Any] | None = None
+        self._begun: str | None = None
+        self._lock: FileLock | None = None
         self._taken: list[str] = []
         super().__init__(
             ContrastiveModule,
@@ -67,7 +92,7 @@ class FitCLI(LightningCLI):
             save_config_kwargs={"overwrite": True},
             parser_class=PlainParser,
             parser_kwargs={"prog": "viscy-train"},
-            args=["fit", *packaged(arguments)],
+            args=["fit", *named_loggers(packaged([one for one in arguments if one != FRESH]))],
             # options are saved as plain values by the module itself
             load_from_checkpoint_support=False,
             auto_configure_optimizers=False,
@@ -99,14 +124,45 @@ class FitCLI(LightningCLI):
             raise InvalidInputError(
                 "weights_only=False: of a checkpoint, only tensors and plain values are read; leave it out."
             )
-        setup = SetUp(asked, stated_options(self._arguments))
+        csv_by_default(asked.trainer)
+        setup = SetUp(asked, stated_options([one for one in self._arguments if one != FRESH]))
         if asked.ckpt_path is not None:
-            self._checkpoint = read_checkpoint(local_path(asked.ckpt_path))
+            self._begun = local_path(asked.ckpt_path)
+            self._checkpoint = read_checkpoint(self._begun)
             setup.given = setup.given | take_options(setup, self._checkpoint)
             note_end(setup, self._checkpoint)
         set_up_from_table(setup)
         setup.refuse_all()
-        self._taken = setup.said
+        self._taken += setup.said
+        self._record = RunRecord.of_command(asked)
+        runs = [] if self._fresh else find_runs(asked)
+        self._earlier = next((run for run in runs if not run.differs(self._record)), None)
+        if self._earlier is not None:
+            self._go_on(setup, self._earlier)
+        elif runs:
+            there = ", ".join(runs[0].differs(self._record)[:5])
+            self._taken.append(f"a new run, since {runs[0].folder} has {there}")
+
+    def _go_on(self, setup: SetUp, earlier: EarlierRun) -> None:
+        """Go on with the run that the same command began, or say that it has ended."""
+        if is_first_rank():
+            self._lock = take_lock(earlier.folder)
+        self._begun = str(earlier.checkpoint)
+        self._checkpoint = read_checkpoint(self._begun)
+        step, changed = self._checkpoint["global_step"], earlier.changed_limits(self._record)
+        if earlier.record.ended and not changed:
+            raise AlreadyTrained(
+                f"trained already: {self._begun} holds step {step}, the last, and nothing was done. To train "
+                f"longer, raise trainer.max_steps; to begin another run beside it, add {FRESH}. "
+                + self._how_to_embed(self._begun)
+            )
+        note_end(setup, self._checkpoint)
+        setup.refuse_all()
+        keep_ids(setup.config, earlier)
+        self._taken += [
+            f"going on with {self._begun} from step {step}; {FRESH} would begin another run",
+            *changed,
+        ]
 
     @override
     def instantiate_classes(self) -> None:
@@ -122,13 +178,19 @@ class FitCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         """Open the table and try a cell of each experiment, before a folder of the run is made."""
         if self._saved is not None and not self.trainer.loggers:
-            self._saved.claim(Path(self.trainer.default_root_dir), self.config.fit.ckpt_path)
+            self._saved.claim(Path(self.trainer.default_root_dir), self._begun)
+        if self._earlier is not None and self._checkpoint is not None and is_first_rank():
+            continue_files(self.trainer.loggers, self._checkpoint["global_step"])
+        self.trainer.strategy.connect(self.model)  # whether its loss gathers decides the batches
         self.datamodule.trainer = self.trainer
         self.datamodule.setup()
         if self._checkpoint is not None:
-            refuse_other_weights(self.model, self._checkpoint, self.config.fit.ckpt_path)
+            refuse_other_weights(self.model, self._checkpoint, str(self._begun))
             self._check_place(self._checkpoint)
         rehearse(self.model, self.datamodule)
+        span = self.datamodule.train_sampler.sampler.plan_at(0, epoch=0).span
+        if self.trainer.world_size > 1 and span > 1:
+            _say(f"the batches of {span} ranks in a step share their group: negatives of another are masked")
         if self.trainer.is_global_zero:
             console = Console(stderr=True, soft_wrap=True, highlight=False)
             console.print(check_anchors(self.datamodule.anchors, thorough=False))
@@ -141,12 +203,12 @@ class FitCLI(LightningCLI):
             self.datamodule.train_sampler.load_state_dict(checkpoint["AnchorDataModule"]["training"])
         except KeyError:
             raise InvalidInputError(
-                f"ckpt_path={self.config.fit.ckpt_path!r} does not say where its batches were; give "
+                f"ckpt_path={self._begun!r} does not say where its batches were; give "
                 "one that viscy-train fit wrote."
             ) from None
         except InvalidInputError as error:
             raise InvalidInputError(
-                f"ckpt_path={self.config.fit.ckpt_path!r} is of other anchors than data.anchors="
+                f"ckpt_path={self._begun!r} is of other anchors than data.anchors="
                 f"{str(self.datamodule.anchors)!r}. {error}"
             ) from None
 
@@ -181,10 +243,14 @@ class FitCLI(LightningCLI):
             if isinstance(one, SaveLast):
                 one.request = self._request
                 self._saved = one
+                self._note = NoteRun(self._record, one, self._lock)
+        if self._note is not None:
+            callbacks.append(self._note)
         return super()._instantiate_trainer(config, callbacks)
 
     def fit(self, **kwargs: Any) -> None:
         """Train, and say where the checkpoint is and what comes next; Lightning's own calls this."""
+        kwargs["ckpt_path"] = self._begun
         try:
             self.trainer.fit(**kwargs)
         except (Stopped, ViscyDataError, OSError, RuntimeError) as error:
@@ -196,12 +262,15 @@ class FitCLI(LightningCLI):
         if saved is None:
             _say("trained, and no checkpoint was kept: trainer.enable_checkpointing is false.")
         elif saved.path is not None:
-            anchors = shlex.quote(str(self.datamodule.anchors))
+            if self._note is not None and self.trainer.is_global_zero:
+                self._note.end()
             packed = next((one.path for one in self._models() if one.path is not None), saved.path)
-            _say(
-                f"trained: {saved.path} holds step {saved.step}. To embed all cells:\n  "
-                f"viscy-train embed {shlex.quote(str(packed))} {anchors} -o embeddings.zarr"
-            )
+            _say(f"trained: {saved.path} holds step {saved.step}. {self._how_to_embed(str(packed))}")
+
+    def _how_to_embed(self, checkpoint: str) -> str:
+        anchors = shlex.quote(str(self.config.fit.data.anchors))
+        embed = f"viscy-train embed {shlex.quote(checkpoint)} {anchors} -o embeddings.zarr"
+        return f"To embed all cells:\n  {embed}"
 
     def _models(self) -> list[SaveModel]:
         return [one for one in self.trainer_defaults["callbacks"] if isinstance(one, SaveModel)]
@@ -210,8 +279,8 @@ class FitCLI(LightningCLI):
         saved = self._saved
         if saved is None or saved.path is None or saved.step is None:
             return ""
-        again = [*_without_checkpoint(self._arguments), "--ckpt_path", str(saved.path)]
-        return f"{saved.path} holds step {saved.step}. To go on:\n  viscy-train fit {shlex.join(again)}"
+        same = shlex.join(one for one in self._arguments if one != FRESH)
+        return f"{saved.path} holds step {saved.step}. The same command goes on:\n  viscy-train fit {same}"
 
 
 def run_fit(arguments: Sequence[str]) -> FitCLI:
@@ -241,23 +310,3 @@ def run_fit(arguments: Sequence[str]) -> FitCLI:
 @rank_zero_only
 def _say(text: str) -> None:
     say(text)
-
-
-def _without_checkpoint(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments without ``--ckpt_path``, which is about to be another.
-
-    Examples
-    --------
-    >>> _without_checkpoint(["--config", "small", "--ckpt_path", "a.ckpt", "--ckpt_path=b.ckpt"])
-    ['--config', 'small']
-    """
-    kept = []
-    value_follows = False
-    for argument in arguments:
-        if value_follows or argument.startswith("--ckpt_path="):
-            value_follows = False
-        elif argument == "--ckpt_path":
-            value_follows = True
-        else:
-            kept.append(argument)
-    return kept

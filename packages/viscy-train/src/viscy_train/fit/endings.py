@@ -1,7 +1,7 @@
 """How a run ends: a sentence for the user, and a code for a script or a scheduler.
 
-0 trained; 1 refused or failed, with one sentence that says why; 128 plus the signal's number where a
-signal stopped it. Python's tracebacks are for faults of the program, and are left to those.
+0 trained, now or before; 1 refused or failed, with one sentence that says why; 128 plus the signal's number
+where a signal stopped it. Python's tracebacks are for faults of the program, and are left to those.
 """
 
 import signal
@@ -14,6 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import distributed
 
 from viscy_data import ViscyDataError
+from viscy_train.fit.earlier import AlreadyTrained
 from viscy_train.models.checkpoint_file import first_line
 from viscy_train.ranks import is_launched
 from viscy_train.saying import say
@@ -31,6 +32,10 @@ def exit_code(run: Callable[[], object]) -> int:
             return 0 if is_launched() else stopped.code
         _write(str(stopped), stopped)
         return stopped.code
+    except AlreadyTrained as trained:
+        if _is_first():
+            say(str(trained))
+        return 0
     except KeyboardInterrupt:
         say("stopped by SIGINT before training began.")
         return 128 + signal.SIGINT

@@ -12,6 +12,9 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from viscy_data import InvalidInputError, suggest
 
+_EXTRAS = ("tensorboard", "wandb", "mlflow")
+"""Of viscy-train, by the package that each brings."""
+
 _KINDS = {
     "int": "a whole number",
     "float": "a number",
@@ -21,7 +24,7 @@ _KINDS = {
     "dict": "a mapping",
     "list": "a list",
 }
-_HELP = "viscy-train fit --help lists all options."
+_HELP = "viscy-train fit --help-all lists all options."
 
 
 class PlainParser(LightningArgumentParser):
@@ -140,9 +143,12 @@ def _key(message: str) -> str:
 
 def _installed(reason: str) -> str:
     """Say what to install, where a package is missing."""
-    wanted = re.search(r"Requirement '([A-Za-z0-9_-]+)", reason)
+    wanted = re.search(r"Requirement '([A-Za-z0-9_-]+)|No module named '([a-z]+)", reason)
     if wanted:
-        return f"{wanted[1]} is not installed; install it, such as by: uv pip install {wanted[1]}"
+        package = wanted[1] or wanted[2]
+        extra = next((one for one in _EXTRAS if package.startswith(one)), None)
+        by = f"viscy-train[{extra}]" if extra else package
+        return f"{package} is not installed; install it by: uv pip install '{by}'"
     needed = re.search(r"following arguments are required: (.*)", reason)
     if needed:
         return f"it needs init_args: {needed[1].rstrip('.')}"
