@@ -21,6 +21,7 @@ from rich.console import Console
 
 from viscy_data import InvalidInputError, ViscyDataError, check_anchors
 from viscy_train.callbacks import CompositionLog, DataWait, FitProgress, PlanCheck, SaveLast, SaveModel
+from viscy_train.callbacks.save_model import MODEL
 from viscy_train.datamodule import AnchorDataModule
 from viscy_train.fit.earlier import (
     AlreadyTrained,
@@ -151,10 +152,11 @@ class FitCLI(LightningCLI):
         self._checkpoint = read_checkpoint(self._begun)
         step, changed = self._checkpoint["global_step"], earlier.changed_limits(self._record)
         if earlier.record.ended and not changed:
+            packed = earlier.folder / MODEL
             raise AlreadyTrained(
                 f"trained already: {self._begun} holds step {step}, the last, and nothing was done. To train "
                 f"longer, raise trainer.max_steps; to begin another run beside it, add {FRESH}. "
-                + self._how_to_embed(self._begun)
+                + self._how_to_embed(str(packed if packed.exists() else self._begun))
             )
         note_end(setup, self._checkpoint)
         setup.refuse_all()

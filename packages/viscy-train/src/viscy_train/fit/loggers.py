@@ -50,7 +50,7 @@ def csv_by_default(trainer: Namespace) -> None:
     """Give a trainer that names no logger the CSV logger; Lightning takes what is installed."""
     if trainer.logger is None or trainer.logger is True:
         folder = str(trainer.default_root_dir or ".")
-        init = {"save_dir": folder, "name": "lightning_logs", "version": None, "prefix": ""}
+        init: dict[str, Any] = {"save_dir": folder, "name": "lightning_logs", "version": None, "prefix": ""}
         init |= {"flush_logs_every_n_steps": 100}
         trainer.logger = dict_to_namespace({"class_path": f"{_PACKAGE}CSVLogger", "init_args": init})
 
