@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from fit_runs import SMALL, losses, run
-from jsonargparse import Namespace
+from jsonargparse import dict_to_namespace
 
 from viscy_data import InvalidInputError
 from viscy_train.fit.earlier import EarlierRun, RunRecord, keep_ids, take_lock
@@ -104,8 +104,8 @@ def test_a_run_that_another_process_trains_is_left_to_it(tmp_path: Path) -> None
     ("kind", "option"), [("CSVLogger", "version"), ("WandbLogger", "id"), ("MLFlowLogger", "run_id")]
 )
 def test_each_logger_keeps_the_id_of_its_run(kind: str, option: str, tmp_path: Path) -> None:
-    logger = Namespace(class_path=f"lightning.pytorch.loggers.{kind}", init_args=Namespace({option: None}))
-    config = Namespace(trainer=Namespace(logger=logger))
+    logger = {"class_path": f"lightning.pytorch.loggers.{kind}", "init_args": {option: None}}
+    config = dict_to_namespace({"trainer": {"logger": logger}})
     record = RunRecord(options={}, names={}, limits={}, loggers=[(kind, "a7")])
     keep_ids(config, EarlierRun(tmp_path, record))
-    assert logger.init_args[option] == "a7"
+    assert config.trainer.logger.init_args[option] == "a7"
