@@ -245,6 +245,26 @@ def test_a_cell_index_to_a_batch(data: Path, tmp_path: Path) -> None:
     assert dataset.__getitems__([0, 1])["anchor"].shape == (2, 1, 1, 16, 16)
 
 
+def test_what_the_store_knows_is_used_where_it_is_asked_for(data: Path, tmp_path: Path) -> None:
+    """The slice in focus, 1.5, is the second; values are those of the store's statistics."""
+    source = write_cells(tmp_path / "cells.parquet", cells(data))
+    asked = ["normalization", "focus_slice"]
+    summary = import_viscy(source, tmp_path / "out", store_attributes=asked)
+    table = index(summary.experiments_path, tau=TauRange(frames=(1, 2)))
+    assert (table["z"] == 2).all()
+    dataset = AnchorDataset(tmp_path / "out" / "anchors.parquet")
+    batch = dataset.__getitems__([0, 1, 2, 3])
+    pixels = np.random.default_rng(0).integers(1, 500, SHAPE).astype(np.uint16)
+    for row, patch in zip(batch["rows"].tolist(), batch["anchor"].numpy(), strict=True):
+        cell = dataset.valid_anchors.iloc[row]
+        y, x = int(cell["y_crop"]) - 8, int(cell["x_crop"]) - 8
+        channel = CHANNELS.index(str(cell["channel"]))
+        raw = pixels[cell["t"], channel, 2, y : y + 16, x : x + 16].astype(np.float32)
+        np.testing.assert_allclose(patch[0, 0], (raw - 250) / 144, rtol=1e-5, atol=1e-5)
+    with pytest.raises(ExperimentsFileError, match="store_attributes"):
+        import_viscy(source, tmp_path / "other", store_attributes=["norm"])
+
+
 def test_cells_of_a_well_that_differ_have_a_column(data: Path, tmp_path: Path) -> None:
     """As in a pooled screen; whole names of fields of view; a mother that a selection left out."""
     frame = cells(data).drop(columns=["interval_minutes", "hours_post_perturbation", "marker"])

@@ -41,6 +41,14 @@ def import_viscy(
             help="A key or a column that may be lost; may be given several times.", show_default=False
         ),
     ] = None,
+    store_attributes: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="normalization or focus_slice, or both, one by one: taken from the stores' attributes "
+            "and not from pixels; with focus_slice, patches show the slice in focus.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Import what VisCy knows of experiments.
@@ -60,6 +68,7 @@ def import_viscy(
         samples=samples,  # type: ignore[arg-type]  # checked there
         datasets_root=datasets_root,
         leave_out=leave_out or (),
+        store_attributes=store_attributes or (),
         overwrite=overwrite,
     )
     console = Console()

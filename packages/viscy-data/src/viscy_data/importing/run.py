@@ -12,11 +12,12 @@ lost.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from viscy_data.errors import ExperimentsFileError, InvalidInputError
 from viscy_data.files.outputs import check_entries, folder_named
 from viscy_data.images.plates import EXPERIMENTS_FILE, TRACKS_FOLDER, staged, write_experiments
+from viscy_data.images.store_metadata import FOCUS
 from viscy_data.importing.cell_index import read_cell_index
 from viscy_data.importing.entries import check_entries_of
 from viscy_data.importing.yaml_files import read_yaml_file
@@ -53,6 +54,7 @@ def import_viscy(
     samples: Samples | None = None,
     datasets_root: str | None = None,
     leave_out: Sequence[str] = (),
+    store_attributes: Sequence[str] = (),
     overwrite: bool = False,
 ) -> ImportSummary:
     """Turn a file of VisCy into an experiments file.
@@ -70,6 +72,9 @@ def import_viscy(
         Put in place of ``${datasets_root}`` in a collection's paths; None: what the collection says.
     leave_out
         Keys and columns that are not carried.
+    store_attributes
+        What is taken from the stores' attributes and not from pixels: ``normalization``, ``focus_slice``;
+        with the latter, patches show the slice in focus.
     overwrite
         Replace what an earlier call wrote.
 
@@ -102,11 +107,20 @@ def import_viscy(
             imported = read_cell_index(source, out, folder / TRACKS_FOLDER, rows, leave_out)
         else:
             imported, rows = read_yaml_file(source, out, samples, datasets_root, leave_out)
+        asked = _of_store(store_attributes)
+        imported.entries = [entry | asked for entry in imported.entries]
         check_entries_of(imported, source, rows)
         note = "\n".join([f"Imported from {source.name}.", imported.description, *imported.notes])
         write_experiments(folder / EXPERIMENTS_FILE, imported.entries, shown_note(note), samples=rows)
     names = tuple(str(entry["name"]) for entry in imported.entries)
     return ImportSummary(out / EXPERIMENTS_FILE, names, tuple(imported.notes))
+
+
+def _of_store(attributes: Sequence[str]) -> dict[str, Any]:
+    """Return the keys of an entry that take attributes of its store."""
+    if not attributes:
+        return {}
+    return {"store_attributes": list(attributes)} | ({"z": "focus"} if FOCUS in attributes else {})
 
 
 def shown_note(note: str) -> str:
