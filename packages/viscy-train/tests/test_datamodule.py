@@ -61,6 +61,9 @@ def test_positives_that_undo_few_frames_are_told_of(anchors_path: Path) -> None:
     batches = BatchOptions(batch_size=4, condition_balanced=False, plan={"locality": {"frames": 2}})
     with pytest.warns(CompositionWarning, match=r"from 2 frames .* set tau_per to 'frame'"):
         build(anchors_path, batches=batches)
+    with pytest.warns(CompositionWarning, match=r"pairing.by=\['condition'\] draws positives from any frame"):
+        build(anchors_path, batches=batches, pairing=Pairing(by="condition"))
+    build(anchors_path, batches=batches, patches=PatchOptions(positive="self"))
     data = build(anchors_path, batches=batches, pairing=Pairing(tau_per="frame"))
     anchors = data.dataset.anchors
     for batch in data.train_dataloader():
@@ -125,6 +128,36 @@ def test_patches_and_positives_as_asked(anchors_path: Path) -> None:
     batch = next(iter(data.train_dataloader()))
     assert batch["anchor"].shape == (8, 2, 1, 56, 48)
     assert torch.equal(batch["anchor"], batch["positive"])
+
+
+def test_cells_of_the_same_values_are_pairs_within_their_part_and_no_negatives(anchors_path: Path) -> None:
+    batches = BatchOptions(batch_size=8, condition_balanced=False)
+    data = build(anchors_path, batches=batches, pairing=Pairing(by=["condition", "well"]))
+    anchors = data.dataset.anchors
+    positions, validation = data.train_sampler.positions, data.validation_sampler
+    assert validation is not None
+    parts = [
+        set(anchors.iloc[data.dataset.valid_rows[one]]["lineage_id"])
+        for one in (positions, validation.positions)
+    ]
+    assert not parts[0] & parts[1]
+    for batch in data.train_dataloader():
+        given = data.on_before_batch_transfer(batch, 0)
+        taken, positives = (anchors.iloc[given[name].numpy()] for name in ("rows", "positive_rows"))
+        assert taken["well"].tolist() == positives["well"].tolist()
+        assert (taken["global_track_id"].to_numpy() != positives["global_track_id"].to_numpy()).all()
+        assert set(positives["lineage_id"]) <= parts[0]
+        values, lineages = given["value_ids"], given["lineage_ids"]
+        wells = taken["well"].to_numpy()
+        assert np.array_equal(values[:, None] == values[None, :], np.equal.outer(wells, wells))
+        both = np.concatenate([taken["lineage_id"].to_numpy(), positives["lineage_id"].to_numpy()])
+        assert np.array_equal(lineages[:, None] == lineages[None, :], np.equal.outer(both, both))
+
+
+def test_batches_of_one_value_are_refused(anchors_path: Path) -> None:
+    grouped = BatchOptions(batch_size=4, condition_balanced=False, plan={"grouping": {"by": "well"}})
+    with pytest.raises(InvalidInputError, match=r"pairing.by=\['well'\]: .* none is a negative of another"):
+        build(anchors_path, batches=grouped, pairing=Pairing(by="well"))
 
 
 @pytest.mark.parametrize(

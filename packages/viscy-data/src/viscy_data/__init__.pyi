@@ -84,6 +84,7 @@ from .tables.pairing import Pairing as Pairing
 from .tables.positives import Positives as Positives
 from .tables.splits import leave_one_out as leave_one_out, split_lineages as split_lineages
 from .tables.tau import TauRange as TauRange
+from .tables.valid_anchors import read_valid_anchors as read_valid_anchors
 from .tables.tracks.read import read_tracks as read_tracks
 from .text import shown as shown, shown_lines as shown_lines
 

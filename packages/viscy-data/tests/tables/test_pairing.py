@@ -1,5 +1,6 @@
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -131,6 +132,17 @@ def test_an_interval_of_zero_is_a_snapshot_however_many_frames_there_are() -> No
 def test_movies_of_no_known_interval_are_still_refused() -> None:
     with pytest.raises(InvalidInputError, match="the interval is not known"):
         positives_of(table(2), experiments(), tau=TauRange(hours=(0.5, 1.5)))
+
+
+def test_parts_are_of_pairs_by_values_and_of_every_row() -> None:
+    by_gene = Pairing(by="gene")
+    found = positives_of(table(1), experiments(), pairing=by_gene, parts=np.array([0, 1, 0]))
+    assert found is not None
+    assert not found.has_positive.any()
+    with pytest.raises(InvalidInputError, match=r"parts.shape=\(2,\): \(3,\) is needed"):
+        positives_of(table(1), experiments(), pairing=by_gene, parts=np.array([0, 1]))
+    with pytest.raises(InvalidInputError, match="parts: pairs of the rule 'self'"):
+        positives_of(table(1), experiments(), positive="self", parts=np.array([0, 1, 0]))
 
 
 def test_markers_need_a_row_for_each_channel() -> None:

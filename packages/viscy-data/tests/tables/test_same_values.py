@@ -11,7 +11,7 @@ from viscy_data.errors import InvalidInputError
 from viscy_data.tables.same_values import SameValuePositives
 
 
-def oracle(table: pd.DataFrame, by: list[str], within: str | None) -> list[set[int]]:
+def oracle(table: pd.DataFrame, by: list[str], within: str | None, parts: list[int]) -> list[set[int]]:
     """Compare every row with every other one."""
     names = [*by, *([within] if within else []), *(["marker"] if "marker" in table else [])]
     values = table[names].astype(object).to_numpy().tolist()
@@ -19,7 +19,7 @@ def oracle(table: pd.DataFrame, by: list[str], within: str | None) -> list[set[i
 
     def alike(i: int, j: int) -> bool:
         known = not any(pd.isna(value) for value in values[i])
-        return known and values[i] == values[j] and cells[i] != cells[j]
+        return known and values[i] == values[j] and cells[i] != cells[j] and parts[i] == parts[j]
 
     rows = range(len(table))
     return [{j for j in rows if alike(i, j)} for i in rows]
@@ -54,13 +54,15 @@ def screens(draw: st.DrawFn) -> pd.DataFrame:
     table=screens(),
     by=st.lists(st.sampled_from(["gene", "dose", "plate", "t", "experiment"]), min_size=1, unique=True),
     within=st.sampled_from(["experiment", None]),
+    split=st.sampled_from([1, 2]),
 )
 def test_exactly_the_allowed_rows_are_drawn(
-    table: pd.DataFrame, by: list[str], within: Literal["experiment"] | None
+    table: pd.DataFrame, by: list[str], within: Literal["experiment"] | None, split: int
 ) -> None:
     """An anchor that fills a batch goes through its candidates: each once, and no other row."""
-    expected = oracle(table, by, within)
-    positives = SameValuePositives(table, by, within=within)
+    parts = np.arange(len(table)) % split
+    expected = oracle(table, by, within, parts.tolist())
+    positives = SameValuePositives(table, by, within=within, parts=parts if split > 1 else None)
     assert positives.has_positive.tolist() == [bool(candidates) for candidates in expected]
     for row, allowed in enumerate(expected):
         if allowed:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, override
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Sampler
 
 from viscy_data import (
@@ -38,6 +39,7 @@ from viscy_train.parts import (
     PartSampler,
     SplitOptions,
     choose_training,
+    parts_of,
     sample_part,
 )
 from viscy_train.ranks import refuse_different_ranks
@@ -63,8 +65,9 @@ class PatchOptions:
         In training, slices by which they are moved at most, at random.
     z_projection : str or dict, optional
         One picture instead of the slices: "max", "mean" or the cell's own "slice", or these by channel.
-    positive : {"lineage", "self"}
-        Another frame of the same cell line, or the anchor's own patch augmented twice (SimCLR).
+    positive : {"lineage", "self"}, optional
+        Another frame of the same cell line, or the anchor's own patch augmented twice (SimCLR). None: as the
+        pairing says, which is the lineage where it has neither ``by`` nor ``across``.
     normalization : str, dict or list, optional
         How intensities are normalised: a method, a mapping of its options, or either by channel; "none" keeps
         values as stored. None: as the experiments file says.
@@ -78,7 +81,7 @@ class PatchOptions:
     z_offset: int = 0
     z_shift: int = 0
     z_projection: str | dict[str, str] | None = None
-    positive: Literal["lineage", "self"] = "lineage"
+    positive: Literal["lineage", "self"] | None = None
     normalization: str | dict[str, Any] | list[Any] | None = None
     dtype: Literal["float32", "source"] | None = None
 
@@ -193,9 +196,13 @@ class AnchorDataModule(LightningDataModule):
         return {**options, **{f"the {name} of data.anchors": value for name, value in told.items()}}
 
     def _lay_out(self) -> None:
-        self.dataset = self._open()
+        parts = parts_of(self.anchors, self.split, self.pairing)
+        self.dataset = self._open(parts)
         valid = self.dataset.valid_anchors
-        training = choose_training(valid, self.split)
+        if parts is None:
+            training = choose_training(valid, self.split)
+        else:
+            training = parts[self.dataset.valid_rows] == 1
         self.train_sampler = sample_part(
             "training", valid, training, self.batches, self.seed, ranks=self._gathering_ranks()
         )
@@ -203,9 +210,13 @@ class AnchorDataModule(LightningDataModule):
         if not training.all():
             self.validation_sampler = sample_part("validation", valid, ~training, self.batches, self.seed)
         self._lineages = _codes(self.dataset.anchors[LINEAGE_ID])
+        self._values = None
+        if self.pairing.columns:
+            self._values = _group_codes(self.dataset.anchors, self.pairing.columns)
+            self._refuse_batches_of_one_value(self._values)
         plan = self.train_sampler.sampler.plan_at(0, epoch=0)
         self._groups = None if plan.grouping is None else _group_codes(self.dataset.anchors, plan.grouping.by)
-        _warn_of_scattered_positives(plan, self.pairing)
+        _warn_of_scattered_positives(plan, self.pairing, self.dataset.rule)
         # with it a checkpoint is enough to use its model elsewhere
         self.hparams[KEY] = self._trained_on().plain()
         self._training = self.train_sampler
@@ -241,7 +252,7 @@ class AnchorDataModule(LightningDataModule):
             },
             normalization=self._normalization(),
             border=shown.border,
-            positive=self.patches.positive,
+            positive=self.dataset.rule,
             pairing=asdict(replace(self.pairing, tau=None)),
             tau=tau.as_dict(),
             plan=asdict(self.batches),
@@ -291,9 +302,17 @@ class AnchorDataModule(LightningDataModule):
 
     @override
     def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """Add ``lineage_ids`` and, where batches are of one group, ``group_ids``: (B,) codes."""
+        """Add codes that say which rows are no negatives of each other.
+
+        ``lineage_ids`` (B,); where batches are of one group, ``group_ids`` (B,). Where positives are
+        other cells of the same values, ``value_ids`` (B,), and ``lineage_ids`` (2B,) of both views.
+        """
         rows = batch["rows"].numpy()
         added = {"lineage_ids": torch.from_numpy(self._lineages[rows])}
+        if self._values is not None:
+            both = np.concatenate([rows, batch["positive_rows"].numpy()])
+            added["lineage_ids"] = torch.from_numpy(self._lineages[both])
+            added["value_ids"] = torch.from_numpy(self._values[rows])
         if self._groups is not None:
             # leaked anchors carry the group of the batch they came in, which is the one most are of
             group = int(np.bincount(self._groups[rows] + 1).argmax()) - 1
@@ -324,13 +343,24 @@ class AnchorDataModule(LightningDataModule):
         elif state_dict:
             self._training.load_state_dict(state_dict["training"])
 
-    def _open(self) -> AnchorDataset:
+    def _refuse_batches_of_one_value(self, values: IntArray) -> None:
+        """Refuse a plan of which a batch holds cells of one value only: none is a negative of another."""
+        positions = np.asarray(self.train_sampler.batch(0, epoch=0))
+        if len(np.unique(values[self.dataset.valid_rows[positions]])) == 1:
+            named = " and ".join(self.pairing.columns)
+            raise InvalidInputError(
+                f"pairing.by={list(self.pairing.columns)}: all cells of a batch have the same {named}, so "
+                "that none is a negative of another; group batches by other columns (data.batches.plan)."
+            )
+
+    def _open(self, parts: NDArray[np.int8] | None) -> AnchorDataset:
         return AnchorDataset(
             self.anchors,
             patch_size=self.patches.size,
             z_window=self.patches.window,
             positive=self.patches.positive,
             pairing=self.pairing,
+            parts=parts,
             normalization=self.patches.normalization,
             dtype=self.patches.dtype or ("source" if self._is_on_gpu() else "float32"),
             reading=self._shared_reading(),
@@ -357,17 +387,25 @@ def _codes(column: "pd.Series[Any]") -> IntArray:
 def _group_codes(anchors: "pd.DataFrame", by: str | Sequence[str]) -> IntArray:
     """Return a number for each combination of values of some columns (N,); -1 where one is not known."""
     names = [by] if isinstance(by, str) else list(by)
-    return np.asarray(anchors.groupby(names, observed=True).ngroup(), dtype=np.int64)
+    numbers = anchors.groupby(names, observed=True).ngroup()  # NaN where one is not known
+    return np.asarray(numbers.fillna(-1), dtype=np.int64)
 
 
-def _warn_of_scattered_positives(plan: BatchPlan, pairing: Pairing) -> None:
-    """Say that positives undo what few frames bring, where the time to each is drawn apart."""
-    if plan.locality is not None and pairing.tau_per == "anchor":
+def _warn_of_scattered_positives(plan: BatchPlan, pairing: Pairing, rule: str) -> None:
+    """Say that positives undo what few frames bring, where each is drawn from frames of its own."""
+    own_frames = {
+        "by": f"pairing.by={list(pairing.columns)} draws positives from any frame",
+        "lineage": "pairing.tau_per='anchor' draws the time to each positive apart",
+    }
+    later = rule == "across" and pairing.tau is not None
+    scattered = rule == "by" or ((rule == "lineage" or later) and pairing.tau_per == "anchor")
+    if plan.locality is not None and scattered:
         few = plan.locality.frames or plan.locality.fovs
+        why = own_frames["by" if rule == "by" else "lineage"]
+        remedy = "batches are read no faster for it" if rule == "by" else "set tau_per to 'frame'"
         warnings.warn(
-            f"The plan takes batches from {few} frames or fields of view, but pairing.tau_per='anchor' "
-            "draws the time to each positive apart, so that positives come from many more frames; "
-            "set tau_per to 'frame'.",
+            f"The plan takes batches from {few} frames or fields of view, but {why}, so that positives come "
+            f"from many more frames; {remedy}.",
             CompositionWarning,
             stacklevel=4,
         )

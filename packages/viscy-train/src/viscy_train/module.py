@@ -25,7 +25,7 @@ from viscy_train.schedules import WarmupCosine
 Stage = Literal["train", "val"]
 
 Batch = Mapping[str, Any]
-"""What `AnchorDataModule` gives: anchor and positive (B, C, Z, Y, X), rows, lineage_ids, group_ids."""
+"""What `AnchorDataModule` gives: anchor and positive (B, C, Z, Y, X), rows and ids."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,11 @@ class ContrastiveModule(LightningModule):
         encoded = self._encode(torch.cat([anchor, positive]))
         first, second = encoded.projection.chunk(2)
         loss: Tensor = self.loss(
-            first, second, lineage_ids=batch.get("lineage_ids"), group_ids=batch.get("group_ids")
+            first,
+            second,
+            lineage_ids=batch.get("lineage_ids"),
+            group_ids=batch.get("group_ids"),
+            value_ids=batch.get("value_ids"),
         )
         if not all_finite([loss]):
             where = _where_from(anchor, positive, batch)

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -23,12 +24,14 @@ from viscy_data import (
     FlexibleBatchSampler,
     IndexBatch,
     InvalidInputError,
+    Pairing,
     change_plan,
     flat_plan,
+    read_anchors,
     split_lineages,
     suggest,
 )
-from viscy_data.columns import EXPERIMENT
+from viscy_data.columns import EXPERIMENT, LINEAGE_ID
 
 type IntArray = NDArray[np.int64]
 type BoolArray = NDArray[np.bool_]
@@ -150,6 +153,17 @@ def choose_training(valid: pd.DataFrame, split: SplitOptions) -> BoolArray:
     if split.fraction == 0:
         return np.ones(len(valid), dtype=np.bool_)
     return split_lineages(valid, split.fraction, split.seed)[0]
+
+
+def parts_of(anchors: str | Path, split: SplitOptions, pairing: Pairing) -> NDArray[np.int8] | None:
+    """Return 1 for rows of a table (M,) that train, 0 for others, where pairs might be of both; else None.
+
+    Pairs of one lineage are in one part. Another cell of the same values could be anywhere: cells that
+    validate would be seen in training.
+    """
+    if pairing.by is None:
+        return None
+    return choose_training(read_anchors(anchors, columns=[EXPERIMENT, LINEAGE_ID]), split).astype(np.int8)
 
 
 def sample_part(

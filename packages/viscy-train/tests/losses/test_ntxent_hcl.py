@@ -18,6 +18,7 @@ def slow_loss(
     beta: float,
     lineages: list[int] | None = None,
     groups: list[int] | None = None,
+    values: list[int] | None = None,
 ) -> float:
     """The formula, row by row, in plain Python."""
     rows = [[float(value) for value in row] for row in torch.cat([anchor, positive])]
@@ -28,7 +29,9 @@ def slow_loss(
         return dot / math.sqrt(sum(a * a for a in rows[i])) / math.sqrt(sum(b * b for b in rows[j]))
 
     def allowed(i: int, j: int) -> bool:
-        same_lineage = lineages is not None and lineages[i % n] == lineages[j % n]
+        of = [one % len(lineages) if lineages else 0 for one in (i, j)]
+        same_lineage = lineages is not None and lineages[of[0]] == lineages[of[1]]
+        same_lineage |= values is not None and values[i % n] == values[j % n]
         other_group = groups is not None and groups[i % n] != groups[j % n]
         return j not in (i, (i + n) % (2 * n)) and not same_lineage and not other_group
 
@@ -60,14 +63,16 @@ def views(n: int, width: int, seed: int = 0) -> tuple[Tensor, Tensor]:
 def test_equals_the_loop(n: int, width: int, temperature: float, beta: float, data: st.DataObject) -> None:
     anchor, positive = views(n, width, seed=data.draw(st.integers(0, 1000)))
     ids = st.none() | st.lists(st.integers(0, 3), min_size=n, max_size=n)
-    lineages, groups = data.draw(ids), data.draw(ids)
+    of_both = st.lists(st.integers(0, 5), min_size=2 * n, max_size=2 * n)
+    lineages, groups, values = data.draw(ids | of_both), data.draw(ids), data.draw(ids)
     got = NTXentHCL(temperature, beta)(
         anchor,
         positive,
         lineage_ids=None if lineages is None else torch.tensor(lineages),
         group_ids=None if groups is None else torch.tensor(groups),
+        value_ids=None if values is None else torch.tensor(values),
     )
-    expected = slow_loss(anchor, positive, temperature, beta, lineages, groups)
+    expected = slow_loss(anchor, positive, temperature, beta, lineages, groups, values)
     assert got.item() == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
@@ -209,11 +214,11 @@ def test_options_are_checked(arguments: dict[str, float], message: str) -> None:
         (torch.zeros(3, 2), torch.zeros(2, 2), None, r"positive\.shape=\(2, 2\): both must be the same"),
         (torch.zeros(0, 2), torch.zeros(0, 2), None, "N and D at least 1"),
         (torch.zeros(3, 2, dtype=torch.int64), torch.zeros(3, 2), None, "give floating point"),
-        (torch.zeros(3, 2), torch.zeros(3, 2), torch.zeros(6, dtype=torch.int64), "one id per row"),
+        (torch.zeros(3, 2), torch.zeros(3, 2), torch.zeros(5, dtype=torch.int64), "one id per row"),
         (torch.zeros(3, 2), torch.zeros(3, 2), torch.zeros(3), "ids are integers"),
     ],
 )
-@pytest.mark.parametrize("name", ["lineage_ids", "group_ids"])
+@pytest.mark.parametrize("name", ["lineage_ids", "group_ids", "value_ids"])
 def test_input_is_checked(
     anchor: Tensor, positive: Tensor, ids: Tensor | None, message: str, name: str
 ) -> None:

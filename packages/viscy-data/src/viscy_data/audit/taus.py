@@ -42,7 +42,7 @@ class Taus:
     def of(
         cls,
         anchors: pd.DataFrame,
-        tau_frames: Mapping[str, tuple[int, int]],
+        tau_frames: Mapping[str, tuple[int, int] | None],
         batches: Sequence[IndexBatch],
         *,
         seed: int = 0,

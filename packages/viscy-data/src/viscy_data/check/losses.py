@@ -26,17 +26,17 @@ def losses_of(survey: Survey) -> tuple[Loss, ...]:
         for condition in sorted(present, key=lambda one: (one is None, one or "")):
             own = [one for one in places if one.condition == condition]
             reasons = dict(dropped.get(condition, {}))
-            snapshot = experiment.name in survey.snapshots
-            found.append(_loss(experiment.name, condition, own, reasons, snapshot=snapshot))
+            alone = not survey.asks(experiment.name)
+            found.append(_loss(experiment.name, condition, own, reasons, alone=alone))
         if any(dropped.get("", {}).values()):
-            found.append(_loss(experiment.name, "", (), dict(dropped[""]), snapshot=False))
+            found.append(_loss(experiment.name, "", (), dict(dropped[""]), alone=False))
     return tuple(found)
 
 
 def snapshots(survey: Survey) -> Iterator[Finding]:
     """Name experiments whose cells have no later relative because there is one frame."""
     names = [one.name for one in survey.experiments if one.name in survey.snapshots]
-    if names:
+    if names and survey.later:
         rows = sum(_sum(survey.of(name))[0] for name in names)
         yield Finding(
             "fine",
@@ -53,8 +53,8 @@ def lost_experiments(survey: Survey) -> Iterator[Finding]:
     for experiment in survey.experiments:
         places = survey.of(experiment.name)
         rows, valid = _sum(places)
-        snapshot = experiment.name in survey.snapshots
-        if valid or (rows and snapshot) or (not snapshot and asked_frames(survey.tau, experiment) is None):
+        alone = not survey.asks(experiment.name)
+        if valid or (rows and alone) or (not alone and asked_frames(survey.tau, experiment) is None):
             continue
         name = quoted(experiment.name)
         numbers = {"experiment": experiment.name, "rows": rows, "tracks": sum_tracks(places)[0]}
@@ -127,7 +127,7 @@ def lost_rows(survey: Survey) -> Iterator[Finding]:
     for experiment in survey.experiments:
         rows, valid = _sum(survey.of(experiment.name))
         name = quoted(experiment.name)
-        if valid and valid < MUCH * rows and experiment.name not in survey.snapshots:
+        if valid and valid < MUCH * rows and survey.asks(experiment.name):
             yield Finding(
                 "remark",
                 "tau",
@@ -190,13 +190,13 @@ def _loss(
     places: Sequence[Place],
     dropped: dict[str, int],
     *,
-    snapshot: bool,
+    alone: bool,
 ) -> Loss:
-    """Return what a condition lost; of a ``snapshot`` no later relative is asked."""
+    """Return what a condition lost; of cells that are to stand ``alone`` no later relative is asked."""
     rows, valid = _sum(places)
-    reasons = dropped | ({NO_POSITIVE: rows - valid} if rows > valid and not snapshot else {})
+    reasons = dropped | ({NO_POSITIVE: rows - valid} if rows > valid and not alone else {})
     tracks, alive = sum_tracks(places)
-    lost = None if tracks is None or alive is None else 0 if snapshot else tracks - alive
+    lost = None if tracks is None or alive is None else 0 if alone else tracks - alive
     return Loss(experiment, condition, tracks, rows + sum(dropped.values()), lost, reasons)
 
 

@@ -45,7 +45,9 @@ RULES: Final[tuple[Rule, ...]] = (
 """What is looked at; each rule says nothing where it has nothing to say."""
 
 
-def check_anchors(path: str | Path, *, thorough: bool = True, progress: bool = False) -> CheckReport:
+def check_anchors(
+    path: str | Path, *, thorough: bool = True, progress: bool = False, later: bool = True
+) -> CheckReport:
     """Check an anchors table: what was lost, to what, and what to set instead.
 
     Parameters
@@ -57,6 +59,8 @@ def check_anchors(path: str | Path, *, thorough: bool = True, progress: bool = F
         the light that other commands run.
     progress
         Show a progress bar.
+    later
+        Positives are to be later relatives; False: another rule makes them, and no tau is asked of anything.
 
     Raises
     ------
@@ -69,7 +73,7 @@ def check_anchors(path: str | Path, *, thorough: bool = True, progress: bool = F
     numbers for each field of view; the whole check reads some thirty bytes a row, and keeps 8 for each track.
     """
     path = Path(path)
-    return report_of(path, survey_anchors(path, thorough=thorough, progress=progress))
+    return report_of(path, survey_anchors(path, thorough=thorough, progress=progress, later=later))
 
 
 def check_experiments(

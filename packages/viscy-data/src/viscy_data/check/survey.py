@@ -78,6 +78,8 @@ class Survey:
         What else reading the tracks of experiments showed.
     snapshots
         Experiments of one frame, or of an interval of 0: no tau is asked of them.
+    later
+        Whether positives are to be later relatives; where they are not, no tau is asked of any experiment.
     """
 
     experiments: tuple[Experiment, ...]
@@ -91,11 +93,16 @@ class Survey:
     broken: tuple[str, ...] = ()
     notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     snapshots: frozenset[str] = frozenset()
+    later: bool = True
 
     @property
     def movies(self) -> tuple[Experiment, ...]:
-        """The experiments that may have later relatives."""
-        return tuple(one for one in self.experiments if one.name not in self.snapshots)
+        """The experiments whose cells are to have later relatives."""
+        return tuple(one for one in self.experiments if self.asks(one.name))
+
+    def asks(self, experiment: str) -> bool:
+        """Return whether cells of an experiment are to have later relatives."""
+        return self.later and experiment not in self.snapshots
 
     def of(self, experiment: str) -> tuple[Place, ...]:
         """Return the places of one experiment."""
@@ -107,7 +114,7 @@ class Survey:
         return sum(count for one in counts for reason, count in one.items() if word in reason)
 
 
-def survey_anchors(path: Path, *, thorough: bool, progress: bool) -> Survey:
+def survey_anchors(path: Path, *, thorough: bool, progress: bool, later: bool = True) -> Survey:
     """Take the survey of an anchors table; without ``thorough``, of its counts alone."""
     metadata = read_metadata(path)
     experiments = metadata.experiments.experiments
@@ -132,6 +139,7 @@ def survey_anchors(path: Path, *, thorough: bool, progress: bool) -> Survey:
         frames=metadata.frames,
         broken=tuple(broken),
         snapshots=frozenset(metadata.snapshots),
+        later=later,
     )
 
 

@@ -49,6 +49,18 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
             show_default=False,
         ),
     ] = None,
+    positive: Annotated[
+        str,
+        typer.Option(
+            metavar="RULE",
+            help="What makes pairs, and so which anchors count: lineage, self, by=COLUMN,COLUMN (another "
+            "cell of the same values) or across=marker.",
+        ),
+    ] = "lineage",
+    across_experiments: Annotated[
+        bool,
+        typer.Option("--across-experiments", help="With --positive by=...: pair cells of any experiment."),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the sampler.")] = 0,
     batches: Annotated[
         int | None, typer.Option(min=1, help="Batches to compose and count.", show_default="2000")
@@ -89,7 +101,7 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
 
     [green]viscy-data audit anchors.parquet --temporal-enrichment --compare leak.yaml --html audit.html[/]
     """
-    from viscy_data.audit.command import audit_plans, read_valid_anchors, taus_of
+    from viscy_data.audit.command import audit_plans, read_counted_anchors, rule_of, say_left_out, taus_of
     from viscy_data.audit.page import tell
     from viscy_data.audit.tables import audit_tables
     from viscy_data.files.outputs import check_reports, marked, write_text
@@ -118,9 +130,16 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
         plans.append((compare.stem, read_plan(compare, plans[0][1])))
     printed = json_path == Path("-")
     check_reports(html, json_path, inputs=[anchors, plan, compare])
-    checked = say_check(anchors)
+    kind, pairing = rule_of(positive, anywhere=across_experiments)
+    checked = say_check(anchors, later=kind == "lineage")
+    counted = read_counted_anchors(
+        anchors, [one for _, one in plans], by or (), positive=kind, pairing=pairing
+    )
+    left_out = say_left_out(anchors, len(counted), positive=kind, pairing=pairing)
+    if left_out:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(verbatim(left_out))
     audits = audit_plans(
-        read_valid_anchors(anchors, [one for _, one in plans], by or ()),
+        counted,
         plans,
         seed=seed,
         batches=batches or 2000,
@@ -136,7 +155,7 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
     if not printed:
         for table in audit_tables(audits):
             Console().print(rich_table(table))
-        if "locality" in plans[0][1]._columns_of:
+        if "locality" in plans[0][1]._columns_of and kind == "lineage":
             Console().print(rich_table(taus_of(anchors, plans[0][1], seed=seed).table()))
     _say_what_leaves(audits, strict=strict)
     if strict and checked.problems:

@@ -47,10 +47,13 @@ Settings = Annotated[
 ]
 
 
-def say_check(anchors: Path) -> "CheckReport":
-    """Print the shortest check of a table, one line, to the standard error stream."""
+def say_check(anchors: Path, *, later: bool = True) -> "CheckReport":
+    """Print the shortest check of a table, one line, to the standard error stream.
+
+    ``later``: whether positives are later relatives, so that what a range of times loses is lost.
+    """
     from viscy_data.check.run import check_anchors
 
-    report = check_anchors(anchors, thorough=False)
+    report = check_anchors(anchors, thorough=False, later=later)
     Console(stderr=True, soft_wrap=True, highlight=False).print(report)
     return report

@@ -59,7 +59,15 @@ from viscy_data.tables.normalizations import (
     disagreements,
     normalizations_of,
 )
-from viscy_data.tables.pairing import Pairing, Positive, check_positive, positives_of, say_without
+from viscy_data.tables.pairing import (
+    Pairing,
+    Positive,
+    Rule,
+    check_positive,
+    positives_of,
+    say_none,
+    say_without,
+)
 
 type IntArray = NDArray[np.int64]
 type Batch = dict[str, Any]
@@ -89,9 +97,12 @@ class AnchorDataset(Dataset[Batch]):
         an offset, a shift in training, a projection.
     positive
         ``"lineage"``: another time of the same cell line; ``"self"``: the anchor's own patch. None: as
-        ``pairing`` says, which is the lineage where it has no ``by``.
+        ``pairing`` says, which is the lineage where it has neither ``by`` nor ``across``.
     pairing
         Options of the rule, see `Pairing`.
+    parts
+        With ``pairing.by``: (M,) whole numbers from 0, the part of each row of the table. Rows of different
+        parts, such as training and validation, are never a pair.
     normalization
         How intensities are normalised: a method's name (``"none"``: raw values), a `Normalization`, or a
         mapping of them by channel. None: as the experiments file says.
@@ -124,6 +135,7 @@ class AnchorDataset(Dataset[Batch]):
         z_window: int | ZWindow = 1,
         positive: Positive | None = None,
         pairing: Pairing = Pairing(),  # noqa: B008  frozen
+        parts: NDArray[np.integer[Any]] | None = None,
         normalization: NormalizationChoice | None = None,
         statistics: pd.DataFrame | None = None,
         dtype: Literal["float32", "source"] = "float32",
@@ -143,9 +155,14 @@ class AnchorDataset(Dataset[Batch]):
             missing_chunks=reading.missing_chunks or (file.missing_chunks if file else "error"),
         )
         tau = file.tau if file else None
-        positives = positives_of(table, experiments, positive=positive, pairing=pairing, tau=tau, seed=seed)
-        pairs = Pairs.build(table, positives, lacking=say_without(positive, pairing))
+        positives = positives_of(
+            table, experiments, positive=positive, pairing=pairing, tau=tau, parts=parts, seed=seed
+        )
+        pairs = Pairs.build(table, positives, lacking=say_none(len(table), positive, pairing))
+        self._rule: Rule = rule
         self._without = "" if rule == "self" else say_without(positive, pairing)
+        if parts is not None:
+            self._without += " in their part"
         cut = (size, self._z_window)
         patches, common = _patches(pairs.anchors, experiments, reader, file, cut, pixel_size_um)
         self._shown = shown_patches(experiments.experiments, patches, (self._z_window.slices, *size), common)
@@ -197,6 +214,11 @@ class AnchorDataset(Dataset[Batch]):
         """How many anchors have no positive, and why, in a line; empty where all have one."""
         count = len(self.anchors) - len(self)
         return f"{count:,} of {len(self.anchors):,} anchors are left out: {self._without}" if count else ""
+
+    @property
+    def rule(self) -> Rule:
+        """What makes the pairs: "lineage", "self", "by" (the same values) or "across" (markers)."""
+        return self._rule
 
     @property
     def channels(self) -> int:

@@ -37,7 +37,11 @@ class Pairs:
 
     @classmethod
     def build(
-        cls, table: pd.DataFrame, positives: PositiveDraws | None, *, lacking: str = "see their rule"
+        cls,
+        table: pd.DataFrame,
+        positives: PositiveDraws | None,
+        *,
+        lacking: str = "",
     ) -> "Pairs":
         """Find the rows of a table that have a positive.
 
@@ -48,7 +52,7 @@ class Pairs:
         positives
             The rule; None: every anchor is its own.
         lacking
-            Why a row has none, for the error.
+            What the error says where no row has one.
 
         Raises
         ------
@@ -59,10 +63,7 @@ class Pairs:
         if positives is None or positives.has_positive.all():
             return cls(anchors, positives)
         if not positives.has_positive.any():
-            raise InvalidInputError(
-                f"none of the {len(table)} anchors has a positive: {lacking}. Take another pairing (a wider "
-                "tau, other columns by), or positive='self'."
-            )
+            raise InvalidInputError(lacking or f"none of the {len(table)} anchors has a positive.")
         return cls(anchors, positives, np.flatnonzero(positives.has_positive))
 
     @property

@@ -498,7 +498,8 @@ def _snapshot_notes(counts: Sequence[ConditionCounts]) -> Iterator[str]:
         more = f" and {len(alone) - 3} more" if len(alone) > 3 else ""
         yield (
             f"{followed.total():,} of {rows.total():,} anchors have a later relative within tau, and none of "
-            f"{', '.join(alone[:3])}{more}; positive='self' and Pairing(by=...) take all of them"
+            f"{', '.join(alone[:3])}{more}; positive='self' takes them all, Pairing(by=...) pairs them by "
+            "their values"
         )
 
 

@@ -48,7 +48,7 @@ _UNLIKE_CHANNELS: Final = (
 )
 _GOLDEN: Final = 0.6180339887498949
 
-_LEAST: Final = {"experiments": 1, "wells": 2, "fovs": 1, "frames": 2, "cells": 1, "size": 64, "seed": 0}
+_LEAST: Final = {"experiments": 1, "wells": 2, "fovs": 1, "frames": 1, "cells": 1, "size": 64, "seed": 0}
 _LARGEST_SIZE: Final = 2**14
 """A frame is made as a whole, in several arrays of 4 bytes per pixel: some gigabytes."""
 _PIXELS_PER_CELL: Final = 900

@@ -16,7 +16,9 @@ all come from `positives_of`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
 
 from viscy_data.checks import brief, check_choice, check_columns, check_flag, is_finite_number
 from viscy_data.columns import CHANNEL, EXPERIMENT, FOV, MARKER, PARENT_TRACK_ID, TRACK_ID, WELL, T
@@ -25,6 +27,7 @@ from viscy_data.tables.tau import TauRange, frames_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from viscy_data.tables.experiments import Experiments
     from viscy_data.tables.lineage import BoolArray, IntArray
@@ -206,6 +209,7 @@ def positives_of(
     positive: str | None = None,
     pairing: Pairing = Pairing(),
     tau: TauRange | None = None,
+    parts: "NDArray[np.integer[Any]] | None" = None,
     seed: int = 0,
 ) -> PositiveDraws | None:
     """Return the positives of a table under a rule; None: every row is its own.
@@ -220,6 +224,8 @@ def positives_of(
         The rule.
     tau
         What holds where ``pairing.tau`` is None.
+    parts
+        With ``pairing.by``: (M,) part of each row; rows of different parts are never a pair.
     seed
         Of the draws.
 
@@ -248,10 +254,18 @@ def positives_of(
 
     rule = check_positive(positive, pairing)
     chosen = pairing.tau or tau
+    if parts is not None and rule != "by":
+        raise InvalidInputError(
+            f"parts: pairs of the rule {rule!r} are of one lineage, which is in one part; leave parts out."
+        )
+    if parts is not None and np.shape(parts) != (len(anchors),):
+        raise InvalidInputError(
+            f"parts.shape={np.shape(parts)}: ({len(anchors)},) is needed, one for each row."
+        )
     if rule == "self":
         return None
     if rule == "by":
-        return SameValuePositives(anchors, pairing.columns, within=pairing.within, seed=seed)
+        return SameValuePositives(anchors, pairing.columns, within=pairing.within, parts=parts, seed=seed)
     if rule == "across":
         return AcrossMarkerPositives(anchors, later=lineage if pairing.tau else None, seed=seed)
     return lineage(anchors)
@@ -276,6 +290,14 @@ def say_without(positive: str | None, pairing: Pairing) -> str:
             " there and within tau" if pairing.tau else " in its frame"
         )
     return "their cell has no later relative within tau"
+
+
+def say_none(count: int, positive: str | None, pairing: Pairing) -> str:
+    """Return what is said where none of so many anchors has a positive."""
+    return (
+        f"none of the {count} anchors has a positive: {say_without(positive, pairing)}. Take another "
+        "pairing (a wider tau, other columns by), or positive='self'."
+    )
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -43,6 +43,8 @@ class SameValuePositives:
         Columns whose values a positive shares with its anchor.
     within
         ``"experiment"``: both are of one experiment; None: of any.
+    parts
+        (M,) whole numbers from 0: rows of different parts, such as training and validation, are never a pair.
     seed
         First word of the key.
 
@@ -68,12 +70,15 @@ class SameValuePositives:
         by: Sequence[str],
         *,
         within: Literal["experiment"] | None = "experiment",
+        parts: NDArray[np.integer[Any]] | None = None,
         seed: int = 0,
     ) -> None:
         _check_columns(anchors, by)
         self._seed = seed
         kept = [name for name, keeps in ((EXPERIMENT, within), (MARKER, MARKER in anchors)) if keeps]
-        group, rows = _groups_of([anchors[name] for name in dict.fromkeys([*kept, *by])])
+        codes = [_codes(anchors[name]) for name in dict.fromkeys([*kept, *by])]
+        group, rows = _groups_of([*codes, *([] if parts is None else [np.asarray(parts, dtype=np.int8)])])
+        del codes
         track = anchors[TRACK_ID].to_numpy().astype(np.int64)
         track -= track.min(initial=0)
         cell = [place_numbers(anchors)[rows], track[rows]]
@@ -113,10 +118,9 @@ class SameValuePositives:
         return self._others.draw(rows, places[first], again, key)
 
 
-def _groups_of(columns: "Sequence[pd.Series[Any]]") -> tuple[IntArray, IntArray]:
+def _groups_of(codes: Sequence[NDArray[np.integer[Any]]]) -> tuple[IntArray, IntArray]:
     """Return a number for the values of each row where all are known (K,), and which rows those are (K,)."""
-    codes = [_codes(column) for column in columns]
-    known = np.ones(len(columns[0]), dtype=np.bool_)
+    known = np.ones(len(codes[0]), dtype=np.bool_)
     for one in codes:
         known &= one >= 0
     rows = np.flatnonzero(known)

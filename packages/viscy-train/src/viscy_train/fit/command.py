@@ -195,8 +195,9 @@ class FitCLI(LightningCLI):
             _say(f"the batches of {span} ranks in a step share their group: negatives of another are masked")
         if self.trainer.is_global_zero:
             console = Console(stderr=True, soft_wrap=True, highlight=False)
-            console.print(check_anchors(self.datamodule.anchors, thorough=False))
-        for line in self._taken:
+            later = self.datamodule.dataset.rule == "lineage"
+            console.print(check_anchors(self.datamodule.anchors, thorough=False, later=later))
+        for line in filter(None, [*self._taken, self.datamodule.dataset.left_out]):
             _say(line)
 
     def _check_place(self, checkpoint: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ not allow are named all at once, before anything is built or written. Options of
 only wishes: they give way to the table, each with a line that says so.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,10 @@ from viscy_data import (
     Geometry,
     Intensity,
     InvalidInputError,
-    flat_plan,
-    read_anchors,
+    Pairing,
+    TauRange,
     read_metadata,
+    read_valid_anchors,
 )
 from viscy_data.columns import CONDITION, EXPERIMENT, HOURS, LINEAGE_ID
 from viscy_train.datamodule import PatchOptions
@@ -28,10 +30,13 @@ from viscy_train.encoder import EncoderOptions, check_backbone
 from viscy_train.module import LossOptions, OptimizerOptions
 from viscy_train.packed import read_card
 from viscy_train.packed.card import parse_card
-from viscy_train.parts import BatchOptions, SplitOptions, choose_training
+from viscy_train.parts import BatchOptions, SplitOptions, choose_training, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
 
 _COLUMNS = [EXPERIMENT, CONDITION, HOURS, LINEAGE_ID]
 
@@ -100,8 +105,14 @@ def set_up_from_table(setup: SetUp) -> None:
     data = setup.config.data
     try:
         file = read_metadata(data.anchors)
-        everywhere = data.patches.positive == "self"
-        valid = read_anchors(data.anchors, columns=_COLUMNS, plan=None if everywhere else flat_plan(1))
+        pairing = _pairing_of(data.pairing)
+        valid = read_valid_anchors(
+            data.anchors,
+            columns=_COLUMNS,
+            positive=data.patches.positive,
+            pairing=pairing,
+            parts=_parts_of(setup, pairing),
+        )
     except InvalidInputError as error:
         setup.refuse(f"data.anchors: {error}")
         return
@@ -167,6 +178,26 @@ def _check_values(setup: SetUp) -> None:
             kind(**values.as_dict())
         except (ValueError, TypeError) as error:
             setup.refuse(f"{name}: {error}")
+
+
+def _parts_of(setup: SetUp, pairing: Pairing) -> "NDArray[np.int8] | None":
+    """Return the part of each row, where it matters; a split that cannot be is refused with the others."""
+    if pairing.by is None:
+        return None
+    data = setup.config.data
+    try:
+        return parts_of(data.anchors, SplitOptions(**data.split.as_dict()), pairing)
+    except ValueError as error:
+        setup.refuse(f"data.split: {error}")
+        return None
+
+
+def _pairing_of(values: Namespace) -> Pairing:
+    """Build the pairing, whose range of times is a value of its own."""
+    given = dict(values.as_dict())
+    if isinstance(given.get("tau"), Mapping):
+        given["tau"] = TauRange(**given["tau"])
+    return Pairing(**given)
 
 
 def _take_depth(setup: SetUp) -> None:

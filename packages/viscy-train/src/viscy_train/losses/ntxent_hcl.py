@@ -6,8 +6,8 @@ row i, the loss is the mean over rows of
 .. math:: -\log \frac{e^{s_{ip}/T}}{e^{s_{ip}/T} + \sum_j w_{ij} e^{s_{ij}/T}},
           \qquad w_{ij} = n_i \frac{e^{\beta s_{ij}/T}}{\sum_k e^{\beta s_{ik}/T}}
 
-over the n_i *negatives* j of i: every row but i, p and those that a mask takes out (the same lineage,
-another group). The weights average 1; ``beta=0`` is NT-Xent (Chen et al. 2020, arXiv 2002.05709),
+over the n_i *negatives* j of i: every row but i, p and those that a mask takes out (the same lineage, the
+same value, another group). The weights average 1; ``beta=0`` is NT-Xent (Chen et al. 2020, arXiv 2002.05709),
 ``beta>0`` is Robinson et al. 2021 (arXiv 2010.04592) without debiasing. Gradients flow through w.
 
 Never formed as written: ``log sum_j w_ij e^(s_ij/T) = log n_i + lse_j((1 + beta) s_ij/T) -
@@ -85,6 +85,7 @@ class NTXentHCL(nn.Module):
         *,
         lineage_ids: Tensor | None = None,
         group_ids: Tensor | None = None,
+        value_ids: Tensor | None = None,
     ) -> Tensor:
         """Return the mean loss of this rank's 2N rows, a scalar.
 
@@ -97,8 +98,13 @@ class NTXentHCL(nn.Module):
             float64 where that is given), under autocast too.
         lineage_ids : Tensor, optional
             (N,) integers: rows of one lineage are not negatives of each other. One numbering on all ranks.
+            (2N,) of anchors, then of positives, where a cell and its positive are of different lineages.
         group_ids : Tensor, optional
             (N,) integers: the group of the *batch* that a row came in (leaked rows carry it too).
+        value_ids : Tensor, optional
+            (N,) integers: rows of one value are not negatives of each other. For positives that are other
+            cells of the same value, such as the same gene: two that may be drawn as a pair are then never
+            pushed apart. One numbering on all ranks.
 
         Raises
         ------
@@ -108,11 +114,16 @@ class NTXentHCL(nn.Module):
         _check_views(anchor, positive)
         _check_ids("lineage_ids", lineage_ids, anchor)
         _check_ids("group_ids", group_ids, anchor)
+        _check_ids("value_ids", value_ids, anchor)
         with torch.autocast(anchor.device.type, enabled=False):
-            return self._loss(anchor, positive, lineage_ids, group_ids)
+            return self._loss(anchor, positive, (lineage_ids, value_ids), group_ids)
 
     def _loss(
-        self, anchor: Tensor, positive: Tensor, lineage_ids: Tensor | None, group_ids: Tensor | None
+        self,
+        anchor: Tensor,
+        positive: Tensor,
+        alike: tuple[Tensor | None, ...],
+        group_ids: Tensor | None,
     ) -> Tensor:
         precision = torch.float64 if anchor.dtype == torch.float64 else torch.float32
         own = functional.normalize(torch.cat([anchor, positive]).to(precision), dim=1)
@@ -129,16 +140,21 @@ class NTXentHCL(nn.Module):
         negatives = torch.ones_like(logits, dtype=torch.bool)
         negatives[rows, first + rows] = False
         negatives[rows, partners] = False
-        if lineage_ids is not None:
-            negatives &= ~_same(lineage_ids, gathered)
+        for ids in alike:
+            if ids is not None:
+                negatives &= ~_same(_of_both(ids, own), gathered)
         if group_ids is not None and not self.across_groups:
-            negatives &= _same(group_ids, gathered)
+            negatives &= _same(_of_both(group_ids, own), gathered)
         return _terms(logits, logits[rows, partners], negatives, self.beta).mean()
 
 
-def _same(ids: Tensor, gathered: bool) -> Tensor:
-    """Return (2N, rows of everyone), True where two rows carry the same id."""
-    own = torch.cat([ids, ids])
+def _of_both(ids: Tensor, own: Tensor) -> Tensor:
+    """Return the ids of both views (2N,); given once (N,), both share them."""
+    return ids if len(ids) == len(own) else torch.cat([ids, ids])
+
+
+def _same(own: Tensor, gathered: bool) -> Tensor:
+    """Return (2N, rows of everyone), True where two rows carry the same id of ``own`` (2N,)."""
     everyone = gather_rows(own) if gathered else own
     return own[:, None] == everyone[None, :]
 
@@ -166,10 +182,10 @@ def _check_views(anchor: Tensor, positive: Tensor) -> None:
 def _check_ids(name: str, ids: Tensor | None, anchor: Tensor) -> None:
     if ids is None:
         return
-    if ids.shape != anchor.shape[:1]:
+    if ids.shape not in ((len(anchor),), (2 * len(anchor),)):
         raise ValueError(
-            f"{name}.shape={tuple(ids.shape)}: give one id per row of anchor, ({len(anchor)},); "
-            "both views of a cell share it"
+            f"{name}.shape={tuple(ids.shape)}: give one id per row of anchor, ({len(anchor)},), where both "
+            f"views of a cell share it, or one per row of anchor and positive, ({2 * len(anchor)},)"
         )
     if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
         raise ValueError(f"{name}.dtype={ids.dtype}: ids are integers; give categorical codes")
