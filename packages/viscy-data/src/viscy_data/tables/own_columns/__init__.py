@@ -12,6 +12,7 @@ Read in this order:
 - `fields`: what the experiments file may say of such columns
 - `column`: the types that a column may have, and what the index says of it
 - `table`: one table, read with its keys and its columns
+- `matching`: which row of a table has a key
 - `joins`: from the rows of a table to the rows of the anchors table
 - `gather`: all columns of one experiment, from all levels
 """

@@ -4,12 +4,11 @@ Problem: a join that matches nothing, or half, looks like one that matched: the 
 each join counts the rows that found a cell, those that did not, and the cells that no row speaks of; a table
 that matches nothing is refused, and so are two rows that say different things of one well or one cell.
 
-Keys are whole numbers in one word, and both sides are sorted: the anchors table is, by fov, frame and track,
-so that ten million rows are joined in a few seconds.
+Which row belongs to which cell is found by keys that are whole numbers (:mod:`.matching`).
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,9 +19,9 @@ from numpy.typing import NDArray
 
 from viscy_data.columns import FOV, GLOBAL_TRACK_ID, SOURCE_ID, SOURCE_NAME, TRACK_ID, WELL, T
 from viscy_data.errors import InvalidInputError
-from viscy_data.packing import pack
 from viscy_data.tables.own_columns.column import filled, one_chunk
 from viscy_data.tables.own_columns.fields import CELL_KEYS, Level
+from viscy_data.tables.own_columns.matching import packed, rows_of
 from viscy_data.tables.own_columns.table import UserTable
 from viscy_data.text import shown
 
@@ -88,7 +87,7 @@ def join_wells(table: UserTable, anchors: pd.DataFrame, experiment: str) -> Join
     keys = np.array(
         [place.get(name or "", place.get(_plain_well(name or ""), -1)) for name in names], np.int64
     )
-    rows, matched = _rows_of(table, np.arange(len(held)), keys, WELL)
+    rows, matched = rows_of(table, np.arange(len(held)), keys, WELL)
     if not matched and len(table):
         raise _nothing(table, WELL, [name or "" for name in names], held)
     codes = anchors[WELL].cat.codes.to_numpy()
@@ -136,8 +135,8 @@ def join_cells(
         ours[by], theirs[by] = _alike(source[by], table, by)
     names = [by, T] if framed else [by]
     what = ", ".join([FOV, *names])
-    own_keys, keys = _packed(ours, theirs)
-    found, matched = _rows_of(table, own_keys, keys, what, several=by != TRACK_ID)
+    own_keys, keys = packed(ours, theirs)
+    found, matched = rows_of(table, own_keys, keys, what, several=by != TRACK_ID)
     if not matched and len(table):
         raise _nothing(table, what, _some_rows(table, names), _some_cells(anchors, names, source))
     if by in (SOURCE_ID, SOURCE_NAME):
@@ -220,58 +219,6 @@ def _cells(anchors: pd.DataFrame, *, framed: bool) -> tuple[dict[str, IntArray],
     first = np.zeros(len(anchors[GLOBAL_TRACK_ID].cat.categories), dtype=np.int64)
     first[codes[::-1]] = np.arange(len(codes))[::-1]
     return {FOV: fov.to_numpy(np.int64)[first], TRACK_ID: track.to_numpy(np.int64)[first]}, codes
-
-
-def _packed(ours: Mapping[str, IntArray], theirs: Mapping[str, IntArray]) -> tuple[IntArray, IntArray]:
-    """Return both sides' keys as words that are equal where all columns are; below 0: of nothing."""
-    count = len(next(iter(ours.values())))
-    columns = [np.concatenate([ours[name], theirs[name]]) for name in ours]
-    known = np.flatnonzero(np.all([column >= 0 for column in columns], axis=0))
-    keys = np.full(len(columns[0]), -1, dtype=np.int64)
-    keys[known] = pack([column[known] for column in columns])
-    return keys[:count], keys[count:]
-
-
-def _rows_of(
-    table: UserTable, ours: IntArray, theirs: IntArray, what: str, *, several: bool = False
-) -> tuple[IntArray, int]:
-    """Return the row of the table that each of our keys has, else -1, and how many rows have one of them.
-
-    Keys below 0 are of nothing; ``several`` of ours may be equal.
-    """
-    order = np.argsort(theirs, kind="stable")
-    order = order[np.searchsorted(theirs[order], 0) :]
-    ordered = theirs[order]
-    again = np.flatnonzero(ordered[1:] == ordered[:-1])
-    if len(again):
-        _refuse_conflicts(table, np.unique(np.concatenate([order[again], order[again + 1]])), theirs, what)
-    if not len(order):
-        return np.full(len(ours), -1, dtype=np.int64), 0
-    place = np.searchsorted(ordered, ours)
-    place[place == len(ordered)] = 0
-    hit = ordered[place] == ours
-    # rows that say the same of one cell all count as matched
-    known = np.isin(ordered, ours[hit]) if len(again) or several else None
-    matched = int(hit.sum()) if known is None else int(known.sum())
-    return np.where(hit, order[place], -1), matched
-
-
-def _refuse_conflicts(table: UserTable, rows: IntArray, keys: IntArray, what: str) -> None:
-    """Refuse rows of one key that say different things of it."""
-    for name, column in table.own.items():
-        values = pd.Series(column.take(pa.array(rows)).to_pandas()).astype(object)
-        frame = pd.DataFrame({"key": keys[rows], "value": values.where(values.notna(), None)})
-        distinct = frame.drop_duplicates()
-        twice = distinct[distinct["key"].duplicated()]
-        if len(twice):
-            key = twice["key"].iloc[0]
-            first, second = distinct.index[distinct["key"] == key][:2]
-            one, other = (table.rows[rows[i]] for i in (first, second))
-            raise InvalidInputError(
-                f"{table.path}: {table.unit}s {one} and {other}, column {name!r}: "
-                f"{shown(frame['value'][first])!r} and {shown(frame['value'][second])!r} for one {what}; "
-                "keep one"
-            )
 
 
 def _taken(table: UserTable, rows: IntArray, matched: int, of: tuple[Level, str]) -> Joined:
