@@ -2,6 +2,10 @@
 
 A metric that needs a label the table lacks is a `NotAvailable`. Metrics within a condition use the cells
 whose condition is known; where none is, all cells count as one condition.
+
+Where a row is one channel of a cell, tracks are followed in one channel, and experiments are compared within
+one marker: otherwise the step from one channel to the next would count as motion, and a stain that one
+experiment alone has would count as a leak.
 """
 
 from collections.abc import Callable
@@ -32,7 +36,10 @@ NO_CONDITION = "the experiments file names no condition"
 
 @dataclass(frozen=True)
 class Cells:
-    """Embedding and labels, as codes, of the rows evaluated; `condition` is -1 where it is not known."""
+    """Embedding and labels, as codes, of the rows evaluated; `condition` is -1 where it is not known.
+
+    `marker` is what a row shows, 0 where it shows all channels; `fov` and `track` are of one channel.
+    """
 
     embedding: EmbeddingArray
     experiment: IntArray
@@ -41,22 +48,22 @@ class Cells:
     lineage: IntArray
     t: IntArray
     condition: IntArray
+    marker: IntArray
 
     @classmethod
     def of(cls, embedding: EmbeddingArray, obs: pd.DataFrame) -> "Cells":
         """Take the labels from the anchors' columns."""
         unknown = pd.Series(None, index=obs.index, dtype=object)
+        channel = codes_of(obs[columns.CHANNEL]) if columns.CHANNEL in obs else None
         return cls(
             embedding=embedding,
             experiment=codes_of(obs[columns.EXPERIMENT]),
-            fov=obs.groupby([columns.EXPERIMENT, columns.FOV], observed=True)
-            .ngroup()
-            .to_numpy()
-            .astype(np.int64),
-            track=codes_of(obs[columns.GLOBAL_TRACK_ID]),
+            fov=paired(codes_of(obs[columns.EXPERIMENT]), codes_of(obs[columns.FOV]), channel),
+            track=paired(codes_of(obs[columns.GLOBAL_TRACK_ID]), channel),
             lineage=codes_of(obs[columns.LINEAGE_ID]),
             t=obs[columns.T].to_numpy(np.int64),
             condition=codes_of(obs.get(columns.CONDITION, unknown)),
+            marker=codes_of(obs[columns.MARKER]) if columns.MARKER in obs else np.zeros(len(obs), np.int64),
         )
 
     def with_condition(self) -> "Cells":
@@ -68,9 +75,32 @@ class Cells:
         return Cells(**parts)
 
     @property
+    def has_conditions(self) -> bool:
+        """Whether the condition of all cells is known."""
+        return bool((self.condition >= 0).all())
+
+    @property
     def pool(self) -> IntArray | None:
-        """Conditions to compare experiments within, where they are known."""
-        return self.condition if (self.condition >= 0).all() else None
+        """Conditions, where they are known, and markers to compare experiments within."""
+        if self.has_conditions:
+            return paired(self.condition, self.marker)
+        return self.marker if self.marker.any() else None
+
+
+def paired(*codes: IntArray | None) -> IntArray:
+    """Return a code of each combination of codes that occurs, in their order; None is left out.
+
+    Examples
+    --------
+    >>> paired(np.array([3, 1, 3]), None, np.array([0, 5, 2])).tolist()
+    [1, 0, 2]
+    """
+    given = [one for one in codes if one is not None]
+    found = np.unique(given[0], return_inverse=True)[1].astype(np.int64)
+    for one in given[1:]:
+        width = int(one.max(initial=0)) + 1
+        found = np.unique(found * width + one, return_inverse=True)[1].astype(np.int64)
+    return found
 
 
 def codes_of(labels: "pd.Series[Any]") -> IntArray:
@@ -92,7 +122,7 @@ def _condition(cells: Cells, resampling: Resampling) -> tuple[Outcome, ...]:
         ("condition_left_out", "condition, experiment left out", cells.experiment),
         ("condition_by_lineage", "condition, lineages left out", None),
     ):
-        if cells.pool is None:
+        if not cells.has_conditions:
             what = probe_definitions(name, title, split_text(by_lineage=held_out is None), "higher")
             outcomes += [NotAvailable(definition, NO_CONDITION) for definition in what]
             continue
@@ -123,7 +153,7 @@ def _retrieval(cells: Cells, resampling: Resampling) -> tuple[Outcome, ...]:
         cells.embedding, cells.fov, cells.t, cells.lineage, resampling=resampling
     )
     cells = cells.with_condition()
-    if cells.pool is None:
+    if not cells.has_conditions:
         missing = (NotAvailable(what, NO_CONDITION) for what in (SAME_CONDITION, ACROSS_EXPERIMENTS))
         return (*missing, following)
     same = condition_retrieval(
@@ -138,7 +168,7 @@ def _motion(cells: Cells, resampling: Resampling) -> tuple[Outcome, ...]:
         cells.track,
         cells.t,
         cells.lineage,
-        experiment=cells.experiment,
+        experiment=paired(cells.experiment, cells.marker),
         resampling=resampling,
     )
 
