@@ -7,7 +7,7 @@ of the same pixels.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,17 @@ from torch.utils.data import DataLoader, Dataset
 
 from reads.plans import Rows
 from reads.stores import CHANNELS, Size, fov_names
-from viscy_data import AnchorDataset, Experiment, Experiments, Pairing, Reading, TauRange, anchor_loader
+from viscy_data import (
+    AnchorDataset,
+    Experiment,
+    Experiments,
+    Pairing,
+    Reading,
+    TauRange,
+    anchor_loader,
+    normalize_batch,
+)
+from viscy_data.images.statistics_columns import ALL_FRAMES, STATISTICS_COLUMNS
 
 type Pixels = NDArray[np.float32]
 type Pair = tuple[Pixels, Pixels]
@@ -160,16 +170,31 @@ class UserDataLoader:
             yield anchor.numpy(), positive.numpy()
 
 
-def open_dataset(store: Path, table: pd.DataFrame, size: Size, **reading: Any) -> AnchorDataset:
-    """Return the pairs of the benchmark as an `AnchorDataset`, raw values."""
+def open_dataset(
+    store: Path,
+    table: pd.DataFrame,
+    size: Size,
+    dtype: Literal["float32", "source"] | None = None,
+    **reading: Any,
+) -> AnchorDataset:
+    """Return the pairs of the benchmark as an `AnchorDataset`: raw values, or normalised with a dtype."""
     experiment = Experiment(name="bench", data_path=store, tracks_path=store, channels=CHANNELS)
+    rows = [
+        dict.fromkeys(STATISTICS_COLUMNS, np.nan)
+        | {"level": "field", "experiment": "bench", "fov": fov, "t": ALL_FRAMES, "channel": channel}
+        | {"mean": 700.0 + place, "std": 90.0}
+        for fov in fov_names(size)
+        for place, channel in enumerate(CHANNELS)
+    ]
     return AnchorDataset(
         table,
         experiments=Experiments(experiments=(experiment,)),
         patch_size=size.patch,
         z_window=size.depth,
         pairing=Pairing(tau=TauRange(frames=(1, 1))),
-        normalization="none",
+        normalization="none" if dtype is None else "mean_std",
+        statistics=pd.DataFrame(rows),
+        dtype=dtype or "float32",
         reading=Reading(**reading),
     )
 
@@ -189,3 +214,8 @@ class Ours:
         for batch in self.loader:
             yield batch["anchor"].numpy(), batch["positive"].numpy()
             del batch
+
+    def finished(self, rows: Rows) -> Pair:
+        """Return one batch as a device makes it of what comes."""
+        batch = normalize_batch(self.dataset.__getitems__(rows.tolist()))
+        return batch["anchor"].numpy(), batch["positive"].numpy()

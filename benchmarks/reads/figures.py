@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 from rich.console import Console
 from rich.table import Table
 
-from reads.measure import CACHED, FEW, FLOOR, HELD, OURS, RANDOM, TENSORSTORE, ZARR
+from reads.measure import CACHED, FEW, FLOOR, HELD, NORMALISED, OURS, RANDOM, SOURCE, TENSORSTORE, ZARR
 
 type Records = list[dict[str, Any]]
 type Rates = dict[tuple[str, str], float]
@@ -34,9 +34,17 @@ def show(found: Records, console: Console) -> None:
         ]
         table.add_row(title, "", *ratios)
     console.print(table)
+    for one in found:
+        if "difference" in one and one["plan"] == FEW:
+            console.print(
+                f"{one['layout']}, {one['contender']}: {one['bytes_per_patch']:,} bytes a patch; "
+                f"values differ by {one['difference']:.1g} at most"
+            )
 
 
 RATIOS = (
+    ("ours, source / normalised to float32, few frames", (SOURCE, FEW), (NORMALISED, FEW)),
+    ("ours, source / normalised to float32, random", (SOURCE, RANDOM), (NORMALISED, RANDOM)),
     ("ours, few frames / zarr-python, random", (OURS, FEW), (ZARR, RANDOM)),
     ("ours, few frames / zarr-python, few frames", (OURS, FEW), (ZARR, FEW)),
     ("ours, few frames / TensorStore, random", (OURS, FEW), (TENSORSTORE, RANDOM)),

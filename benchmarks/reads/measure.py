@@ -24,7 +24,8 @@ from reads.stores import Layout, Size
 
 FLOOR, ZARR, TENSORSTORE, OURS = "memory map", "zarr-python", "TensorStore", "ours"
 CACHED = "ours, cache"
-CASES = 13
+NORMALISED, SOURCE = "ours, normalised to float32", "ours, dtype source"
+CASES = 17
 RANDOM, FEW, HELD = "random", "few frames", "few, held"
 
 
@@ -69,6 +70,9 @@ def cases(store: Path, flat: Path, table: pd.DataFrame, size: Size, setting: Set
     places = Places(plain.anchors.iloc[np.concatenate([plain.valid_rows, others])], size)
     floor, by_zarr = MemoryMap(flat, places), ZarrPython(store, places)
     by_tensorstore, ours = PlainTensorStore(store, places), Ours(plain)
+    normalised, source = (
+        Ours(open_dataset(store, table, size, dtype), look_ahead=0) for dtype in ("float32", "source")
+    )
     workers = setting.workers
     return [
         Case(FLOOR, RANDOM, floor),
@@ -80,6 +84,8 @@ def cases(store: Path, flat: Path, table: pd.DataFrame, size: Size, setting: Set
         Case(TENSORSTORE, FEW, by_tensorstore),
         Case(OURS, RANDOM, ours),
         Case(OURS, FEW, ours),
+        *(Case(NORMALISED, plan, normalised) for plan in (RANDOM, FEW)),
+        *(Case(SOURCE, plan, source) for plan in (RANDOM, FEW)),
         Case(CACHED, HELD, Ours(cached)),
         Case("ours, cache, with steps", HELD, Ours(cached), stepping=True),
         Case("the same, look-ahead 2", HELD, Ours(cached, look_ahead=2), stepping=True),
@@ -111,7 +117,12 @@ def measure(
     listed = cases(store, flat, table, size, setting)
     anchors = open_dataset(store, table, size).valid_anchors
     for case in listed:
-        _check(case.reader, listed[0].reader, anchors, size)
+        if case.contender not in (NORMALISED, SOURCE):
+            _check(case.reader, listed[0].reader, anchors, size)
+    normalised, source = (
+        next(one.reader for one in listed if one.contender == name) for name in (NORMALISED, SOURCE)
+    )
+    difference = _difference(normalised, source, anchors, size)
     rates: dict[str, list[float]] = {case.key: [] for case in listed}
     of_processor: dict[str, list[float]] = {case.key: [] for case in listed}
     step = 0.0
@@ -133,6 +144,7 @@ def measure(
             "median": float(np.median(rates[case.key])),
             "patches_per_cpu_s": max(of_processor[case.key]),
             **_counts(case.reader),
+            **_sent(case, difference),
             "setting": asdict(setting),
         }
         for case in listed
@@ -146,6 +158,25 @@ def _check(reader: Reader, floor: Reader, anchors: pd.DataFrame, size: Size) -> 
     ):
         np.testing.assert_array_equal(anchor, true_anchor)
         np.testing.assert_array_equal(positive, true_positive)
+
+
+def _difference(normalised: Reader, source: Reader, anchors: pd.DataFrame, size: Size) -> float:
+    """Return the largest difference between values normalised here, and later from pixels as stored."""
+    assert isinstance(normalised, Ours)
+    assert isinstance(source, Ours)
+    (rows,) = random_plan(anchors, size.pairs, 1, 98)
+    here, later = normalised.finished(rows), source.finished(rows)
+    difference = max(float(np.abs(a - b).max()) for a, b in zip(here, later, strict=True))
+    assert difference <= 1e-5
+    return difference
+
+
+def _sent(case: Case, difference: float) -> dict[str, float]:
+    """Return how large what a device is sent is, and what it makes of it, where pixels are normalised."""
+    if case.contender not in (NORMALISED, SOURCE) or not isinstance(case.reader, Ours):
+        return {}
+    patches = case.reader.dataset.__getitems__([0])["anchor"]
+    return {"difference": difference, "bytes_per_patch": patches.numel() * patches.element_size()}
 
 
 def _read(reader: Reader, plan: list[Rows], step: float) -> tuple[float, float]:

@@ -99,8 +99,8 @@ def focus_notes(curves: Curves) -> Iterator[str]:
             own = [one for found in fovs.values() for one in found if one.channel == channel]
             planes = np.concatenate([one.planes for one in own])
             yield (
-                f"{name}: {channel} is in focus in slices {planes.min()} to {planes.max()}, in half of the "
-                f"frames below {np.median(planes) + 1:g}"
+                f"{name}: {channel} is in focus in slices {planes.min()} to {planes.max()}, median "
+                f"{np.median(planes):g}"
             )
             at_end = sum(z in (0, len(one.mean) - 1) for one in own if len(one.mean) > 2 for z in one.planes)
             if at_end > len(planes) / 10:

@@ -74,7 +74,7 @@ def _by_slice(curve: FocusCurve, depth: int) -> list[Markup]:
         text(_LEFT - 5, _TOP + 8, "1", anchor="end"),
         text(_LEFT - 5, floor, "0", anchor="end"),
     ]
-    parts += [text(place(z, 0)[0], floor + 14, f"{z:g}", anchor="middle") for z in ticks(0, depth - 1)]
+    parts += [text(place(z, 0)[0], floor + 14, f"{z:g}", anchor="middle") for z in _whole(depth - 1)]
     if not curve.mean:
         return [*parts, text(_LEFT + 8, _TOP + _HEIGHT / 2, "no slice has any contrast")]
     around = [*enumerate(curve.highest), *reversed(list(enumerate(curve.lowest)))]
@@ -95,7 +95,12 @@ def _over_time(curve: FocusCurve, depth: int) -> list[Markup]:
         text(left, 10, "slice in focus, by frame"),
         line([(left, floor), (left + _WIDTH - _LEFT, floor)], LINE, width=1),
     ]
-    parts += [text(left - 5, place(0, z)[1] + 4, f"{z:g}", anchor="end") for z in ticks(0, depth - 1, 4)]
-    parts += [text(place(t + 0.5, 0)[0], floor + 14, f"{t:g}", anchor="middle") for t in ticks(0, frames - 1)]
+    parts += [text(left - 5, place(0, z)[1] + 4, f"{z:g}", anchor="end") for z in _whole(depth - 1, 4)]
+    parts += [text(place(t + 0.5, 0)[0], floor + 14, f"{t:g}", anchor="middle") for t in _whole(frames - 1)]
     steps = [place(t + side, z) for t, z in enumerate(curve.planes) for side in (0.0, 1.0)]
     return [*parts, line(steps, ACCENT)] if steps else parts
+
+
+def _whole(most: int, count: int = 5) -> list[float]:
+    """Return about ``count`` round whole numbers from 0 to ``most``."""
+    return [one for one in ticks(0, most, count) if one == int(one)]

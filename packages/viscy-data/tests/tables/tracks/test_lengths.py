@@ -101,9 +101,9 @@ def test_lengths_need_the_size_of_a_pixel(tmp_path: Path) -> None:
     ("option", "match"),
     [
         ("track_unit: bananas", "track_unit='bananas': 'pixel' or a unit of length"),
-        ("z: top", "z='top': 'tracks', 'middle' or the number of a slice"),
-        ("z: -1", "z=-1: 'tracks', 'middle' or the number"),
-        ("z: true", "z=True: 'tracks', 'middle' or the number"),
+        ("z: top", "z='top': 'tracks', 'focus', 'middle' or the number of a slice"),
+        ("z: -1", "z=-1: 'tracks', 'focus', 'middle' or the number"),
+        ("z: true", "z=True: 'tracks', 'focus', 'middle' or the number"),
         ("track_names: {time: FRAME}", "track_names.time"),
         ("track_names: {y: x}", "track_names: y and x would be read from one column, 'x'"),
         ("track_names: {y: p, x: p}", "track_names: y and x would be read from one column, 'p'"),
