@@ -27,7 +27,7 @@ from viscy_data.images.channel_statistics import finite_pixels
 
 type FloatArray = NDArray[np.float64]
 
-_ROWS: Final = 512
+_ROWS: Final = 256
 """Rows of a slice that represent it."""
 
 
