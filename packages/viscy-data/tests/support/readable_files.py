@@ -19,6 +19,9 @@ from viscy_data.columns import ANCHOR_COLUMNS
 from viscy_data.composition import BatchPlan
 from viscy_data.images.statistics import read_statistics
 from viscy_data.images.statistics_columns import STATISTICS_COLUMNS
+from viscy_data.importing.cell_index import read_cell_index
+from viscy_data.importing.entries import check_entries_of
+from viscy_data.importing.yaml_files import read_yaml_file
 from viscy_data.sampling.plan_file import read_plan
 from viscy_data.tables.anchors.read import AnchorsMetadata, read_anchors, read_metadata
 from viscy_data.tables.anchors.write import write_anchors
@@ -131,6 +134,42 @@ def write_geff(path: Path) -> None:
     group.attrs["geff"] = geff
 
 
+COLLECTION: dict[str, Any] = {
+    "name": "c",
+    "datasets_root": "/data",
+    "experiments": [
+        {
+            "name": "a",
+            "data_path": "${datasets_root}/a.zarr",
+            "tracks_path": "tracks",
+            "channels": [{"name": "Phase", "marker": "phase"}],
+            "perturbation_wells": {"mock": ["A/1"]},
+            "interval_minutes": 30,
+            "marker": None,
+        }
+    ],
+}
+
+
+def read_collection(path: Path) -> None:
+    imported, samples = read_yaml_file(path, path.parent / "out", None, None, [])
+    check_entries_of(imported, path, samples)
+
+
+def write_cells(path: Path) -> None:
+    cells = TRACKS.assign(
+        experiment="a", store_path="a.zarr", channel_name="Phase", well=TRACKS["fov"].str[:-2]
+    )
+    cells.assign(interval_minutes=30.0, hours_post_perturbation=TRACKS["t"] / 2).to_parquet(path, index=False)
+
+
+def read_cells(path: Path) -> None:
+    folder = path.parent / "imported"
+    folder.mkdir(exist_ok=True)
+    imported = read_cell_index(path, path.parent / "out", folder, "channels", [])
+    check_entries_of(imported, path, "channels")
+
+
 @dataclass(frozen=True)
 class Readable:
     """What is needed to fuzz a reader.
@@ -231,6 +270,13 @@ READERS: dict[str, Readable] = {
         (b"PAR1",),
         text=False,
     ),
+    "a collection": Readable(
+        "collection.yaml",
+        lambda path: path.write_text(yaml.safe_dump(COLLECTION)),
+        read_collection,
+        (b"null", b"{}", b"- ", b"source_channel: [a]", b"${x}", b"2024-02-04", b".inf", b"!!int "),
+    ),
+    "a cell index": Readable("cells.parquet", write_cells, read_cells, (b"PAR1",), text=False),
     "a TrackMate file": Readable(
         "tracks.xml",
         write_trackmate,
