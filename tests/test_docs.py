@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 import viscy_data
 import viscy_train
 
-WALKS = ("columns.md",)
+WALKS = ("columns.md", "models.md")
 """Guides that go all the way from nothing, command by command."""
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -228,3 +228,20 @@ def test_a_table_with_other_channels_does_not_begin_with_the_model(
     own = ["--config", "small", f"--data.anchors={table}", *SMALL, "--trainer.fast_dev_run=1", wider]
     with pytest.raises(InvalidInputError, match="init_part='encoder'"):
         run_fit([*own, f"--model.init_from={model}"])
+
+
+def test_an_encoder_of_ones_own_goes_all_the_way(table: Path, tmp_path: Path) -> None:
+    own = "own_encoders.Own"
+    more = [
+        f"--model.encoder.backbone={own}",
+        '--model.encoder.arguments={"width": 6}',
+        "--trainer.max_steps=2",
+    ]
+    folder = f"--trainer.logger.init_args.save_dir={tmp_path}"
+    run_fit(["--config", "small", f"--data.anchors={table}", *SMALL, *more, folder])
+    model = tmp_path / "small" / "version_0" / "model.viscy"
+    assert main(["show", str(model)]) == 0
+    arguments = ["embed", str(model), str(table), "-o", str(tmp_path / "e.zarr"), "--device", "cpu"]
+    assert main(arguments) == 1
+    assert main([*arguments, "--own-class", own]) == 0
+    assert read_embeddings(tmp_path / "e.zarr").embedding.shape[1] == 6

@@ -13,12 +13,15 @@ from jsonargparse import Namespace, dict_to_namespace
 from torch import nn
 
 from viscy_data import InvalidInputError
+from viscy_train.encoder import is_class_path
 from viscy_train.fit.from_table import SetUp
 
 _SECTIONS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
 
 # the table may have moved: whether it is the same is seen from what it holds
 _FREE = {"data.anchors"}
+
+_BACKBONE = "model.encoder.backbone"
 
 
 def take_options(setup: SetUp, checkpoint: Mapping[str, Any]) -> set[str]:
@@ -30,6 +33,12 @@ def take_options(setup: SetUp, checkpoint: Mapping[str, Any]) -> set[str]:
             if option in _FREE:
                 continue
             taken.add(option)
+            if option == _BACKBONE and is_class_path(str(there)) and not setup.states(option):
+                setup.refuse(
+                    f"{option}={there!r} of the checkpoint is a class whose code would run; where it is "
+                    f"yours, say so: --{option} {there}"
+                )
+                continue
             here = _plain(setup.config[option])
             if here == _plain(there):
                 continue
