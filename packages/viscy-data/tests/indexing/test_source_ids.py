@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pa_parquet
 import pytest
 import yaml
 import zarr
@@ -169,6 +171,28 @@ def test_ids_of_a_table_are_kept_and_join(tmp_path: Path, index: Callable[..., p
     shutil.rmtree(folder / "0")
     table = index(track_names={"source_id": "cell"})
     assert table["source_name"].tolist() == ["a7", "a8"]
+
+
+def test_ids_that_floats_would_round_are_text(tmp_path: Path, index: Callable[..., pd.DataFrame]) -> None:
+    """Where another file has none, a reader would make floats of them, and one of these two."""
+    for fov, ids in (("A/1/0", [2**53 + 1, 2**53 + 2]), ("A/1/1", ["", ""])):
+        (tmp_path / "tracks" / fov).mkdir(parents=True)
+        rows = "".join(f"1,{t},20,30,{one}\n" for t, one in enumerate(ids))
+        (tmp_path / "tracks" / fov / "tracks.csv").write_text(f"track_id,t,y,x,id\n{rows}")
+    (tmp_path / "labels.csv").write_text(f"fov,source_id,label\nA/1/0,{2**53 + 2},M\n")
+    table = index(cell_columns="labels.csv")
+    assert table["source_name"].dropna().tolist() == [str(2**53 + 1), str(2**53 + 2)]
+    assert table["label"].isna().tolist() == [True, False, True, True]
+
+
+def test_ids_of_floats_are_whole_numbers(tmp_path: Path, index: Callable[..., pd.DataFrame]) -> None:
+    """As pandas makes of ids beside missing ones; a NaN is a missing one, whatever the file says."""
+    (tmp_path / "tracks/A/1/0").mkdir(parents=True)
+    columns = {"track_id": [1, 1], "t": [0, 1], "y": [20, 21], "x": [30, 30]}
+    ids = pa.array([7.0, float("nan")])
+    table = pa.table({**columns, "id": ids})
+    pa_parquet.write_table(table, tmp_path / "tracks/A/1/0/tracks.parquet")
+    assert index()["source_id"].fillna(-1).tolist() == [7, -1]
 
 
 REFUSED = {

@@ -119,6 +119,8 @@ def join_cells(
         Where it lacks a key, belongs to no cell, or says two things of one cell.
     """
     by = _key_of(table, source)
+    # ids too large for numbers are text in ours
+    mine = SOURCE_NAME if by == SOURCE_ID and SOURCE_ID not in source.column_names else by
     if FOV not in table.keys and len(fovs) > 1:
         raise InvalidInputError(
             f"{table.path}: no column {FOV!r}, and the store of experiment {experiment!r} has {len(fovs)} "
@@ -132,13 +134,15 @@ def join_cells(
         theirs[by] = _whole(table, by)
     else:
         ours, codes = {name: _codes_of(anchors[name]) for name in (FOV, T) if name in theirs}, None
-        ours[by], theirs[by] = _alike(source[by], table, by)
+        ours[by], theirs[by] = _alike(source[mine], table, by)
     names = [by, T] if framed else [by]
     what = ", ".join([FOV, *names])
     own_keys, keys = packed(ours, theirs)
     found, matched = rows_of(table, own_keys, keys, what, several=by != TRACK_ID)
     if not matched and len(table):
-        raise _nothing(table, what, _some_rows(table, names), _some_cells(anchors, names, source))
+        raise _nothing(
+            table, what, _some_rows(table, names), _some_cells(anchors, [mine, *names[1:]], source)
+        )
     if by in (SOURCE_ID, SOURCE_NAME):
         _refuse_several(table, by, own_keys[found >= 0], found[found >= 0], framed=framed)
     return _taken(table, found if codes is None else found[codes], matched, ("cell", experiment))
@@ -148,7 +152,8 @@ def _key_of(table: UserTable, source: Any) -> str:
     """Return the column by which a table is joined, beside field of view and frame."""
     held = () if source is None else source.column_names
     given = [name for name in CELL_KEYS if name in table.keys]
-    usable = [name for name in given if name == TRACK_ID or name in held]
+    known = {*held, TRACK_ID, *([SOURCE_ID] if SOURCE_NAME in held else [])}
+    usable = [name for name in given if name in known]
     if usable:
         return usable[0]
     if given:

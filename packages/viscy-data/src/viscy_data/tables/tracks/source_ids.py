@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pa_compute
 
 from viscy_data.columns import (
     NO_PARENT,
@@ -30,6 +31,8 @@ from viscy_data.tables.lineage import BoolArray, IntArray
 NOT_NUMBERED: Final = -1
 """In an array of ids: the file has none."""
 
+_EXACT: Final = 1 << 53
+"""Whole numbers up to which every one is a float, too."""
 _LARGEST_TRACK: Final = np.iinfo(np.int32).max
 _TYPES: Final = {
     column.name: pa.dictionary(pa.int32(), pa.string()) if column.dtype == "dictionary" else pa.int64()
@@ -104,16 +107,27 @@ def source_table(
     track_names
         Of those that were given one, by id in the file.
     """
-    found = {}
+    found: dict[str, Any] = {}
     if ids is not None:
-        found[SOURCE_ID] = _numbers(ids)
-    if ids is not None and names:
+        found |= id_column(_numbers(ids))
+    if SOURCE_ID in found and ids is not None and names:
         found[SOURCE_NAME] = _names(ids, names)
     if track_ids is not None and not np.array_equal(track_ids, track_id if track_id is not None else ()):
         found[SOURCE_TRACK_ID] = _numbers(track_ids)
     if track_ids is not None and track_names:
         found[SOURCE_TRACK_NAME] = _names(track_ids, track_names)
     return pa.table({name: column for name, column in found.items() if column.null_count < len(column)})
+
+
+def id_column(ids: Any) -> dict[str, Any]:
+    """Return ids of cells (n,) as a column: of numbers, or of text where a float would round one of them.
+
+    A reader that has to fill in nulls makes floats of whole numbers, and two ids would become one.
+    """
+    ends = pa_compute.min_max(ids)
+    if max(abs(ends["min"].as_py() or 0), abs(ends["max"].as_py() or 0)) <= _EXACT:
+        return {SOURCE_ID: ids}
+    return {SOURCE_NAME: one_array(ids.cast(pa.string()).dictionary_encode())}
 
 
 def joined_sources(tables: Sequence[Any], lengths: Sequence[int]) -> Any:
@@ -136,6 +150,8 @@ def joined_sources(tables: Sequence[Any], lengths: Sequence[int]) -> Any:
 
 def one_array(column: Any) -> Any:
     """Return a column in one piece, of one dictionary."""
+    if not isinstance(column, pa.ChunkedArray):
+        return column
     if pa.types.is_dictionary(column.type):
         column = column.unify_dictionaries()
     return column.combine_chunks()

@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pa_compute
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
@@ -36,7 +37,7 @@ from viscy_data.tables.tracks.csv_text import NOTHING, check_unpacked, read_csv,
 from viscy_data.tables.tracks.detections import Detections, FloatArray
 from viscy_data.tables.tracks.lengths import PixelSizes
 from viscy_data.tables.tracks.likely_names import likely_name
-from viscy_data.tables.tracks.source_ids import one_array
+from viscy_data.tables.tracks.source_ids import id_column, one_array
 from viscy_data.text import shown
 from viscy_data.units import micrometres
 
@@ -173,9 +174,11 @@ class _Reader:
         column = self._table[SOURCE_ID]
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
+        if pa.types.is_floating(column.type):  # some writers' null
+            column = pa_compute.if_else(pa_compute.is_nan(column), None, column)
         try:
-            return pa.table({SOURCE_ID: column.cast(pa.int64())})
-        except pa.ArrowInvalid:
+            return pa.table(id_column(column.cast(pa.int64())))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             return pa.table({SOURCE_NAME: one_array(column.cast(pa.string()).dictionary_encode())})
 
     def fovs(self, names: Mapping[str, int]) -> IntArray:
