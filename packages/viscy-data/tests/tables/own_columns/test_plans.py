@@ -78,7 +78,7 @@ def _even(column: str) -> Check:
                 "weighting.by=weight",
                 "at_most.by=[clone, age, well]",
             ],
-            {"microscope", "drug", "weight", "clone", "age"},
+            {"microscope", "drug", "weight", "clone", "age", "well"},
             lambda batch: batch["microscope"].nunique() == 1 and _even("drug")(batch),
         ),
     ],
