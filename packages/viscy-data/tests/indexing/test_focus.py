@@ -193,3 +193,21 @@ def test_channels_of_a_row_show_slices_of_their_own(project: Callable[..., Path]
             if projection:
                 expected = expected.max(axis=0, keepdims=True)
             np.testing.assert_array_equal(shown, expected)
+
+
+@pytest.mark.parametrize(
+    ("z", "window", "chunks"),
+    [
+        ("focus", ZWindow(1), 2),
+        ("middle", ZWindow(3, offset=1), 6),
+        (2, ZWindow(3, projection="max"), 6),
+        ({"Phase": "focus", "RFP": 2}, ZWindow(2), 4),
+    ],
+)
+def test_only_the_slices_that_are_shown_are_read(
+    project: Callable[..., Path], z: Any, window: ZWindow, chunks: int
+) -> None:
+    """Each slice of a channel is a chunk here."""
+    dataset = AnchorDataset(index(project(z=z)).anchors_path, positive="self", z_window=window)
+    dataset.read([0])
+    assert dataset.read_counts.loaded == chunks

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from viscy_data.tables.experiments import Experiment
-from viscy_data.tables.z_policy import ZPolicy
+from viscy_data.tables.z_policy import PlaneTable, ZPolicy
 
 VALUES: dict[str, Any] = {
     "name": "a",
@@ -38,6 +41,21 @@ def test_planes_are_those_of_the_policy(z: Any, planes: Any) -> None:
     found = policy(z=z)
     assert found.planes_of("f", 7, PLANES) == planes
     assert found.differs == (planes[0] != planes[1])
+
+
+@given(st.data())
+def test_slices_are_looked_up_as_one_would_one_by_one(data: st.DataObject) -> None:
+    frames = 3
+    z = st.integers(0, 40)
+    of_fov = st.one_of(st.none(), st.lists(z, min_size=1, max_size=1), st.lists(z, min_size=3, max_size=3))
+    planes = data.draw(st.lists(of_fov, min_size=1, max_size=5))
+    place = st.tuples(st.integers(0, len(planes) - 1), st.integers(0, frames - 1), z)
+    rows = np.array(data.draw(st.lists(place, max_size=8)), dtype=np.int64).reshape(-1, 3)
+    slow = []
+    for fov, t, own in rows.tolist():
+        said = planes[fov]
+        slow.append(own if said is None else said[0] if len(said) == 1 else said[t])
+    assert PlaneTable.build(planes).at(*rows.T).tolist() == slow
 
 
 def test_one_channel_may_be_measured_for_all() -> None:

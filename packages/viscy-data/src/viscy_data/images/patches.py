@@ -25,7 +25,7 @@ from viscy_data.images.z_window import ZWindow
 from viscy_data.tables.borders import Border, Fold, check_border, fold_of, spans
 from viscy_data.tables.crops import crop_size, is_too_large, pixel_size
 from viscy_data.tables.experiments import Experiment, FovInfo
-from viscy_data.tables.z_policy import KeptPlanes, at_frames
+from viscy_data.tables.z_policy import KeptPlanes, PlaneTable
 
 type IntArray = NDArray[np.int64]
 
@@ -122,8 +122,7 @@ class PatchTable:
     channel
         (M,) place of each row's channel among those of its experiment; None: a row shows all channels.
     planes
-        The slices of each channel of a row, by channel and fov number, frame by frame or one for all frames;
-        None where they are the row's own. Without them, all channels of a row show one slice.
+        The slices of each channel of a row; None: all channels of a row show one slice.
     """
 
     fovs: tuple[tuple[str, FovInfo], ...]
@@ -134,7 +133,7 @@ class PatchTable:
     border: Border
     window: ZWindow
     channel: NDArray[np.int16] | None = None
-    planes: tuple[tuple[Sequence[int] | None, ...], ...] | None = None
+    planes: tuple[PlaneTable, ...] | None = None
 
     @classmethod
     def build(
@@ -226,7 +225,7 @@ class PatchTable:
         if channel is None or self.planes is None:
             return own
         t = self.centre[rows, 0].astype(np.int64)
-        z: IntArray = at_frames(self.planes[channel], self.fov[rows].astype(np.int64), t, own)
+        z: IntArray = self.planes[channel].at(self.fov[rows].astype(np.int64), t, own)
         return z
 
     def _boxes(
@@ -285,8 +284,8 @@ def _planes_of(
     used: Sequence[tuple[str, str]],
     known: Mapping[tuple[str, str], tuple[Experiment, FovInfo]],
     kept: KeptPlanes,
-) -> tuple[tuple[Sequence[int] | None, ...], ...] | None:
-    """Return the slices of channels by channel and fov number, or None where all are those of the rows.
+) -> tuple[PlaneTable, ...] | None:
+    """Return the slices of each channel, or None where all are those of the rows.
 
     Raises
     ------
@@ -310,7 +309,7 @@ def _planes_of(
             )
         else:
             by_fov.append(policy.planes_of(info.fov, info.shape[2], {}))
-    return tuple(zip(*by_fov, strict=True))
+    return tuple(map(PlaneTable.build, zip(*by_fov, strict=True)))
 
 
 def _channel_places(anchors: pd.DataFrame, experiments: Sequence[Experiment]) -> NDArray[np.int16]:

@@ -105,24 +105,40 @@ class ZPolicy:
         return [self.plane(channel, fov, depth, planes) for channel in self.of_channel]
 
 
-def at_frames(
-    planes: Sequence[Sequence[int] | None], fov: IntArray, t: IntArray, other: NDArray[Any]
-) -> NDArray[Any]:
-    """Return slices (N,) of frames ``t`` (N,) of fields of view number ``fov`` (N,), given those of each.
+@dataclass(frozen=True)
+class PlaneTable:
+    """The slices of one channel in all frames of numbered fields of view, looked up a batch at a time.
 
-    Where there are none, slices are ``other`` (N,).
-
-    Examples
-    --------
-    >>> at_frames([[4, 5], [7], None], np.array([0, 0, 1, 2]), np.array([0, 1, 1, 1]), np.arange(4)).tolist()
-    [4, 5, 7, 3]
+    Attributes
+    ----------
+    first, frames
+        (F,) place of each field of view in ``z``, and how many it has there; one is for all its frames.
+    z
+        Slices; -1: that of the row.
     """
-    known = [[-1] if one is None else one for one in planes]
-    lengths = np.array([len(one) for one in known], dtype=np.int64)
-    first = np.cumsum(lengths) - lengths
-    flat = np.array([z for one in known for z in one], dtype=np.int64)
-    found = flat[first[fov] + np.where(lengths[fov] == 1, 0, t)]
-    return np.where(found < 0, other, found)
+
+    first: IntArray
+    frames: IntArray
+    z: NDArray[np.int16]
+
+    @classmethod
+    def build(cls, planes: Sequence[Sequence[int] | None]) -> Self:
+        """Take the slices of each field of view; None: those of the rows."""
+        known = [[-1] if one is None else one for one in planes]
+        frames = np.array([len(one) for one in known], dtype=np.int64)
+        return cls(np.cumsum(frames) - frames, frames, np.array([z for one in known for z in one], np.int16))
+
+    def at(self, fov: IntArray, t: IntArray, other: NDArray[Any]) -> NDArray[Any]:
+        """Return slices (N,) of frames ``t`` (N,) of fields of view ``fov`` (N,), else ``other`` (N,).
+
+        Examples
+        --------
+        >>> table = PlaneTable.build([[4, 5], [7], None])
+        >>> table.at(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 1]), np.arange(4)).tolist()
+        [4, 5, 7, 3]
+        """
+        found = self.z[self.first[fov] + np.where(self.frames[fov] == 1, 0, t)]
+        return np.where(found < 0, other, found)
 
 
 def z_problems(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from viscy_data.columns import CHANNEL, FOV, T, Z
 from viscy_data.tables.experiments import Experiment, FovInfo
-from viscy_data.tables.z_policy import Planes, at_frames
+from viscy_data.tables.z_policy import Planes, PlaneTable
 
 
 def with_planes(
@@ -45,4 +45,4 @@ def _slices(
     named = [str(name) for name in rows[FOV].cat.categories]
     listed = [policy.plane(channel, name, infos[name].shape[2], planes) for name in named]
     fov, t, z = (rows[FOV].cat.codes.to_numpy(), rows[T].to_numpy(), rows[Z].to_numpy())
-    return at_frames(listed, fov.astype(np.int64), t.astype(np.int64), z)
+    return PlaneTable.build(listed).at(fov.astype(np.int64), t.astype(np.int64), z)
