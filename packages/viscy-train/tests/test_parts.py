@@ -2,6 +2,7 @@
 
 import inspect
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from viscy_data import AtMost, BatchPlan, Grouping
+from viscy_data import AtMost, BatchPlan, Curriculum, Grouping
 from viscy_data.errors import CompositionWarning, InvalidInputError
 from viscy_data.sampling.sampler import FlexibleBatchSampler
 from viscy_train.parts import BatchOptions, FixedEpoch, SplitOptions, choose_training, sample_part
@@ -136,6 +137,47 @@ def test_weights_follow_the_part() -> None:
     wrong = BatchOptions(batch_size=4, experiment_weights={**weights, "e9": 1.0}, condition_balanced=False)
     with pytest.raises(InvalidInputError, match="e9"):
         sample_part("training", valid, ~held, wrong, 0)
+
+
+@pytest.mark.parametrize(
+    ("by", "weights", "left"),
+    [
+        ("marker", {"ER": 1, "phase": 2}, {"phase": 2}),
+        (
+            ["marker", "experiment"],
+            {"marker": {"ER": 1, "phase": 2}, "experiment": {"e0": 1, "e1": 3, "e2": 2}},
+            {"marker": {"phase": 2}, "experiment": {"e1": 3}},
+        ),
+        (["marker"], None, None),
+    ],
+)
+def test_numbers_of_a_plan_follow_the_part(by: object, weights: object, left: object) -> None:
+    """Numbers of a marker and a drug that a held out experiment lacks do not disturb; unknown ones do."""
+    valid = table()
+    held = (valid["experiment"] == "e1").to_numpy()
+    valid["marker"] = np.where(~held & (valid["condition"] == "odd"), "ER", "phase")
+    valid["drug"] = np.where(~held & (valid["hours_post_infection"] % 2 == 1), "taxol", "DMSO")
+    ratio = {"DMSO": 1, "taxol": 3}
+    changes: dict[str, Any] = {"grouping": {"by": by, "weights": weights}}
+    changes["balance"] = {"by": "drug", "ratio": ratio}
+    options = replace(SMALL, plan=changes)
+    for selected, expected in ((held, (left, {"DMSO": 1})), (~held, (None, ratio))):
+        plan = sample_part("a part", valid, selected, options, 0).sampler.plan
+        assert isinstance(plan, BatchPlan)
+        assert plan.grouping is not None
+        assert plan.balance is not None
+        assert plan.balance.ratio == expected[1]
+        if expected[0] is not None:
+            assert plan.grouping.weights == expected[0]
+    stages = replace(SMALL, plan={"stages": {0: changes, 9: changes}})
+    curriculum = sample_part("validation", valid, held, stages, 0).sampler.plan
+    assert isinstance(curriculum, Curriculum)
+    assert all(
+        one.balance is not None and one.balance.ratio == {"DMSO": 1} for one in curriculum.plans.values()
+    )
+    changes["balance"]["ratio"] = {**ratio, "water": 1}
+    with pytest.raises(InvalidInputError, match="'water' is not in the table"):
+        sample_part("validation", valid, held, replace(SMALL, plan=changes), 0)
 
 
 def test_a_part_less_than_a_batch_is_refused() -> None:

@@ -190,7 +190,7 @@ def sample_part(
     options = _fitted(options, valid, part)
     with _warnings_of(name):
         if options.plan or ranks > 1:
-            plan = _plan_of(options, ranks)
+            plan = _fitted_plan(_plan_of(options, ranks), valid, part)
             sampler = FlexibleBatchSampler.from_plan(part, plan, seed=seed, drop_last=True)
         else:
             flat = {name: value for name, value in asdict(options).items() if name != "plan"}
@@ -232,6 +232,38 @@ def _fitted(options: BatchOptions, whole: pd.DataFrame, part: pd.DataFrame) -> B
         return options
     weights = {name: weight for name, weight in options.experiment_weights.items() if name not in elsewhere}
     return replace(options, experiment_weights=weights)
+
+
+def _fitted_plan(plan: BatchPlan | Curriculum, whole: pd.DataFrame, part: pd.DataFrame) -> Any:
+    """Leave out numbers for values that the part lacks, such as markers; unknown ones stay, to be refused."""
+    if isinstance(plan, Curriculum):
+        return Curriculum({at: _fitted_plan(one, whole, part) for at, one in plan.plans.items()})
+    grouping, balance = plan.grouping, plan.balance
+    if grouping is not None and isinstance(grouping.weights, Mapping):
+        given: Mapping[Any, Any] = grouping.weights
+        kept = (
+            {level: _held(of, level, whole, part) for level, of in given.items()}
+            if any(isinstance(one, Mapping) for one in given.values())
+            else _held(given, grouping.by, whole, part)
+        )
+        grouping = replace(grouping, weights=kept)
+    if balance is not None and isinstance(balance.ratio, Mapping):
+        balance = replace(balance, ratio=_held(balance.ratio, balance.by, whole, part))
+    return replace(plan, grouping=grouping, balance=balance)
+
+
+def _held(given: Any, by: Any, whole: pd.DataFrame, part: pd.DataFrame) -> dict[Any, float]:
+    """Return the numbers given, without those of values that the whole has and the part lacks."""
+    columns = [by] if isinstance(by, str) else list(by)
+    if not set(columns) <= set(whole):
+        return dict(given)  # refused by name when the sampler is made
+    elsewhere = _values(whole, columns) - _values(part, columns)
+    return {value: number for value, number in given.items() if value not in elsewhere}
+
+
+def _values(table: pd.DataFrame, columns: list[str]) -> set[Any]:
+    found = set(table[columns].drop_duplicates().itertuples(index=False, name=None))
+    return {one for (one,) in found} if len(columns) == 1 else found
 
 
 def _is_of(valid: pd.DataFrame, held_out: tuple[str, ...]) -> BoolArray:
