@@ -21,6 +21,7 @@ from viscy_train.saying import say
 from viscy_train.stopping import Stopped, StopRequest
 
 LAST = "last.ckpt"
+FOLDER = "checkpoints"
 
 
 class SaveLast(Checkpoint):
@@ -71,7 +72,7 @@ class SaveLast(Checkpoint):
         InvalidInputError
             Another run's checkpoint is there, and not the one that this run goes on from.
         """
-        self.path = folder / "checkpoints" / LAST
+        self.path = folder / FOLDER / LAST
         if self.path.exists() and not (begun and self.path.samefile(begun)):
             raise InvalidInputError(
                 f"{str(self.path)!r} is of an earlier run, and this one would write it, too: go on with it "

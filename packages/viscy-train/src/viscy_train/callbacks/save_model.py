@@ -11,7 +11,7 @@ from typing import Any, override
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from viscy_train.callbacks.save_last import run_folder
+from viscy_train.callbacks.save_last import FOLDER, run_folder
 from viscy_train.models.packing import card_of
 from viscy_train.packed import Card, write_model
 from viscy_train.packed.trained_on import KEY
@@ -41,6 +41,8 @@ class SaveModel(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the run's folder, which all ranks agree on."""
         folder = run_folder(trainer)
+        if trainer.logger is None:  # then that is any folder, and models of others may lie there
+            folder /= FOLDER
         self._folder = None if trainer.fast_dev_run else folder  # type: ignore[attr-defined]  # a connector's
 
     @override
