@@ -227,6 +227,16 @@ def test_flat_z_sizes_and_twins(tmp_path: Path, write_store: WriteStore) -> None
         assert "16 rows have the very patch of another cell" in text
 
 
+@pytest.mark.parametrize("z", [0, 4, "focus"])
+def test_a_slice_that_the_file_chose_is_no_placeholder(
+    tmp_path: Path, write_store: WriteStore, z: object
+) -> None:
+    entry = write_movie(tmp_path, "chosen", write_store, shape=(8, 1, 5, 48, 48)) | {"z": z}
+    report = checked(write_file(tmp_path, entry), TauRange(frames=(1, 1)))
+    assert not texts(report, "problem", "z")
+    assert not texts(report, "remark", "z")
+
+
 def test_every_problem_of_a_broken_file_is_told_beside_what_could_be_checked(
     tmp_path: Path, write_store: WriteStore
 ) -> None:

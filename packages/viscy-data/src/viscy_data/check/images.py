@@ -8,6 +8,7 @@ from viscy_data.check.survey import Survey
 from viscy_data.check.words import listed, number, quoted
 from viscy_data.tables.crops import common_pixel_size, pixel_size
 from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.z_policy import FOCUS
 from viscy_data.text import shown_lines
 
 _MANY_OUTSIDE: Final = 0.2
@@ -17,8 +18,11 @@ type Kept = tuple[Experiment, Sequence[FovInfo]]
 
 
 def flat_z(survey: Survey) -> Iterator[Finding]:
-    """Say where all cells of a stack lie in one slice."""
+    """Say where all cells of a stack lie in one slice, except where the experiments file chose it."""
     for experiment, fovs in _kept(survey):
+        policy = experiment.slices.of_channel[experiment.slices.leading]
+        if policy == FOCUS or isinstance(policy, int):
+            continue
         places = survey.of(experiment.name)
         slices = {one.shape[2] for one in fovs}
         held = {z for one in places if one.z is not None for z in one.z}

@@ -29,7 +29,7 @@ def tell_focus(curves: Curves) -> Page:
         [
             ("experiments", str(len(shown))),
             ("fields of view", str(sum(map(len, shown.values())))),
-            ("frames", f"{sum(len(one.planes) for f in shown.values() for c in f.values() for one in c):,}"),
+            ("stacks", f"{sum(len(one.planes) for f in shown.values() for c in f.values() for one in c):,}"),
         ],
         [_section(name, fovs) for name, fovs in shown.items()],
     )
