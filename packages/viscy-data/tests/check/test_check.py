@@ -135,6 +135,8 @@ def test_a_table_that_lost_a_movie_says_so_and_how_to_keep_it(
     assert "--tau-frames 1 3" in text
     (light,) = check_anchors(out, thorough=False).problems
     assert "viscy-data check" in light.text
+    for thorough in (True, False):
+        assert check_anchors(out, thorough=thorough, later=False).problems == ()
     losses = {(one.experiment, one.condition): one for one in report.losses}
     gone = losses["lost", "mock"]
     assert (gone.tracks, gone.lost_tracks, gone.rows, gone.lost_rows) == (8, 8, 24, 24)

@@ -62,6 +62,21 @@ def run(anchors: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "small" / "version_0"
 
 
+def test_pairs_across_markers_are_of_one_cell_and_frame(anchors: Path, tmp_path: Path) -> None:
+    logger = f"--trainer.logger.init_args.save_dir={tmp_path}"
+    changes = ["--data.pairing.across=marker", "--data.batches.condition_balanced=false"]
+    cli = run_fit([*SMALL, f"--data.anchors={anchors}", *changes, logger, "--trainer.max_steps=1"])
+    dataset = cli.datamodule.dataset
+    markers = dataset.anchors.groupby(["experiment", "cell_id"], observed=True)["marker"]
+    assert (markers.transform("nunique") == 1).sum() == len(dataset.anchors) - len(dataset) > 0
+    assert dataset.left_out.endswith("their cell shows no other marker in its frame")
+    batch = next(iter(cli.datamodule.train_dataloader()))
+    taken, positives = (dataset.anchors.iloc[batch[name].numpy()] for name in ("rows", "positive_rows"))
+    for name in ("experiment", "cell_id"):
+        assert taken[name].tolist() == positives[name].tolist()
+    assert all(one != other for one, other in zip(taken["marker"], positives["marker"], strict=True))
+
+
 def test_the_small_configuration_trains_on_one_marker_a_batch(run: Path) -> None:
     with (run / "metrics.csv").open() as file:
         losses = [float(row["train/loss"]) for row in csv.DictReader(file) if row.get("train/loss")]

@@ -62,6 +62,15 @@ def fit(anchors: Path, *more: str) -> FitCLI:
     return run_fit([*SMALL, f"--data.anchors={anchors}", *more])
 
 
+@pytest.fixture(scope="module")
+def gone(screen: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of ``last.ckpt``, of a run that paired cells of a gene."""
+    folder = tmp_path_factory.mktemp("gone")
+    fit(screen, "--data.pairing.by=gene", f"--trainer.logger.init_args.save_dir={folder}")
+    (folder / "small/version_0/checkpoints/last.ckpt").rename(folder / "last.ckpt")
+    return folder
+
+
 def test_the_index_keeps_every_cell_and_checks_find_no_problem(screen: Path) -> None:
     table = read_anchors(screen)
     assert len(table) == 64
@@ -121,6 +130,20 @@ def test_fit_pairs_cells_of_a_gene_and_embeds_all_cells(
     held = read_embeddings(tmp_path / "all.zarr")
     assert len(held.obs) == 64
     assert held.obs["gene"].notna().sum() == 63
+
+
+@pytest.mark.parametrize("stated", [[], ["--data.pairing.by=gene"], ["--data.pairing.by=[well]"]])
+def test_a_run_goes_on_with_the_columns_of_its_pairs(gone: Path, screen: Path, stated: list[str]) -> None:
+    logger = f"--trainer.logger.init_args.save_dir={gone}"
+    options = [*stated, logger, f"--ckpt_path={gone / 'last.ckpt'}", "--trainer.max_steps=3"]
+    if stated and "well" in stated[0]:
+        with pytest.raises(
+            InvalidInputError, match=r"data.pairing.by=\['well'\]: the checkpoint was trained with"
+        ):
+            fit(screen, *options)
+    else:
+        cli = fit(screen, *options)
+        assert (cli.trainer.global_step, cli.datamodule.pairing.columns) == (3, ("gene",))
 
 
 def test_fit_augments_a_cell_twice_with_self(screen: Path, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ _SECTIONS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
 _FREE = {"data.anchors"}
 
 _BACKBONE = "model.encoder.backbone"
+_BY = "data.pairing.by"
 
 
 def take_options(setup: SetUp, checkpoint: Mapping[str, Any]) -> set[str]:
@@ -40,6 +41,8 @@ def take_options(setup: SetUp, checkpoint: Mapping[str, Any]) -> set[str]:
                 )
                 continue
             here = _plain(setup.config[option])
+            if option == _BY and isinstance(here, str):
+                here = [here]  # one column goes by its name, too
             if here == _plain(there):
                 continue
             if setup.states(option):
