@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from viscy_data import compute_statistics, normalize_batch, statistics_path, write_statistics
@@ -201,3 +202,16 @@ def test_a_table_of_other_channels_is_refused(data: Data) -> None:
     odd = data.table.assign(channel=data.table[CHANNEL].astype(str).replace("BF", "Cy5").astype("category"))
     with pytest.raises(InvalidInputError, match=r"24 rows, the first experiment='c' channel='Cy5'"):
         AnchorDataset(odd, **options)
+
+
+def test_patches_left_as_stored_come_with_the_numbers_of_their_channel(data: Data) -> None:
+    normalize: dict[str, Any] = {"Phase": "median_iqr", "BF": "none", "GFP": "mean_std", "RFP": "mean_std"}
+    ready = AnchorDataset(data.path, normalization=normalize)
+    stored = AnchorDataset(data.path, normalization=normalize, dtype="source")
+    positions = list(range(0, len(ready), 5))
+    expected, batch = (one.__getitems__(positions) for one in (ready, stored))
+    assert batch["anchor"].dtype == torch.uint16
+    assert batch["anchor_scale"].shape == (len(positions), 2, 1)
+    finished = normalize_batch(batch)
+    for view in ("anchor", "positive"):
+        torch.testing.assert_close(finished[view], expected[view])

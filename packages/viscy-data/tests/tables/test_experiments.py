@@ -251,7 +251,7 @@ def test_rows_of_channels_may_have_unlike_ones(tmp_path: Path) -> None:
         ("sample: channels", "[A]", "unknown key 'sample'; allowed: samples, experiments. .*samples"),
         ("", "[A], samples: channels", "experiment 'e0': samples is said once, for all experiments"),
         ("", "{A: a}, markers: {A: b}", "markers: channels say what they show already"),
-        ("", "[A], markers: {B: b}", "markers: 'B' is none of channels, which are A"),
+        ("", "[A], markers: {B: b}", "markers: 'B' is not among channels, which are A"),
         ("", "{A: }", "markers.A=None is not text"),
         ("", "{}", "channels=.*at least 1"),
     ],

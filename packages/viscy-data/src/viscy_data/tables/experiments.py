@@ -157,7 +157,7 @@ class Experiment(_Frozen):
         unknown = [name for name in self.markers if name not in self.channels]
         if unknown:
             raise ValueError(
-                f"markers: {unknown[0]!r} is none of channels, which are {', '.join(self.channels)}."
+                f"markers: {unknown[0]!r} is not among channels, which are {', '.join(self.channels)}."
                 f"{suggest(unknown[0], self.channels)}"
             )
         return self

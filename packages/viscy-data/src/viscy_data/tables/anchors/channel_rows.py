@@ -3,7 +3,7 @@
 Experiments seldom have the same stains. A patch of all channels fits those alone that agree in number and
 meaning of channels; with a patch of one channel, any do, and batches are grouped by what the channel shows,
 its *marker*. So each row of the anchors becomes as many as the experiment has channels, neighbours in the
-table, which hold the same but for ``channel`` and ``marker``. ``cell_id`` numbers the rows that there were:
+table, which hold the same except ``channel`` and ``marker``. ``cell_id`` numbers the rows that there were:
 what has one number is one cell in one frame, seen through different channels.
 
 A number is all that telling them apart takes. Names, of which there would be as many as cells and frames,
