@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pa_compute
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 import pytest
 import yaml
@@ -260,6 +263,23 @@ def test_where_a_row_is_a_channel_each_channel_of_a_cell_holds_its_columns(
     assert {one.name: one.nulls for one in summary.columns} == {
         name: int(rows[name].isna().sum()) for name in cells.columns[-4:]
     }
+
+
+@pytest.mark.parametrize("kind", ["string", "large_string", "dictionary"])
+def test_parquet_says_what_csv_says(project: Path, change: Any, kind: str) -> None:
+    change(a={"well_columns": "wells.csv", "cell_columns": "labels.csv"})
+    from_csv = read_anchors(_build(project, wells=WELLS, labels=LABELS).anchors_path)
+    for name in ("wells", "labels"):
+        table = pa_csv.read_csv(project / f"{name}.csv")
+        for place, one in enumerate(table.schema):
+            if pa.types.is_string(one.type):
+                texts = table[one.name]
+                texts = pa_compute.if_else(pa_compute.equal(texts, ""), None, texts)
+                texts = texts.dictionary_encode() if kind == "dictionary" else texts.cast(kind)
+                table = table.set_column(place, one.name, texts)
+        pa_parquet.write_table(table, project / f"{name}.parquet")
+    change(a={"well_columns": "wells.parquet", "cell_columns": "labels.parquet"})
+    pd.testing.assert_frame_equal(read_anchors(_build(project).anchors_path), from_csv)
 
 
 def test_cells_of_which_a_table_says_nothing_are_filled(project: Path, change: Any) -> None:

@@ -1,8 +1,8 @@
 """Which row of a table has the key of each of our rows, found without a hash table.
 
 A join of ten million rows should cost little beside the rest of an index. So the columns of a key become one
-word (:func:`packed`), and where there are not many more possible words than rows, a list with a
-place for each of them says which row has it. Otherwise the table's words are sorted and searched.
+word (:func:`packed`), and where there are not many more possible words than rows, a list with a place for
+each of them says which row has it. Otherwise the table's words are sorted and searched.
 
 Cost: up to 64 bytes for each row of both sides.
 """
@@ -85,14 +85,14 @@ def _looked_up(ours: IntArray, theirs: IntArray, largest: int) -> IntArray | Non
 
     A place for each key up to the largest costs a quarter of what sorting does.
     """
-    place = np.full(largest + 2, -1, dtype=np.int32)  # the last is that of keys below 0
-    rows = np.arange(len(theirs), dtype=np.int32)
+    place = np.zeros(largest + 2, dtype=np.int32)  # the last is that of keys below 0
+    rows = np.arange(1, len(theirs) + 1, dtype=np.int32)  # 0: none
     place[theirs] = rows
     known = theirs >= 0
     if not (place[theirs] == rows)[known].all():
         return None
-    place[-1] = -1
-    return np.asarray(place[ours], dtype=np.int64)
+    place[-1] = 0
+    return place[ours].astype(np.int64) - 1
 
 
 def _refuse_conflicts(table: UserTable, rows: IntArray, keys: IntArray, what: str) -> None:

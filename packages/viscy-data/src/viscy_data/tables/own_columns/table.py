@@ -163,6 +163,9 @@ def _load(path: Path, names: Sequence[str]) -> tuple[Any, int, str]:
     """Return columns of a table, the number of its first row, and what that counts."""
     _, dialect = _names(path)
     if dialect is None:
-        return pa_parquet.read_table(path, columns=list(names)), 0, "row"
+        # texts become dictionaries anyway, of which the file has them already
+        texts = [one.name for one in pa_parquet.read_schema(path) if pa.types.is_string(one.type)]
+        chosen = [name for name in texts if name in names]
+        return pa_parquet.read_table(path, columns=list(names), read_dictionary=chosen), 0, "row"
     table = read_csv(path, dialect, {name: name for name in names})
     return table, dialect.skipped + 1, "line"
