@@ -14,7 +14,7 @@ FOLDERS = sorted(
 # Its modules are being written anew.
 WITHOUT_ORDER = {SOURCES[0] / "composition"}
 # Folders whose names users import; the others load nothing, so that a module loads no other by its folder.
-WITH_NAMES = {"composition", "callbacks", "demo", "evaluation", "fit", "losses"}
+WITH_NAMES = {"composition", "callbacks", "demo", "encoder", "evaluation", "fit", "losses", "packed"}
 
 
 def _name(folder: Path) -> str:
