@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from viscy_train.callbacks import SaveModel
 
@@ -25,3 +26,14 @@ def test_the_best_loss_is_kept_in_checkpoints() -> None:
     callback.best = 0.5
     later.load_state_dict(callback.state_dict())
     assert later.best == 0.5
+
+
+def test_a_validation_without_a_number_is_not_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[float | None] = []
+    monkeypatch.setattr(SaveModel, "_write", lambda self, *_: written.append(self.best))
+    callback = SaveModel()
+    for loss in (float("nan"), 0.5, float("nan"), 0.7, 0.4):
+        metrics = {"val/loss": torch.tensor(loss)}
+        trainer: Any = SimpleNamespace(sanity_checking=False, callback_metrics=metrics)
+        callback.on_validation_end(trainer, None)  # type: ignore[arg-type]  # the module is not looked at
+    assert written == pytest.approx([0.5, 0.4])

@@ -50,6 +50,14 @@ def test_weights_that_are_not_finite_are_not_written(path: Path) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}])
+def test_a_card_that_json_does_not_hold_is_one_sentence(value: Any, path: Path) -> None:
+    before = path.read_bytes()
+    with pytest.raises(InvalidInputError, match="the card holds what JSON does not"):
+        write_packed(path, {"much": value}, {})
+    assert path.read_bytes() == before
+
+
 def test_a_card_is_bounded(path: Path) -> None:
     with pytest.raises(InvalidInputError, match="leave the evaluation out"):
         write_packed(path, {"much": "x" * (5 << 20)}, {})
@@ -103,7 +111,23 @@ def test_a_cut_file_is_refused(kept: float, path: Path) -> None:
         read_packed(path)
 
 
-@pytest.mark.parametrize("card", ["[1]", "{", "null", '"text"'])
+DEEP = '{"a": ' * 300 + "1" + "}" * 300
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        "[1]",
+        "{",
+        "null",
+        '"text"',
+        '{"a": NaN}',
+        '{"a": -Infinity}',
+        '{"a": 1e999}',
+        f'{{"a": 1{"0" * 99}}}',
+        DEEP,
+    ],
+)
 def test_another_card_is_refused(card: str, tmp_path: Path) -> None:
     save_file({"a": torch.zeros(2)}, tmp_path / "m.viscy", metadata={KEY: card})
     with pytest.raises(InvalidInputError):

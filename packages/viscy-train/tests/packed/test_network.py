@@ -1,14 +1,27 @@
 """Models as files: the same embeddings from card and weights, and cards that do not fit are refused."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from viscy_data.errors import InvalidInputError
+from viscy_train.cli.app import main
 from viscy_train.encoder import EncoderOptions
-from viscy_train.packed import Card, Embedder, load_weights, read_model, write_model, write_packed
+from viscy_train.models.packing import card_of
+from viscy_train.packed import (
+    Card,
+    Embedder,
+    load_weights,
+    read_model,
+    read_packed,
+    write_model,
+    write_packed,
+)
+from viscy_train.packed.file import KEY
 from viscy_train.packed.trained_on import TrainedOn
 
 OWN = "own_encoders.Own"
@@ -74,6 +87,62 @@ def test_a_card_that_does_not_fit_is_one_sentence(
     with pytest.raises(InvalidInputError, match=message) as caught:
         read_model(tmp_path / "m.viscy")
     assert "\n" not in str(caught.value)
+
+
+def changed(path: Path, tensors: dict[str, torch.Tensor], **card: Any) -> Path:
+    """Write the file anew as another program would, without our checks."""
+    packed = read_packed(path)
+    text = json.dumps({**packed.card, **card})
+    save_file({**packed.tensors, **tensors}, path, metadata={KEY: text})
+    return path
+
+
+def test_weights_that_a_card_was_not_written_with_are_refused(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1000] ^= 0x40
+    path.write_bytes(content)
+    with pytest.raises(InvalidInputError, match=r"is damaged: its weights are not those"):
+        read_model(path)
+
+
+@pytest.mark.parametrize("kind", [torch.complex64, torch.int64])
+def test_weights_of_another_kind_are_refused(kind: torch.dtype, path: Path) -> None:
+    name = "encoder.head.layers.0.weight"
+    held = read_packed(path).tensors[name].to(kind)
+    with pytest.raises(InvalidInputError, match=rf"'{name}' is of {kind}, and torch.float32 is wanted"):
+        read_model(changed(path, {name: held}, weights=""))
+
+
+def test_weights_that_are_not_finite_are_not_used(path: Path) -> None:
+    name = "encoder.head.layers.0.weight"
+    held = read_packed(path).tensors[name].double() * 1e300  # finite where it lies, and not in 32 bits
+    with pytest.raises(InvalidInputError, match="its weights are not finite"):
+        read_model(changed(path, {name: held}, weights=""))
+
+
+def test_a_validation_without_a_number_is_left_out(options: EncoderOptions) -> None:
+    trained = card_for(options).trained_on.plain()
+    module = {"encoder": vars(options), "crop": None}
+    found = card_of(module, {"trained_on": trained}, 3, {"loss": float("nan"), "accuracy": 0.5})
+    assert found.validation == {"accuracy": 0.5}
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"metrics": 5},
+        {"metrics": None},
+        {"metrics": [{"available": True, "name": "a\nweights digest: b", "value": 1, "low": 1, "high": 1}]},
+    ],
+)
+def test_a_card_from_anywhere_is_shown(
+    found: dict[str, Any], path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for one in found["metrics"] if isinstance(found["metrics"], list) else []:
+        one["shuffled"] = 1
+    changed(path, {}, evaluation=found)
+    assert main(["show", str(path)]) == 0
+    assert capsys.readouterr().out.count("\nweights digest: ") == 1
 
 
 def test_a_class_of_ones_own_is_built_only_where_it_is_named(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ the better one. Both are written by the run itself, because nobody remembers aft
 is kept in the checkpoints, so that a run that goes on does not replace a better model.
 """
 
+from math import isfinite
 from pathlib import Path
 from typing import Any, override
 
@@ -49,7 +50,9 @@ class SaveModel(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the model, where it is the best so far."""
         loss = trainer.callback_metrics.get(_MONITOR)
-        if trainer.sanity_checking or loss is None or not (self.best is None or float(loss) < self.best):
+        if trainer.sanity_checking or loss is None or not isfinite(loss):
+            return
+        if self.best is not None and float(loss) >= self.best:
             return
         self.best = float(loss)
         self._write(trainer, pl_module, BEST)

@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+_LONGEST = 10_000  # of a line that a card of unknown origin makes
 OWN_CLASS = "the backbone is this class of yours, whose code may run: my_package.nets.Encoder"
 
 
@@ -46,7 +47,7 @@ def add_show(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(options: argparse.Namespace) -> None:
-    from viscy_data import shown_lines
+    from viscy_data import shown
     from viscy_train.models.card_text import card_lines
     from viscy_train.packed.card import parse_card
     from viscy_train.packed.file import read_card
@@ -56,7 +57,7 @@ def _show(options: argparse.Namespace) -> None:
         sys.stdout.write(json.dumps(card.model_dump(mode="json"), indent=1) + "\n")
         return
     for name, text in card_lines(card):
-        sys.stdout.write(shown_lines(f"{name + ':' if name else '':18} {text}") + "\n")
+        sys.stdout.write(shown(f"{name + ':' if name else '':18} {text}", _LONGEST) + "\n")
 
 
 def add_export(parser: argparse.ArgumentParser) -> None:

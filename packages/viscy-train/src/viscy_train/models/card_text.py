@@ -41,7 +41,8 @@ def _evaluation(found: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
     if found is None:
         yield "evaluation", "none; pack --evaluation adds one"
         return
-    for one in found.get("metrics", []):
+    metrics = found.get("metrics")
+    for one in metrics if isinstance(metrics, list) else []:
         if not isinstance(one, dict) or not one.get("available"):
             continue
         numbers = [one.get(name) for name in ("value", "low", "high", "shuffled")]

@@ -1,6 +1,6 @@
 """From a training run to a model's file: what a checkpoint holds is all that is needed."""
 
-import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +11,7 @@ from torch import nn
 from viscy_data import InvalidInputError, claimed
 from viscy_train.models.checkpoint_file import read_checkpoint
 from viscy_train.packed import Card, Model, TrainedOn, is_packed, model_digest, read_model, write_model
+from viscy_train.packed.file import plain_json
 from viscy_train.packed.network import make_model
 from viscy_train.packed.trained_on import KEY
 
@@ -39,7 +40,7 @@ def card_of(
         crop=model_options["crop"],
         trained_on=TrainedOn.model_validate(data_options[KEY]),
         training={name: one for name, one in model_options.items() if name not in _OF_ENCODER},
-        validation=dict(validation or {}),
+        validation={name: one for name, one in (validation or {}).items() if math.isfinite(one)},
     )
 
 
@@ -141,7 +142,7 @@ def read_evaluation(path: str | Path, network: nn.Module) -> dict[str, Any]:
     named = f"evaluation={str(path)!r}"
     try:
         small = Path(path).stat().st_size <= _LARGEST
-        found = json.loads(Path(path).read_text(encoding="utf-8")) if small else None
+        found = plain_json(Path(path).read_text(encoding="utf-8")) if small else None
     except (OSError, ValueError, RecursionError) as error:
         raise InvalidInputError(f"{named} cannot be read as JSON: {str(error)[:200]}; {_WRITTEN}.") from error
     if not (isinstance(found, dict) and isinstance(found.get("metrics"), list)):

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
 from viscy_data import InvalidInputError
 from viscy_train.encoder import EncoderOptions, is_class_path
 from viscy_train.packed.trained_on import Count, Plain, TrainedOn
+
+type Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Card(Plain):
@@ -42,7 +44,7 @@ class Card(Plain):
     crop: tuple[Count, Count] | None = None
     trained_on: TrainedOn
     training: dict[str, Any] = Field(default_factory=dict)
-    validation: dict[str, float] = Field(default_factory=dict)
+    validation: dict[str, Finite] = Field(default_factory=dict)
     evaluation: dict[str, Any] | None = None
     weights: str = ""
 

@@ -7,6 +7,7 @@ file of unknown origin costs what its size says and no more.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -24,6 +25,8 @@ KEY: Final = "viscy-train"
 
 _MOST_HEADER: Final = 16 << 20
 _MOST_CARD: Final = 4 << 20
+_DEEPEST: Final = 64
+_MOST_DIGITS: Final = 40
 _LENGTH: Final = 8  # bytes in which a file says how long its header is
 _SAY: Final = "give a file that viscy-train fit or pack wrote"
 
@@ -41,7 +44,7 @@ def write_packed(path: Path, card: Mapping[str, Any], tensors: Mapping[str, Tens
     Raises
     ------
     InvalidInputError
-        Weights are not finite, or the card is too large.
+        Weights are not finite, or the card is too large or not of plain values.
     OutputError
         The file cannot be written; what was there before still is.
     """
@@ -49,7 +52,12 @@ def write_packed(path: Path, card: Mapping[str, Any], tensors: Mapping[str, Tens
         raise InvalidInputError(
             f"out={str(path)!r}: weights are not finite; take a checkpoint from before training went wrong."
         )
-    text = json.dumps(dict(card), allow_nan=False)
+    try:
+        text = json.dumps(dict(card), allow_nan=False)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidInputError(
+            f"out={str(path)!r}: the card holds what JSON does not: {str(error)[:200]}; take that out."
+        ) from error
     if len(text) > _MOST_CARD:
         raise InvalidInputError(
             f"out={str(path)!r}: the card would take {len(text):,} bytes, and {_MOST_CARD:,} are allowed; "
@@ -112,7 +120,7 @@ def read_card(path: str | Path) -> dict[str, Any]:
         header = _header(place)
         metadata = header.get("__metadata__") if isinstance(header, dict) else None
         text = metadata.get(KEY, "") if isinstance(metadata, dict) else ""
-        card = json.loads(text) if text and len(text) <= _MOST_CARD else None
+        card = plain_json(text) if text and len(text) <= _MOST_CARD else None
     except OSError as error:
         raise InvalidInputError(f"{named} cannot be read: {error}") from error
     except (ValueError, TypeError, RecursionError) as error:
@@ -120,6 +128,47 @@ def read_card(path: str | Path) -> dict[str, Any]:
     if not isinstance(card, dict):
         raise InvalidInputError(f"{named} holds no card of ours, of at most {_MOST_CARD:,} bytes; {_SAY}.")
     return card
+
+
+def plain_json(text: str) -> Any:
+    """Return what JSON of unknown origin says, where every program can print and write it again.
+
+    Raises
+    ------
+    ValueError, RecursionError
+        It is not JSON, has numbers that are not finite or have hundreds of digits, or is nested deeper than
+        any card of ours.
+
+    Examples
+    --------
+    >>> plain_json('{"loss": 0.5}')
+    {'loss': 0.5}
+    """
+    found = json.loads(text, parse_constant=_no_number, parse_float=_finite, parse_int=_short)
+    inside: list[Any] = [found]
+    for _ in range(_DEEPEST):
+        holding = [one.values() if isinstance(one, dict) else one for one in inside if _holds(one)]
+        inside = [one for values in holding for one in values]
+        if not inside:
+            return found
+    raise ValueError("nested too deep")
+
+
+def _holds(value: Any) -> bool:
+    return isinstance(value, dict | list)
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is not a finite number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text[:40])
+
+
+def _short(text: str) -> int:
+    return int(text) if len(text) <= _MOST_DIGITS else int(_no_number(text[:40]))
 
 
 def _header(path: Path) -> Any:

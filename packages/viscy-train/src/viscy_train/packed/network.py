@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from viscy_data import InvalidInputError, center_crop
 from viscy_train.encoder import ContrastiveEncoder, Encoded, EncoderOptions, is_class_path
+from viscy_train.finite import all_finite
 from viscy_train.packed.card import Card, parse_card, refuse_foreign_class
 from viscy_train.packed.file import read_packed, write_packed
 
@@ -87,6 +88,8 @@ def make_model(card: Card, tensors: Mapping[str, Tensor], named: str, own_class:
         with torch.random.fork_rng(devices=[]):  # weights are drawn, and replaced
             network = Embedder(options, card.crop)
         network.load_state_dict(dict(tensors))
+        if not all_finite(network.state_dict().values()):
+            raise ValueError("its weights are not finite")
     except InvalidInputError:
         raise
     except _OTHER as error:
@@ -100,12 +103,21 @@ def _check_shapes(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> 
     here = {name: tuple(one.shape) for name, one in wanted.items()}
     there = {name: tuple(one.shape) for name, one in given.items()}
     differing = sorted(name for name in {*here, *there} if here.get(name) != there.get(name))
+    other = [name for name in wanted if name in given and _kind(wanted[name]) != _kind(given[name])]
+    if other and not differing:
+        raise ValueError(
+            f"{other[0]!r} is of {given[other[0]].dtype}, and {wanted[other[0]].dtype} is wanted"
+        )
     if differing:
         name = differing[0]
         raise ValueError(
             f"{len(differing)} weights differ from those of its encoder, first {name!r} "
             f"({there.get(name, 'none')} there, {here.get(name, 'none')} wanted)"
         )
+
+
+def _kind(tensor: Tensor) -> tuple[bool, bool]:
+    return tensor.is_floating_point(), tensor.is_complex()
 
 
 def read_model(path: str | Path, *, own_class: str | None = None) -> Model:
@@ -123,10 +135,17 @@ def read_model(path: str | Path, *, own_class: str | None = None) -> Model:
     FileNotFoundError
         No such file.
     InvalidInputError
-        It is damaged, of something else, or its backbone is a class that is not `own_class`.
+        It is damaged, of something else, has weights that are not finite, or its backbone is a class that
+        is not `own_class`.
     """
     named = f"model={str(path)!r}"
     packed = read_packed(path)
+    said = packed.card.get("weights")
+    if said and said != digest_of(packed.tensors):
+        raise InvalidInputError(
+            f"{named} is damaged: its weights are not those that its card was written with; copy it anew, or "
+            "pack its checkpoint again."
+        )
     return make_model(parse_card(packed.card, named), packed.tensors, named, own_class)
 
 
