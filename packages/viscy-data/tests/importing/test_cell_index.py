@@ -81,3 +81,14 @@ def test_columns_and_channels_are_those_of_a_slow_reference(frame: pd.DataFrame)
             got = [(*row, value) for row, value in zip(table[keys].itertuples(index=False), own, strict=True)]
             assert len(got) == len(set(got))
             assert set(got) == cells
+
+
+def test_ids_that_a_float_would_round_are_carried_as_text(tmp_path: Path) -> None:
+    rows = [("A/1/0", "P", 0, track, 1.0, 1.0, "e", "a.zarr") for track in range(3)]
+    names = ["fov", "channel_name", "t", "track_id", "y", "x", "experiment", "store_path"]
+    barcode = pd.array([2**60, 2**60 + 1, None], dtype="Int64")
+    pd.DataFrame(rows, columns=names).assign(barcode=barcode).to_parquet(tmp_path / "c.parquet")
+    summary = import_viscy(tmp_path / "c.parquet", tmp_path / "out")
+    entry = yaml.safe_load(summary.experiments_path.read_text())["experiments"][0]
+    table = pd.read_parquet(tmp_path / "out" / entry["tracks_path"])
+    assert table["barcode"].dropna().tolist() == [str(2**60), str(2**60 + 1)]

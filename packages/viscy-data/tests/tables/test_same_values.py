@@ -130,6 +130,14 @@ def test_an_empty_table_and_one_of_unknown_values_have_no_positive() -> None:
     assert SameValuePositives(unknown, ["gene"]).has_positive.tolist() == [False] * 3
 
 
+def test_any_number_of_parts_stay_apart() -> None:
+    table = screen(cells=600, genes=1)
+    parts = np.arange(600) // 2
+    positives = SameValuePositives(table, ["gene"], parts=parts)
+    rows = np.arange(600)
+    assert parts[positives.draw(rows, epoch=0, number=0)].tolist() == parts.tolist()
+
+
 def test_refusals() -> None:
     table = screen(4, 2)
     with pytest.raises(InvalidInputError, match=r"by='genes' is not a column .* Did you mean 'gene'"):

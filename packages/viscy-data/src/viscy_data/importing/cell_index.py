@@ -30,6 +30,7 @@ from viscy_data.errors import ExperimentsFileError, suggest
 from viscy_data.importing.cell_values import Cells, only_value, values_of
 from viscy_data.importing.entries import Imported, Shown, channels_entry, part_names, placed
 from viscy_data.tables.experiment_fields import Samples
+from viscy_data.tables.own_columns.column import is_exact
 from viscy_data.text import shown
 
 CHANNEL: Final = "channel_name"
@@ -119,8 +120,14 @@ def _type_problems(schema: Any, columns: Sequence[str]) -> list[str]:
     return problems
 
 
-def _plain_type(kind: Any) -> Any:
-    """Return the type that a column is read as: dates are text, as is what comes as a dictionary."""
+def _plain_type(name: str, column: Any) -> Any:
+    """Return the type that a column is read as.
+
+    Dates are text, and so are what comes as a dictionary and ids that a float would round.
+    """
+    kind = column.type
+    if pa.types.is_integer(kind) and name not in NUMBERS and not is_exact(column):
+        return pa.string()
     if pa.types.is_temporal(kind) or pa.types.is_dictionary(kind):
         return pa.string()
     return pa.float64() if pa.types.is_decimal(kind) else kind
@@ -147,7 +154,7 @@ def _experiments(source: Path, dataset: Any) -> list[str]:
 
 def _plain(table: Any) -> pd.DataFrame:
     """Return a table with text as categories; empty text is missing."""
-    kinds = pa.schema([(one.name, _plain_type(one.type)) for one in table.schema])
+    kinds = pa.schema([(name, _plain_type(name, table[name])) for name in table.schema.names])
     frame = table.cast(kinds).to_pandas(strings_to_categorical=True)
     for name in {FOV, WELL, CHANNEL, MARKER, PERTURBATION} & set(frame):
         if not isinstance(frame[name].dtype, pd.CategoricalDtype):

@@ -77,7 +77,7 @@ class SameValuePositives:
         self._seed = seed
         kept = [name for name, keeps in ((EXPERIMENT, within), (MARKER, MARKER in anchors)) if keeps]
         codes = [_codes(anchors[name]) for name in dict.fromkeys([*kept, *by])]
-        group, rows = _groups_of([*codes, *([] if parts is None else [np.asarray(parts, dtype=np.int8)])])
+        group, rows = _groups_of([*codes, *([] if parts is None else [np.asarray(parts, dtype=np.int64)])])
         del codes
         track = anchors[TRACK_ID].to_numpy().astype(np.int64)
         track -= track.min(initial=0)

@@ -1,7 +1,8 @@
 """One column of one's own: which types it may have, and what the index says of it.
 
 A column is *text*, a dictionary of strings, or *numbers*, of the width that its file gives them. True and
-false are text: they are groups, not quantities; so are dates. In CSV files the type is what all values allow,
+false are text: they are groups, not quantities; so are dates, and whole numbers that a float would round, for
+they are ids. In CSV files the type is what all values allow,
 so a dose may be whole in one experiment and not in another: numbers of different widths become wider ones.
 Text in one experiment and numbers in another are an error, for one of the two is a mistake.
 """
@@ -20,6 +21,8 @@ from viscy_data.text import shown
 
 TEXT: Final = pa.dictionary(pa.int32(), pa.string())
 """How text is held."""
+EXACT: Final = 2**53
+"""Up to here floats hold all whole numbers: readers make floats of whole numbers where some are missing."""
 MOST_VALUES: Final = 100
 """Values of a column of text that are remembered; of one that has more, how many there are."""
 
@@ -118,8 +121,12 @@ def tidied(column: Any, where: str) -> Any:
     if types.is_floating(kind):
         column = column.cast(pa.float32()) if kind == pa.float16() else column
         found = pa_compute.if_else(pa_compute.is_nan(column), None, column)
-    elif types.is_integer(kind) or types.is_null(kind):
+    elif types.is_null(kind):
         found = column
+    elif types.is_integer(kind) or (types.is_decimal(kind) and kind.scale == 0):
+        text = not is_exact(column)
+        found = column.cast(pa.string()).dictionary_encode() if text else column
+        found = found.cast(pa.int64()) if types.is_decimal(kind) and not text else found
     elif types.is_decimal(kind):
         found = column.cast(pa.float64())
     elif types.is_boolean(kind) or types.is_temporal(kind):
@@ -132,6 +139,23 @@ def tidied(column: Any, where: str) -> Any:
     else:
         raise InvalidInputError(f"{where} holds {kind}: text or numbers are needed; leave it out")
     return one_chunk(found)
+
+
+def is_exact(column: Any) -> bool:
+    """Return whether floats hold all values of a column of whole numbers."""
+    ends = pa_compute.min_max(column)
+    return all(abs(ends[name].as_py() or 0) <= EXACT for name in ("min", "max"))
+
+
+def trimmed(column: Any) -> Any:
+    """Return a tidied column whose texts neither begin nor end with blanks; what is blank is null."""
+    if not pa.types.is_dictionary(column.type):
+        return column
+    texts = pa_compute.utf8_trim_whitespace(column.dictionary)
+    texts = pa_compute.if_else(pa_compute.equal(texts, ""), None, texts)
+    if texts.equals(column.dictionary):
+        return column
+    return texts.take(column.indices).dictionary_encode().cast(TEXT)
 
 
 def _is_text(kind: Any) -> bool:
@@ -166,15 +190,24 @@ def filled(column: Any, value: str | float | bool, where: str) -> Any:
         )
     if not column.null_count:
         return column
-    if not is_text:
-        whole = pa.types.is_integer(column.type) and not float(value).is_integer()
-        return pa_compute.fill_null(column.cast(pa.float64()) if whole else column, value)
+    if not isinstance(value, bool | str):
+        return pa_compute.fill_null(column.cast(_with_room(column.type, value)), value)
     text = value if isinstance(value, str) else str(value).lower()
     names = column.dictionary.to_pylist()
     if text not in names:
         names.append(text)
     codes = column.indices.fill_null(names.index(text))
     return pa.DictionaryArray.from_arrays(codes, pa.array(names, pa.string())).cast(TEXT)
+
+
+def _with_room(kind: Any, value: float) -> Any:
+    """Return the type, or a wider one, that can hold a value, too."""
+    if pa.types.is_floating(kind):
+        return kind if abs(value) <= float(np.finfo(kind.to_pandas_dtype()).max) else pa.float64()
+    if not float(value).is_integer():
+        return pa.float64()
+    ends = np.iinfo(kind.to_pandas_dtype())
+    return kind if ends.min <= value <= ends.max else pa.int64()
 
 
 def one_chunk(column: Any) -> Any:

@@ -47,6 +47,8 @@ def _constant(value: object) -> object:
         raise ValueError("text, a number, or true or false is needed; write a date in quotes")
     if isinstance(value, float) and not abs(value) < float("inf"):
         raise ValueError("a number that is finite is needed; null means that it is not known")
+    if isinstance(value, int) and abs(value) > 2**53:
+        raise ValueError("a number up to 2**53 is needed, as floats round larger ones; write an id in quotes")
     return value
 
 

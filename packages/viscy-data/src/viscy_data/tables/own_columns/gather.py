@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from viscy_data.errors import InvalidInputError
 from viscy_data.tables.experiments import Experiment, FovInfo
-from viscy_data.tables.own_columns.column import OwnColumn, constant, one_chunk, tidied
-from viscy_data.tables.own_columns.fields import Level, name_problems
+from viscy_data.tables.own_columns.column import OwnColumn, constant, one_chunk, tidied, trimmed
+from viscy_data.tables.own_columns.fields import CELL_KEYS, Level, name_problems
 from viscy_data.tables.own_columns.joins import Joined, JoinReport, join_cells, join_wells
 from viscy_data.tables.own_columns.table import header_of, read_user_table
 
@@ -104,8 +104,9 @@ def gather_own(
     if tracks is not None:
         where = str(experiment.tracks_path)
         found += [
-            (name, "track", where, tidied(tracks[name], f"{where}: column {name!r}"))
+            (name, "track", where, column if name in CELL_KEYS else trimmed(column))
             for name in tracks.column_names
+            for column in [tidied(tracks[name], f"{where}: column {name!r}")]
         ]
     table = pa.table({name: column for name, _, _, column in found})
     described = tuple(OwnColumn.of(*one) for one in found)

@@ -81,7 +81,9 @@ def join_wells(table: UserTable, anchors: pd.DataFrame, experiment: str) -> Join
     if WELL not in table.keys:
         raise InvalidInputError(f"{table.path}: no column {WELL!r}, by which the table is joined; name it so")
     held = [str(name) for name in anchors[WELL].cat.categories]
-    place = {name: i for i, name in enumerate(held)} | {_plain_well(name): i for i, name in enumerate(held)}
+    plain = [_plain_well(name) for name in held]
+    place = {name: i for i, name in enumerate(plain) if plain.count(name) == 1}  # A/1 and A/01: of neither
+    place |= {name: i for i, name in enumerate(held)}
     names = _texts(table.keys[WELL])
     _refuse_missing(table, WELL, [name is None for name in names])
     keys = np.array(
@@ -263,17 +265,22 @@ def _fov_codes(table: UserTable, held: Sequence[str]) -> IntArray:
 
 def _whole(table: UserTable, name: str) -> IntArray:
     column = table.keys[name]
+    if not len(table):
+        return np.zeros(0, dtype=np.int64)
     if pa.types.is_null(column.type) or column.null_count:
         _refuse_missing(table, name, column.is_null().to_numpy(zero_copy_only=False))
     if pa.types.is_integer(column.type):
         return np.asarray(column.to_numpy(), dtype=np.int64)
-    if pa.types.is_floating(column.type):
-        values = column.to_numpy()
+    if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
+        values = column.cast(pa.float64()).to_numpy()
         wrong = np.flatnonzero(~(np.abs(values) < 2**53) | (values != np.floor(values)))
         if len(wrong):
             raise table.refuse(int(wrong[0]), name, f"{values[wrong[0]]} is not a whole number")
         return np.asarray(values, dtype=np.int64)
-    raise table.refuse(0, name, f"{shown(column[0].as_py())!r} is not a whole number")
+    kind = column.type if not pa.types.is_dictionary(column.type) else "text"
+    raise table.refuse(
+        0, name, f"{shown(column[0].as_py())!r} is {kind}, and whole numbers are needed; convert the column"
+    )
 
 
 def _refuse_missing(table: UserTable, name: str, missing: Sequence[bool] | NDArray[np.bool_]) -> None:

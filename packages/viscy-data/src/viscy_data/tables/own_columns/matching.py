@@ -108,6 +108,10 @@ def _refuse_conflicts(table: UserTable, rows: IntArray, keys: IntArray, what: st
             one, other = (table.rows[rows[i]] for i in (first, second))
             raise InvalidInputError(
                 f"{table.path}: {table.unit}s {one} and {other}, column {name!r}: "
-                f"{shown(frame['value'][first])!r} and {shown(frame['value'][second])!r} for one {what}; "
+                f"{_said(frame['value'][first])} and {_said(frame['value'][second])} for one {what}; "
                 "keep one"
             )
+
+
+def _said(value: object) -> str:
+    return "no value" if value is None else repr(shown(value))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from viscy_data.columns import EXPERIMENT, X, Y
 from viscy_data.errors import InvalidInputError, suggest
-from viscy_data.tables.own_columns.column import one_chunk, tidied
+from viscy_data.tables.own_columns.column import one_chunk, tidied, trimmed
 from viscy_data.tables.own_columns.fields import KEYS, ColumnsFile, Level
 from viscy_data.tables.tracks.csv_text import read_csv, read_dialect
 from viscy_data.text import shown
@@ -27,6 +27,7 @@ from viscy_data.text import shown
 CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".txt")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 
+_DECIMAL_COMMA = r"^\s*[+-]?\d+(,\d+)?([eE][+-]?\d+)?\s*$"
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")  # row numbers, which pandas writes beside columns
 
 
@@ -80,7 +81,7 @@ def header_of(file: ColumnsFile, level: Level) -> list[str]:
     InvalidInputError
         Where it cannot be read, or lacks a column that is asked for.
     """
-    held, _ = _names(file.path)
+    held = [name for name in _names(file.path)[0] if name]  # row numbers, or what follows a last comma
     twice = [name for name in dict.fromkeys(held) if held.count(name) > 1]
     if twice:
         raise InvalidInputError(f"{file.path}: column {twice[0]!r} is there twice; keep one")
@@ -120,13 +121,21 @@ def read_user_table(file: ColumnsFile, level: Level, experiment: str) -> UserTab
         raise InvalidInputError(f"{file.path}: the table cannot be read: {shown(error, 300)}") from error
     found = UserTable(
         file.path,
-        {name: one_chunk(table[name]) for name in keys},
-        {name: tidied(table[name], f"{file.path}: column {name!r}") for name in own},
+        {name: _key(one_chunk(table[name]), f"{file.path}: column {name!r}") for name in keys},
+        {name: trimmed(tidied(table[name], f"{file.path}: column {name!r}")) for name in own},
         np.arange(start, start + table.num_rows),
         unit,
         file.fill,
     )
     return _of_experiment(found, experiment) if EXPERIMENT in found.keys else found
+
+
+def _key(column: Any, where: str) -> Any:
+    types = pa.types
+    kind = column.type.value_type if types.is_dictionary(column.type) else column.type
+    if types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind):
+        raise InvalidInputError(f"{where} holds {kind}: text or whole numbers are needed; convert it")
+    return column
 
 
 def _of_experiment(table: UserTable, experiment: str) -> UserTable:
@@ -167,5 +176,24 @@ def _load(path: Path, names: Sequence[str]) -> tuple[Any, int, str]:
         texts = [one.name for one in pa_parquet.read_schema(path) if pa.types.is_string(one.type)]
         chosen = [name for name in texts if name in names]
         return pa_parquet.read_table(path, columns=list(names), read_dictionary=chosen), 0, "row"
-    table = read_csv(path, dialect, {name: name for name in names})
+    wanted = {name: name for name in names}
+    table = read_csv(path, dialect, wanted)
+    if _has_decimal_commas(table, dialect):
+        table = read_csv(path, replace(dialect, decimal=","), wanted)
+    for one in table.schema:
+        if pa.types.is_binary(one.type):
+            raise InvalidInputError(f"{path}: column {one.name!r} is not UTF-8; save the table as UTF-8")
     return table, dialect.skipped + 1, "line"
+
+
+def _has_decimal_commas(table: Any, dialect: Any) -> bool:
+    """Return whether a text table writes 0,5 where others write 0.5, in all that a column holds."""
+    if dialect.separator == "," or dialect.decimal == ",":
+        return False
+    if any(pa.types.is_floating(one.type) for one in table.schema):
+        return False
+    texts = (table[one.name].drop_null() for one in table.schema if pa.types.is_string(one.type))
+    return any(
+        len(one) and pa_compute.all(pa_compute.match_substring_regex(one, _DECIMAL_COMMA)).as_py()
+        for one in texts
+    )
