@@ -1,7 +1,7 @@
 """Options of a checkpoint: taken, compared, and no code that only the checkpoint names."""
 
 import pytest
-from jsonargparse import Namespace, dict_to_namespace
+from jsonargparse import Namespace
 
 from viscy_data.errors import InvalidInputError
 from viscy_train.fit.from_table import SetUp
@@ -9,9 +9,8 @@ from viscy_train.fit.going_on import take_options
 
 
 def config(backbone: str) -> Namespace:
-    values = {"model": {"encoder": {"backbone": backbone}}, "data": {"seed": 0}}
-    found: Namespace = dict_to_namespace(values)
-    return found
+    model = Namespace(encoder=Namespace(backbone=backbone))
+    return Namespace(model=model, data=Namespace(seed=0))
 
 
 def checkpoint(backbone: str) -> dict[str, dict[str, object]]:

@@ -34,7 +34,7 @@ from viscy_train.fit.earlier import (
     take_lock,
 )
 from viscy_train.fit.from_table import SetUp, set_up_from_table
-from viscy_train.fit.going_on import note_end, refuse_other_weights, take_options
+from viscy_train.fit.going_on import note_end, refuse_other_patches, refuse_other_weights, take_options
 from viscy_train.fit.loggers import continue_files, csv_by_default, named_loggers
 from viscy_train.fit.packaged import packaged, quiet_lightning
 from viscy_train.fit.rehearsal import rehearse
@@ -42,6 +42,7 @@ from viscy_train.fit.sentences import PlainParser, sentence
 from viscy_train.fit.stated import check_configurations, stated_options
 from viscy_train.models.checkpoint_file import LocalCheckpoints, local_path, read_checkpoint
 from viscy_train.module import ContrastiveModule
+from viscy_train.packed.trained_on import KEY
 from viscy_train.ranks import join_launcher
 from viscy_train.saying import say
 from viscy_train.stopping import Stopped, StopRequest
@@ -188,6 +189,7 @@ class FitCLI(LightningCLI):
         self.datamodule.setup()
         if self._checkpoint is not None:
             refuse_other_weights(self.model, self._checkpoint, str(self._begun))
+            refuse_other_patches(self.datamodule.hparams[KEY], self._checkpoint, str(self._begun))
             self._check_place(self._checkpoint)
         rehearse(self.model, self.datamodule)
         span = self.datamodule.train_sampler.sampler.plan_at(0, epoch=0).span

@@ -6,10 +6,12 @@ decide what it learns, and a command looks, where its logger writes, for the new
 that run goes on, in its own folder. With other options a new run begins, and it says which differ from the
 newest one's. ``--fresh`` begins another in any case.
 
-What decides: the options of model and data, the table's path and the seed, and the file that ``--ckpt_path``
-names. The trainer's are free - more devices, another precision, a later end - and so is how data are read.
+What decides: the options of model and data, the table's path and what it holds, the seed, and the file that
+``--ckpt_path`` names. The trainer's are free - more devices, another precision, a later end - and so is how
+data are read.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -22,7 +24,7 @@ import filelock
 from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from viscy_data import InvalidInputError, whole_file
+from viscy_data import InvalidInputError, statistics_path, whole_file
 from viscy_train.callbacks import SaveLast
 from viscy_train.fit.loggers import known_as, names_of, root_of
 
@@ -208,11 +210,26 @@ def is_first_rank(environment: Mapping[str, str] = os.environ) -> bool:
     return next((environment[name] for name in names if name in environment), "0") == "0"
 
 
+def table_digest(anchors: str | Path) -> str:
+    """Return 32 hexadecimal digits of a table and of its statistics: a path may hold another one by now."""
+    digest = hashlib.sha256()
+    for path in (Path(anchors), statistics_path(anchors)):
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:32]
+
+
 def _read(folder: Path) -> RunRecord | None:
-    with suppress(OSError, ValueError, TypeError, AttributeError):
+    """Return a record; None: there is none, or not of this version."""
+    with suppress(OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
         values = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        values["loggers"] = [(str(name), version) for name, version in values["loggers"]]
-        return RunRecord(**values)
+        values["loggers"] = [
+            (str(name), version) for name, version in values["loggers"] if isinstance(version, int | str)
+        ]
+        record = RunRecord(**values)
+        held = (record.options, record.names, record.limits)
+        if all(isinstance(one, dict) for one in held) and isinstance(record.ended, bool):
+            return record
     return None
 
 
@@ -225,6 +242,7 @@ def _deciding(config: Namespace) -> dict[str, Any]:
         if name.partition(".")[0] not in _FREE
     }
     found["data.anchors"] = str(Path(config.data.anchors).resolve())
+    found["data.anchors.digest"] = table_digest(config.data.anchors)
     reading = config.data.reading
     found |= {f"data.reading.{name}": _plain(reading.get(name)) for name in _READING}
     begun = config.ckpt_path

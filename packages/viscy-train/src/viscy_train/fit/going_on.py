@@ -9,17 +9,24 @@ trainer, loggers, workers, how data are read - is free.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jsonargparse import Namespace, dict_to_namespace
+from jsonargparse import Namespace
 from torch import nn
 
 from viscy_data import InvalidInputError
 from viscy_train.encoder import is_class_path
 from viscy_train.fit.from_table import SetUp
+from viscy_train.packed.trained_on import KEY
 
 _SECTIONS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
 
 # the table may have moved: whether it is the same is seen from what it holds
 _FREE = {"data.anchors"}
+
+# of what a model is trained on: experiments may get other names, and stores may move
+_OF_PATCHES = (
+    *("samples", "channels", "patch_size", "slices", "pixel_size_um", "slice_um", "z"),
+    *("normalization", "border", "positive", "pairing", "tau"),
+)
 
 _BACKBONE = "model.encoder.backbone"
 _BY = "data.pairing.by"
@@ -83,6 +90,36 @@ def refuse_other_weights(module: nn.Module, checkpoint: Mapping[str, Any], path:
         )
 
 
+def refuse_other_patches(here: Mapping[str, Any], checkpoint: Mapping[str, Any], path: str) -> None:
+    """Refuse a checkpoint that was trained on patches that show something else, or on other positives.
+
+    Parameters
+    ----------
+    here : mapping
+        What the run's model would be trained on, as plain values of `TrainedOn`.
+    checkpoint : mapping
+        One that says it, too; of others nothing is known.
+    path : str
+        Of the checkpoint.
+
+    Raises
+    ------
+    InvalidInputError
+        What a patch shows, or what its positive is, differs.
+    """
+    there = checkpoint["datamodule_hyper_parameters"].get(KEY)
+    if not isinstance(there, Mapping):
+        return
+    for name in _OF_PATCHES:
+        before, now = _plain(there.get(name)), _plain(here.get(name))
+        if before != now:
+            raise InvalidInputError(
+                f"ckpt_path={path!r} was trained with {name}={before!r:.300}, and data.anchors gives "
+                f"{now!r:.300}: the table has changed; index as before, or begin a new run without "
+                "--ckpt_path."
+            )
+
+
 def _leaves(config: Any, values: Mapping[str, Any]) -> Iterator[tuple[list[str], Any]]:
     """Yield the path and the checkpoint's value of each option that both have."""
     for name, value in values.items():
@@ -97,7 +134,10 @@ def _leaves(config: Any, values: Mapping[str, Any]) -> Iterator[tuple[list[str],
 
 
 def _namespace(value: Any) -> Any:
-    return dict_to_namespace(value) if isinstance(value, dict) and value else value
+    """Return a mapping of names, and those in it, as the parser holds them."""
+    if isinstance(value, dict) and value and all(isinstance(name, str) for name in value):
+        return Namespace(**{name: _namespace(one) for name, one in value.items()})
+    return value
 
 
 def _plain(value: Any) -> Any:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, override
 
-from jsonargparse import Namespace, dict_to_namespace
+from jsonargparse import Namespace
 from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
@@ -52,7 +52,7 @@ def csv_by_default(trainer: Namespace) -> None:
         folder = str(trainer.default_root_dir or ".")
         init: dict[str, Any] = {"save_dir": folder, "name": "lightning_logs", "version": None, "prefix": ""}
         init |= {"flush_logs_every_n_steps": 100}
-        trainer.logger = dict_to_namespace({"class_path": f"{_PACKAGE}CSVLogger", "init_args": init})
+        trainer.logger = Namespace(class_path=f"{_PACKAGE}CSVLogger", init_args=Namespace(**init))
 
 
 def names_of(trainer: Namespace) -> dict[str, Any]:
