@@ -186,6 +186,18 @@ def test_a_spread_of_zero_follows_the_rule() -> None:
     assert scales(statistics, Normalization("mean_std"))[1].tolist() == [2.0, 3.0, 1.0]
     centre, spread = scales(statistics, Normalization("percentiles"))
     assert (centre.tolist(), spread.tolist()) == ([1.0, 5.0, 2.0], [5.0, 3.0, 1.0])
+    small = statistics.assign(std=[1e-60, 2.0, 1e-44], p99=1.0 - 1e-7, p1=1.0)
+    assert scales(small, Normalization("mean_std"))[1].tolist() == [1.0, 2.0, 1.0]
+    assert scales(small, Normalization("percentiles"))[1].tolist() == [1.0, 2.0, 1.0]
+
+
+def test_numbers_that_patches_cannot_hold_are_refused(experiment: Experiment) -> None:
+    statistics = compute_statistics(Experiments(experiments=(experiment,)), progress=False)
+    choices = {"a": [Normalization()] * 2}
+    with pytest.raises(InvalidInputError, match="in numbers of 32 bits"):
+        Normalizer.build(
+            statistics.assign(mean=1e300), choices, described(experiment), {"a": experiment.channels}
+        )
 
 
 def test_a_frame_without_a_finite_pixel_takes_the_statistics_of_its_field(
@@ -210,5 +222,8 @@ def test_lacking_statistics_are_named(experiment: Experiment) -> None:
         InvalidInputError, match=r"lack 1 of 2 rows, the first for .* fov='A/2/0' t=-1 channel='Phase'"
     ):
         Normalizer.build(found[~gone], choices, fovs, channels)
-    with pytest.raises(InvalidInputError, match="do not say what normalization='percentiles' takes for 2"):
+    with pytest.raises(
+        InvalidInputError,
+        match="do not say what normalization='percentiles' takes, in numbers of 32 bits, for 2",
+    ):
         Normalizer.build(found.assign(p1=np.nan), {"a": [Normalization("percentiles")] * 2}, fovs, channels)

@@ -22,6 +22,7 @@ from viscy_data import (
     AnchorLoader,
     BatchPlan,
     CompositionWarning,
+    Experiment,
     InvalidInputError,
     Pairing,
     Reading,
@@ -31,7 +32,7 @@ from viscy_data import (
     read_metadata,
 )
 from viscy_data.columns import LINEAGE_ID
-from viscy_train.packed.trained_on import KEY, TrainedOn, code_digest, code_versions
+from viscy_train.packed.trained_on import KEY, TrainedOn, also_by_marker, code_digest, code_versions
 from viscy_train.parts import (
     BatchOptions,
     FixedEpoch,
@@ -222,12 +223,21 @@ class AnchorDataModule(LightningDataModule):
         self._training = self.train_sampler
         self._ready = True
 
-    def _normalization(self) -> Any:
+    def _normalization(self, used: list[Experiment]) -> Any:
         """Return how each channel is normalised, as plain values."""
         chosen = self.dataset.normalization
         if isinstance(chosen, Mapping):
-            return {name: one.as_dict() for name, one in chosen.items()}
+            return also_by_marker({name: one.as_dict() for name, one in chosen.items()}, used)
         return [one.as_dict() for one in chosen]
+
+    def _window(self, used: list[Experiment]) -> dict[str, Any]:
+        """Return which slices of its window a patch shows, as plain values."""
+        options = asdict(self.patches.window)
+        by_name = options["projection"]
+        if isinstance(by_name, Mapping) and used[0].samples == "channels":
+            every = {name: by_name.get(name, "slice") for one in used for name in one.channels}
+            options["projection"] = also_by_marker(every, used)
+        return options
 
     def _trained_on(self) -> TrainedOn:
         """Return what whoever has the model and not the table must know."""
@@ -236,7 +246,6 @@ class AnchorDataModule(LightningDataModule):
         state = self.train_sampler.state_dict()
         digests = {"experiments": file.digest, "stores": file.stores, "anchors": str(state["anchors"])}
         tau = self.pairing.tau or file.tau
-        window = self.patches.window
         return TrainedOn(
             samples=shown.samples,
             channels=shown.channels,
@@ -247,10 +256,10 @@ class AnchorDataModule(LightningDataModule):
             depths=shown.depths,
             sizes_unknown=shown.sizes_unknown,
             z={
-                **asdict(window),
+                **self._window(used),
                 "policies": sorted({"tracks" if one.z is None else str(one.z) for one in used}),
             },
-            normalization=self._normalization(),
+            normalization=self._normalization(used),
             border=shown.border,
             positive=self.dataset.rule,
             pairing=asdict(replace(self.pairing, tau=None)),

@@ -5,7 +5,9 @@ patch needs two numbers for each channel, which may also travel beside it and be
 
 Rule for a spread of zero: an iqr of 0 (more than half of the pixels are equal, as in a sparse fluorescence
 image), and two percentiles that are one, are replaced by the std; a std of 0 (a constant image) by 1, so that
-it becomes 0. A frame without a finite pixel takes the statistics of its field of view.
+it becomes 0. Zero is what 32 bits, in which patches are, make zero, and percentiles in the wrong order, which
+rounding in a store's attributes makes, are one. A frame without a
+finite pixel takes the statistics of its field of view.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -159,16 +161,18 @@ class _Held:
                 "compute them anew with compute_statistics."
             )
         rows = [self._filled(key) for key in keys]
-        centre, spread = scales(self._statistics.iloc[rows], choice)
+        with np.errstate(over="ignore"):
+            centre, spread = (one.astype(np.float32) for one in scales(self._statistics.iloc[rows], choice))
         unknown = np.flatnonzero(~(np.isfinite(centre) & np.isfinite(spread)))
         if len(unknown):
             _, experiment, fov, t, channel = keys[unknown[0]]
             raise InvalidInputError(
-                f"statistics do not say what normalization={choice.method!r} takes for {len(unknown)} of "
-                f"{len(keys)} rows, the first for experiment={experiment!r} fov={fov!r} t={t} "
-                f"channel={channel!r}. Take another method, or index with statistics of the images."
+                f"statistics do not say what normalization={choice.method!r} takes, in numbers of 32 bits, "
+                f"for {len(unknown)} of {len(keys)} rows, the first for experiment={experiment!r} "
+                f"fov={fov!r} t={t} channel={channel!r}. Take another method, or index "
+                "with statistics of the images."
             )
-        return centre.astype(np.float32), spread.astype(np.float32)
+        return centre, spread
 
     def _filled(self, key: Key) -> int:
         """Return the row of a key, or that of its field of view where a frame's is empty."""
@@ -188,8 +192,12 @@ def scales(statistics: pd.DataFrame, choice: Normalization) -> tuple[FloatArray,
     else:
         low, high = (_column(statistics, percentile_column(one)) for one in choice.percentiles or ())
         centre, spread = low, high - low
-    spread = np.where(spread == 0, _column(statistics, STD), spread)
-    return centre, np.where(spread == 0, 1.0, spread)
+    spread = np.where(_is_zero(spread), _column(statistics, STD), spread)
+    return centre, np.where(_is_zero(spread), 1.0, spread)
+
+
+def _is_zero(spread: FloatArray) -> NDArray[np.bool_]:
+    return spread < np.finfo(np.float32).tiny
 
 
 def _column(statistics: pd.DataFrame, name: str) -> FloatArray:

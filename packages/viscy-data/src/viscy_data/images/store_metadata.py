@@ -174,6 +174,15 @@ class _Stats(_Read):
         for (low, least), (high, most) in pairwise(known):
             if least > most + _TOLERANCE * max(abs(least), abs(most)):
                 raise ValueError(f"{low}={least:g} is above {high}={most:g}")
+        if self.min is not None and self.max is not None:
+            slack = _TOLERANCE * max(abs(self.min), abs(self.max))
+            if self.mean is not None and not self.min - slack <= self.mean <= self.max + slack:
+                raise ValueError(f"mean={self.mean:g} is not between min={self.min:g} and max={self.max:g}")
+            for name, value in (("std", self.std), ("iqr", self.iqr)):
+                if value is not None and value > self.max - self.min + slack:
+                    raise ValueError(
+                        f"{name}={value:g} is wider than from min={self.min:g} to max={self.max:g}"
+                    )
         return self
 
 

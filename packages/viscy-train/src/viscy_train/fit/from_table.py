@@ -147,7 +147,10 @@ def _check_beginning(setup: SetUp, experiments: Experiments) -> None:
         return
     for one in experiments.experiments if trained.samples == "cells" else ():
         for place, name in enumerate(one.channels):
-            elsewhere = [at for at, names in enumerate(trained.channels) if name in names]
+            # a channel's own name first, as embed takes it; then what it shows
+            own = [at for at, names in enumerate(trained.channels) if name in names]
+            marker = one.marker_of(name)
+            elsewhere = own or [at for at, names in enumerate(trained.channels) if marker in names]
             if elsewhere and place not in elsewhere:
                 setup.refuse(
                     f"model.init_from={path!r}: {name!r} is its channel {elsewhere[0]}, and channel {place} "

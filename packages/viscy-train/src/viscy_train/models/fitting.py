@@ -113,7 +113,7 @@ def open_as_trained(
             pixel_size_um=at,
             positive="self",
             reading=reading,
-            z_window=_window(trained, experiments),
+            z_window=_window(trained, experiments, dict(channels or {})),
             normalization=_normalization(trained, experiments, dict(channels or {})),
         )
     except InvalidInputError as error:
@@ -128,8 +128,14 @@ def open_as_trained(
     return dataset
 
 
-def _window(trained: TrainedOn, experiments: Experiments) -> ZWindow:
-    """Return the slices of a patch; projections by channel are by the names of this table."""
+def _window(trained: TrainedOn, experiments: Experiments, given: Mapping[str, str]) -> ZWindow:
+    """Return the slices of a patch; projections by channel are by the names of this table.
+
+    Raises
+    ------
+    InvalidInputError
+        Rows are channels, and how one of them is projected is not known.
+    """
     options = {name: value for name, value in trained.z.items() if name != "policies"}
     by_channel = options.get("projection")
     if isinstance(by_channel, Mapping) and trained.samples == "cells":
@@ -142,6 +148,8 @@ def _window(trained: TrainedOn, experiments: Experiments) -> ZWindow:
             for one in experiments.experiments
             for name, method in zip(one.channels, methods, strict=True)
         }
+    elif isinstance(by_channel, Mapping):
+        options["projection"] = _by_own_name(by_channel, experiments, given, "projected")
     return ZWindow(**{**options, "slices": trained.slices, "shift": 0})
 
 
@@ -159,6 +167,13 @@ def _normalization(trained: TrainedOn, experiments: Experiments, given: Mapping[
     known = list(by_name.values())
     if all(one == known[0] for one in known):
         return known[0]
+    return _by_own_name(by_name, experiments, given, "normalised")
+
+
+def _by_own_name(
+    by_name: Mapping[str, Any], experiments: Experiments, given: Mapping[str, str], done: str
+) -> dict[str, Any]:
+    """Return what was chosen for a model's channels, or for what they show, by the names of this table."""
     ours = {theirs: name for name, theirs in given.items()}
     found = {}
     for one in experiments.experiments:
@@ -167,7 +182,7 @@ def _normalization(trained: TrainedOn, experiments: Experiments, given: Mapping[
             choice = next((by_name[own] for own in called if own in by_name), None)
             if choice is None:
                 raise InvalidInputError(
-                    f"channels: experiment={one.name!r}: how {name!r} was normalised in training is not "
+                    f"channels: experiment={one.name!r}: how {name!r} was {done} in training is not "
                     f"known; say which it is: --channels NAME={name}, of {_listed(list(by_name))}"
                 )
             found[name] = choice

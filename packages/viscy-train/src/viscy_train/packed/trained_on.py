@@ -7,11 +7,14 @@ plain values throughout, in checkpoints and in files of models.
 """
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from viscy_data import Experiment
 
 type Name = Annotated[str, Field(min_length=1, max_length=1000)]
 type Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -84,6 +87,22 @@ class TrainedOn(Plain):
     def plain(self) -> dict[str, Any]:
         """Return values for JSON and for a checkpoint."""
         return self.model_dump(mode="json")
+
+
+def also_by_marker(choices: Mapping[str, Any], experiments: Iterable[Experiment]) -> dict[str, Any]:
+    """Return choices by channel, and by what channels show, where those that show it have one choice.
+
+    Where rows are channels, a table of others knows only what they show.
+    """
+    found = dict(choices)
+    shown: dict[str, list[Any]] = {}
+    for one in experiments:
+        for name in filter(choices.__contains__, one.channels):
+            shown.setdefault(one.marker_of(name), []).append(choices[name])
+    for marker, own in shown.items():
+        if marker not in found and all(choice == own[0] for choice in own):
+            found[marker] = own[0]
+    return found
 
 
 def code_versions() -> dict[str, str]:
