@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from jsonargparse import Namespace
 
 from viscy_data import Experiment, Experiments
 from viscy_train.encoder import EncoderOptions
 from viscy_train.fit.from_table import SetUp, _check_beginning
+from viscy_train.fit.packaged import namespace_of
 from viscy_train.packed import Card, Embedder, TrainedOn, write_model
 
 
@@ -20,7 +20,7 @@ def test_channels_swapped_under_other_names_are_refused(first: str, said: int, t
     second = {"phase": "nucleus", "nucleus": "phase"}[first]
     channels = {"camera 1": first, "camera 2": second}
     values = {"name": "a", "data_path": tmp_path, "tracks_path": tmp_path, "channels": channels}
-    setup = SetUp(Namespace(model=Namespace(init_from=str(model))), set())
+    setup = SetUp(namespace_of({"model": {"init_from": str(model)}}), set())
     _check_beginning(setup, Experiments(experiments=(Experiment.model_validate(values),)))
     found = [text for text in setup.problems if "'camera 1' is its channel 1, and channel 0 of" in text]
     assert len(found) == said

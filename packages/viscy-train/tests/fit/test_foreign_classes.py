@@ -6,11 +6,12 @@ from jsonargparse import Namespace
 from viscy_data.errors import InvalidInputError
 from viscy_train.fit.from_table import SetUp
 from viscy_train.fit.going_on import take_options
+from viscy_train.fit.packaged import namespace_of
 
 
 def config(backbone: str) -> Namespace:
-    model = Namespace(encoder=Namespace(backbone=backbone))
-    return Namespace(model=model, data=Namespace(seed=0))
+    found: Namespace = namespace_of({"model": {"encoder": {"backbone": backbone}}, "data": {"seed": 0}})
+    return found
 
 
 def checkpoint(backbone: str) -> dict[str, dict[str, object]]:

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fit_runs import SMALL, losses, run
-from jsonargparse import Namespace
 
 from viscy_data import InvalidInputError, statistics_path
 from viscy_train.fit.earlier import EarlierRun, RunRecord, find_runs, keep_ids, take_lock
 from viscy_train.fit.going_on import refuse_other_patches
+from viscy_train.fit.packaged import namespace_of
 from viscy_train.packed.trained_on import KEY
 
 STEPS = 6
@@ -143,8 +143,8 @@ def test_a_broken_record_is_of_no_run(text: str, tmp_path: Path) -> None:
     (tmp_path / "version_0" / "checkpoints" / "last.ckpt").touch()
     (tmp_path / "version_0" / "run.json").write_text(text)
     kind = "lightning.pytorch.loggers.CSVLogger"
-    logger = Namespace(class_path=kind, init_args=Namespace(save_dir=str(tmp_path)))
-    config = Namespace(trainer=Namespace(logger=logger, default_root_dir=None))
+    logger = {"class_path": kind, "init_args": {"save_dir": str(tmp_path)}}
+    config = namespace_of({"trainer": {"logger": logger, "default_root_dir": None}})
     assert find_runs(config) == []
 
 
@@ -172,9 +172,8 @@ def test_a_run_that_another_process_trains_is_left_to_it(tmp_path: Path) -> None
     ("kind", "option"), [("CSVLogger", "version"), ("WandbLogger", "id"), ("MLFlowLogger", "run_id")]
 )
 def test_each_logger_keeps_the_id_of_its_run(kind: str, option: str, tmp_path: Path) -> None:
-    init = Namespace(**{option: None})
-    logger = Namespace(class_path=f"lightning.pytorch.loggers.{kind}", init_args=init)
-    config = Namespace(trainer=Namespace(logger=logger))
+    logger = {"class_path": f"lightning.pytorch.loggers.{kind}", "init_args": {option: None}}
+    config = namespace_of({"trainer": {"logger": logger}})
     record = RunRecord(options={}, names={}, limits={}, loggers=[(kind, "a7")])
     keep_ids(config, EarlierRun(tmp_path, record))
     assert config.trainer.logger.init_args[option] == "a7"

@@ -60,6 +60,7 @@ def test_a_model_gives_the_embeddings_that_it_gave(options: EncoderOptions, tmp_
     [
         ({"format": 2}, "format=2, and 1 is read here"),
         ({"step": -1}, "does not describe a model of this version: step"),
+        ({"crop": [80, 80]}, r"crop=\(80, 80\) is larger than patch_size=\(40, 40\)"),
         ({"more": 1}, "does not describe a model of this version: more"),
         ({"trained_on": {"channels": []}}, "trained_on.channels"),
         ({"encoder": {"backbone": "small", "speed": 1}}, "does not hold a model of this version.*speed"),

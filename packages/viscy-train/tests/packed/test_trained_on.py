@@ -43,3 +43,6 @@ def test_projections_are_found_by_what_channels_show() -> None:
     unknown = experiment("d", {"FITC": "reporter"})
     with pytest.raises(InvalidInputError, match=r"how 'FITC' was projected in training is not known"):
         _window(trained, Experiments(experiments=(other, unknown)), {})
+    strange = trained.model_copy(update={"z": {"speed": 1}})
+    with pytest.raises(InvalidInputError, match=r"z of the model is not of this version"):
+        _window(strange, Experiments(experiments=(other,)), {})

@@ -22,6 +22,7 @@ def add_embed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--channels",
         nargs="+",
+        action="extend",
         type=_pair,
         default=[],
         metavar="MODEL=TABLE",
@@ -62,6 +63,20 @@ def _pair(text: str) -> tuple[str, str]:
     return ours, theirs
 
 
+def _channels(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    """Return the table's names by the model's."""
+    from viscy_data import InvalidInputError
+
+    found = dict(pairs)
+    for ours, theirs in pairs:
+        if found[ours] != theirs:
+            raise InvalidInputError(
+                f"--channels {ours}={theirs} and {ours}={found[ours]}: one channel of the table is needed "
+                "for each of the model's; give one of them."
+            )
+    return found
+
+
 def _embed(options: argparse.Namespace) -> None:
     from viscy_data import Reading
     from viscy_train.models.embedding import embed_table
@@ -78,7 +93,7 @@ def _embed(options: argparse.Namespace) -> None:
             options.model,
             options.anchors,
             options.out,
-            channels=dict(options.channels),
+            channels=_channels(options.channels),
             accept=options.accept,
             own_class=options.own_class,
             device=options.device,

@@ -15,6 +15,7 @@ from torch import nn
 from viscy_data import InvalidInputError
 from viscy_train.encoder import is_class_path
 from viscy_train.fit.from_table import SetUp
+from viscy_train.fit.packaged import namespace_of
 from viscy_train.packed.trained_on import KEY
 
 _SECTIONS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
@@ -58,7 +59,7 @@ def take_options(setup: SetUp, checkpoint: Mapping[str, Any]) -> set[str]:
                     "begin a new run without --ckpt_path"
                 )
             else:
-                setup.config[option] = _namespace(there)
+                setup.config[option] = namespace_of(there) if there else there
     return taken
 
 
@@ -131,13 +132,6 @@ def _leaves(config: Any, values: Mapping[str, Any]) -> Iterator[tuple[list[str],
                 yield [name, *path], leaf
         else:
             yield [name], value
-
-
-def _namespace(value: Any) -> Any:
-    """Return a mapping of names, and those in it, as the parser holds them."""
-    if isinstance(value, dict) and value and all(isinstance(name, str) for name in value):
-        return Namespace(**{name: _namespace(one) for name, one in value.items()})
-    return value
 
 
 def _plain(value: Any) -> Any:

@@ -16,6 +16,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
 from viscy_data import whole_file
+from viscy_train.fit.packaged import namespace_of
 
 _PACKAGE: Final = "lightning.pytorch.loggers."
 _SHORT: Final = {
@@ -52,7 +53,7 @@ def csv_by_default(trainer: Namespace) -> None:
         folder = str(trainer.default_root_dir or ".")
         init: dict[str, Any] = {"save_dir": folder, "name": "lightning_logs", "version": None, "prefix": ""}
         init |= {"flush_logs_every_n_steps": 100}
-        trainer.logger = Namespace(class_path=f"{_PACKAGE}CSVLogger", init_args=Namespace(**init))
+        trainer.logger = namespace_of({"class_path": f"{_PACKAGE}CSVLogger", "init_args": init})
 
 
 def names_of(trainer: Namespace) -> dict[str, Any]:

@@ -4,6 +4,9 @@ import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
 
 _CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -66,3 +69,19 @@ _CONFIG_OPTIONS = ("-c", "--config")
 def _path(name: str) -> str:
     ours = _CONFIGS / f"{name.removesuffix('.yaml')}.yaml"
     return str(ours) if ours.is_file() and not Path(name).exists() else name
+
+
+def namespace_of(value: Any) -> Any:
+    """Return a mapping of names, and those in it, as the parser holds them; anything else as it is.
+
+    Examples
+    --------
+    >>> namespace_of({"encoder": {"depth": 3}}).encoder.depth
+    3
+    """
+    if not (isinstance(value, dict) and all(isinstance(name, str) for name in value)):
+        return value
+    found = Namespace()  # type: ignore[no-untyped-call]  # it has no types
+    for name, one in value.items():
+        found[name] = namespace_of(one) if one else one
+    return found

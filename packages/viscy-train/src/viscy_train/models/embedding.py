@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from viscy_data import Reading, check_output, read_metadata
+from viscy_data import InvalidInputError, Reading, check_output, read_metadata
 from viscy_train.embed import embed
 from viscy_train.models.fitting import open_as_trained
 from viscy_train.models.packing import open_model
@@ -55,16 +55,16 @@ def embed_table(
     FileNotFoundError
         No such model.
     InvalidInputError
-        The model is damaged, or the table does not fit it, all of which is named; `out` exists; weights or an
-        embedding are not finite.
+        The model is damaged, or the table does not fit it, all of which is named; `out` exists; `device` is
+        not there; weights or an embedding are not finite.
     """
     read = [Path(model), Path(anchors)]
     check_output(out, kind="folder", overwrite=overwrite, inputs=read, make_parents=True)
+    chosen = _device(device)
     opened = open_model(model, own_class=own_class)
     dataset = open_as_trained(
         opened.card.trained_on, anchors, channels=channels, accept=accept, reading=reading
     )
-    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     stores = read_metadata(anchors).experiments.experiments
     read += [path for one in stores for _, path in one.paths()]
     return embed(
@@ -76,3 +76,25 @@ def embed_table(
         overwrite=overwrite,
         inputs=read,
     )
+
+
+def _device(named: str) -> torch.device:
+    """Return a device that can be computed on.
+
+    Raises
+    ------
+    InvalidInputError
+        There is no such device here.
+    """
+    if named == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(named)
+        torch.ones(1, device=found).item()
+    except (RuntimeError, AssertionError, NotImplementedError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InvalidInputError(
+            f"device={named!r}: cpu, or a device that is there, such as cuda:0, is needed ({reason[:200]}); "
+            "leave it out to take a GPU where there is one."
+        ) from error
+    return found

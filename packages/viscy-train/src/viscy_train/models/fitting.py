@@ -150,7 +150,10 @@ def _window(trained: TrainedOn, experiments: Experiments, given: Mapping[str, st
         }
     elif isinstance(by_channel, Mapping):
         options["projection"] = _by_own_name(by_channel, experiments, given, "projected")
-    return ZWindow(**{**options, "slices": trained.slices, "shift": 0})
+    try:
+        return ZWindow(**{**options, "slices": trained.slices, "shift": 0})
+    except TypeError as error:
+        raise InvalidInputError(f"z of the model is not of this version ({error}); fit it anew") from error
 
 
 def _normalization(trained: TrainedOn, experiments: Experiments, given: Mapping[str, str]) -> Any:
@@ -179,7 +182,7 @@ def _by_own_name(
     for one in experiments.experiments:
         for name in one.channels:
             called = [name, one.marker_of(name), ours.get(name), ours.get(one.marker_of(name))]
-            choice = next((by_name[own] for own in called if own in by_name), None)
+            choice = next((by_name[own] for own in called if own is not None and own in by_name), None)
             if choice is None:
                 raise InvalidInputError(
                     f"channels: experiment={one.name!r}: how {name!r} was {done} in training is not "

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from viscy_data import InvalidInputError
 from viscy_train.encoder import EncoderOptions, is_class_path
@@ -47,6 +47,13 @@ class Card(Plain):
     validation: dict[str, Finite] = Field(default_factory=dict)
     evaluation: dict[str, Any] | None = None
     weights: str = ""
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> Self:
+        patch = self.trained_on.patch_size
+        if self.crop is not None and (self.crop[0] > patch[0] or self.crop[1] > patch[1]):
+            raise ValueError(f"crop={self.crop} is larger than patch_size={patch}")
+        return self
 
     def options(self) -> EncoderOptions:
         """Return the encoder to build; nothing is fetched for it.
