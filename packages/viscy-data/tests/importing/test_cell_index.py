@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
+import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -83,12 +84,39 @@ def test_columns_and_channels_are_those_of_a_slow_reference(frame: pd.DataFrame)
             assert set(got) == cells
 
 
-def test_ids_that_a_float_would_round_are_carried_as_text(tmp_path: Path) -> None:
+def _cells(folder: Path, **columns: Any) -> Path:
     rows = [("A/1/0", "P", 0, track, 1.0, 1.0, "e", "a.zarr") for track in range(3)]
     names = ["fov", "channel_name", "t", "track_id", "y", "x", "experiment", "store_path"]
-    barcode = pd.array([2**60, 2**60 + 1, None], dtype="Int64")
-    pd.DataFrame(rows, columns=names).assign(barcode=barcode).to_parquet(tmp_path / "c.parquet")
-    summary = import_viscy(tmp_path / "c.parquet", tmp_path / "out")
+    pd.DataFrame(rows, columns=names).assign(**columns).to_parquet(folder / "c.parquet")
+    return folder / "c.parquet"
+
+
+def _imported(source: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+    summary = import_viscy(source, source.parent / "out")
     entry = yaml.safe_load(summary.experiments_path.read_text())["experiments"][0]
-    table = pd.read_parquet(tmp_path / "out" / entry["tracks_path"])
+    return entry, pd.read_parquet(source.parent / "out" / entry["tracks_path"])
+
+
+def test_ids_that_a_float_would_round_are_carried_as_text(tmp_path: Path) -> None:
+    barcode = pd.array([2**60, 2**60 + 1, None], dtype="Int64")
+    _, table = _imported(_cells(tmp_path, barcode=barcode))
     assert table["barcode"].dropna().tolist() == [str(2**60), str(2**60 + 1)]
+
+
+@pytest.mark.parametrize("name", ["t", "track_id", "parent_track_id"])
+@pytest.mark.parametrize("value", [1.5, 1e19, float("inf")])
+def test_numbers_of_cells_that_are_not_whole_are_refused(name: str, value: float, tmp_path: Path) -> None:
+    source = _cells(tmp_path, **{name: [0.0, 1.0, value]})
+    with pytest.raises(ExperimentsFileError, match=rf"column '{name}': row 2 .*is not a whole number"):
+        import_viscy(source, tmp_path / "out")
+
+
+def test_numbers_that_are_floats_and_names_that_are_numbers_are_carried(tmp_path: Path) -> None:
+    source = _cells(tmp_path, parent_track_id=[None, 0.0, 0.0], t=[0.0, 1.0, 2.0], experiment=7)
+    frame = pd.read_parquet(source)
+    frame.iloc[[2, 0, 1]].to_parquet(source)  # pandas adds a column of row numbers
+    entry, table = _imported(source)
+    assert entry["name"] == "7"
+    assert "track_columns" not in entry
+    assert sorted(table["parent_track_id"]) == [-1, 0, 0]
+    assert table["t"].dtype == "int64"

@@ -25,9 +25,9 @@ import pyarrow.compute as pa_compute
 import pyarrow.dataset as pa_dataset
 import pyarrow.parquet as pa_parquet
 
-from viscy_data.columns import EXPERIMENT, FOV, NO_PARENT, PARENT_TRACK_ID, TRACK_ID, WELL, T, X, Y, Z
+from viscy_data.columns import EXPERIMENT, FOV, PARENT_TRACK_ID, TRACK_ID, WELL, T, X, Y, Z
 from viscy_data.errors import ExperimentsFileError, suggest
-from viscy_data.importing.cell_values import Cells, only_value, values_of
+from viscy_data.importing.cell_values import Cells, only_value, values_of, whole
 from viscy_data.importing.entries import Imported, Shown, channels_entry, part_names, placed
 from viscy_data.tables.experiment_fields import Samples
 from viscy_data.tables.own_columns.column import is_exact
@@ -44,7 +44,7 @@ NUMBERS: Final = (T, TRACK_ID, PARENT_TRACK_ID, Y, X, Z, INTERVAL, HOURS, PIXEL)
 NEEDED: Final = (EXPERIMENT, STORE, FOV, CHANNEL, T, TRACK_ID, Y, X)
 
 _FOUND_ANEW: Final = re.compile(
-    r"cell_id|global_track_id|lineage_id|tracks_path|[TCZYX]_shape|norm_\w+|z_focus_mean"
+    r"cell_id|global_track_id|lineage_id|tracks_path|[TCZYX]_shape|norm_\w+|z_focus_mean|__index_level_\d+__"
 )
 _TAKEN: Final = {*NEEDED, WELL, Z, PARENT_TRACK_ID, MARKER, INTERVAL, HOURS, PERTURBATION, PIXEL}
 
@@ -81,7 +81,7 @@ def read_cell_index(
         if imported.problems:
             return imported
         for name in names:
-            rows = pa_dataset.field(EXPERIMENT) == name
+            rows = pa_dataset.field(EXPERIMENT).cast(pa.string()) == name
             frame = _plain(dataset.to_table(columns=columns, filter=rows))
             try:
                 _import(name, frame, _Places(source, out, folder), samples, imported)
@@ -172,6 +172,8 @@ def _import(name: str, frame: pd.DataFrame, places: _Places, samples: Samples, i
         if frame[column].isna().any():
             row = int(np.argmax(frame[column].isna().to_numpy()))
             raise ValueError(f"column {column!r}: row {row} of the experiment has no value; leave it out")
+    for column in {T, TRACK_ID, PARENT_TRACK_ID} & set(frame):
+        frame[column] = whole(frame[column])
     store, interval = only_value(frame, STORE), only_value(frame, INTERVAL)
     if store is None:
         raise ValueError(f"column {STORE!r} has no value; name the store")
@@ -270,7 +272,7 @@ def _tracks(name: str, cells: Cells, notes: list[str], entry: dict[str, Any]) ->
         else:
             table[Z] = rows[Z]
     if PARENT_TRACK_ID in rows:
-        parent = rows[PARENT_TRACK_ID].fillna(NO_PARENT).astype(np.int64)
+        parent = rows[PARENT_TRACK_ID]
         table[PARENT_TRACK_ID] = parent
         pairs = pd.MultiIndex.from_arrays([table[FOV], parent])
         known = pairs.isin(pd.MultiIndex.from_frame(table[[FOV, TRACK_ID]].drop_duplicates()))

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from viscy_data.columns import FOV, TRACK_ID, T
+from viscy_data.columns import FOV, NO_PARENT, TRACK_ID, T
 from viscy_data.text import shown
 
 _CHANNEL = "channel_name"
@@ -103,6 +103,28 @@ def only_value(frame: pd.DataFrame, column: str) -> Any:
             "rows names of their own in 'experiment'"
         )
     return found[0] if found else None
+
+
+def whole(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return whole numbers as integers; of mothers some are missing: there is none.
+
+    Raises
+    ------
+    ValueError
+        Where a number is not whole.
+    """
+    if pd.api.types.is_integer_dtype(column.dtype) and not pd.api.types.is_unsigned_integer_dtype(
+        column.dtype
+    ):
+        return column
+    values = column.fillna(NO_PARENT).to_numpy(np.float64)
+    wrong = np.flatnonzero(~(np.abs(values) < 2**53) | (values != np.floor(values)))
+    if len(wrong):
+        raise ValueError(
+            f"column {column.name!r}: row {wrong[0]} of the experiment: {values[wrong[0]]:g} is not a whole "
+            "number below 2**53; correct it"
+        )
+    return pd.Series(values.astype(np.int64), index=column.index, name=column.name)
 
 
 def _named(frame: pd.DataFrame, row: int) -> str:
