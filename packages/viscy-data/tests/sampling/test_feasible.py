@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from viscy_data import Balance, BatchPlan, CompositionWarning, FlexibleBatchSampler, Focus, Grouping, ramp
+from viscy_data.errors import InvalidInputError
 
 TABLE = pd.DataFrame(
     {
@@ -46,3 +47,19 @@ def test_stages_of_a_curriculum_do_not_repeat_themselves() -> None:
     said = [str(one.message) for one in caught]
     assert len(said) == 5
     assert said[-1].endswith("more like these, of other stages of the curriculum.")
+
+
+def test_columns_of_many_values_are_not_listed_whole() -> None:
+    """A column of barcodes has as many values as rows: of these some are named and the others counted."""
+    table = pd.DataFrame({"experiment": np.tile(["a", "b"], 200), "barcode": [f"bc{i}" for i in range(400)]})
+    grouping = Grouping("experiment")
+    with pytest.warns(CompositionWarning, match=r"'a' has no 'bc1', .* and \d+ more; 'b' has") as caught:
+        FlexibleBatchSampler.from_plan(table, BatchPlan(8, grouping=grouping, balance=Balance("barcode")))
+    assert max(len(str(one.message)) for one in caught) < 1000
+    for plan in (
+        BatchPlan(8, grouping=grouping, balance=Balance("barcode", ratio={"none": 1})),
+        BatchPlan(8, grouping=Grouping("barcode", weights={"none": 1})),
+    ):
+        with pytest.raises(InvalidInputError, match="392 more are missing") as error:
+            FlexibleBatchSampler.from_plan(table, plan)
+        assert len(str(error.value)) < 1000

@@ -221,13 +221,13 @@ def _refuse_levels(
 
 def _problems(name: str, given: Ratios, column: str, values: Sequence[Any]) -> list[str]:
     """Say what is wrong with a mapping, one text for all of it."""
-    known = set(values)
-    unknown = [value for value in given if value not in known]
+    unknown = sorted(set(given) - set(values), key=list(given).index)
     missing = [value for value in values if value not in given]
     if unknown or missing:
         texts = [str(value) for value in values]
         parts = [f"{value!r} is not in the table.{suggest(str(value), texts)}" for value in unknown]
-        parts += [f"{value!r} is missing (0 leaves it out)." for value in missing]
+        parts += [f"{value!r} is missing (0 leaves it out)." for value in missing[:8]]
+        parts += [f"{len(missing) - 8} more are missing."] if len(missing) > 8 else []
         return [f"{name}={dict(given)!r} must name each value of {column} once. " + " ".join(parts)]
     return []
 

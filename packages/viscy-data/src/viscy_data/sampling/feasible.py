@@ -117,7 +117,7 @@ def _idle(stage: Stage) -> Iterator[str]:
     """Say which groups get no batch."""
     idle = [stage.layout.groups.values[group] for group, own in enumerate(stage.shares.own) if own is None]
     if idle:
-        listed = ", ".join(map(repr, idle))
+        listed = _listed([repr(value) for value in idle], ", ")
         yield f"{stage.names['ratio']} is 0 for every stratum of {listed}: no batch comes from there."
 
 
@@ -136,7 +136,7 @@ def _lacking(stage: Stage) -> Iterator[str]:
             if not size and (not isinstance(ratio, Mapping) or ratio[stratum] > 0)
         ]
         if absent:
-            texts.append(f"{group!r} has no {', '.join(absent)}")
+            texts.append(f"{group!r} has no {_listed(absent, ', ')}")
     if texts:
         columns = column_text(layout.strata)
         listed = _listed(texts, "; ")
