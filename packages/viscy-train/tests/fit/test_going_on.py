@@ -55,7 +55,7 @@ def test_the_same_command_goes_on_in_its_folder(ended: Path) -> None:
     steps = pd.read_csv(ended / "runs/small/version_0/metrics.csv")
     trained = steps.dropna(subset=["train/loss"])["step"]
     assert trained.tolist() == list(range(STEPS))
-    record = json.loads((ended / "runs/small/version_0/run.json").read_text())
+    record = json.loads((ended / "runs/small/version_0/checkpoints/run.json").read_text())
     assert record["ended"] is True
     assert record["loggers"] == [["CSVLogger", 0]]
 
@@ -158,6 +158,7 @@ def test_a_later_end_trains_longer(anchors_path: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_that_another_process_trains_is_left_to_it(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
     first = take_lock(tmp_path)
     assert first is not None
     with pytest.raises(InvalidInputError, match=r"is being trained by another process.*--fresh"):

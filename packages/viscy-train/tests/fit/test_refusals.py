@@ -53,7 +53,7 @@ def refused(arguments: list[str], capsys: Said) -> str:
         (["--config", "http://127.0.0.1:9/a.yaml"], "nothing is fetched"),
         (["--config", "."], "no such file"),
         (["--data.batches.batch_size", "many"], "data.batches.batch_size='many': a whole number is allowed"),
-        (["--model.encoder.backbone", "vit"], "one of 'convnext_tiny', 'resnet50', 'small' is allowed"),
+        (["--model.encoder.backbone", "vit"], "backbone='vit': neither 'small', nor a network of timm"),
         (["--trainer.callbacks", "os.system"], "is not a Callback|os.system"),
         (["--trainer.logger", "nothing.Here"], "nothing.Here' cannot be used: No module named 'nothing'"),
         (["--trainer.devices", "0"], "devices"),
@@ -145,7 +145,7 @@ def test_the_table_sets_the_run_up(anchors_path: Path, tmp_path: Path, capsys: S
         "data.batches.batch_size=",
         "data.batches.condition_balanced=False: condition is not known in",
         "data.batches.temporal_enrichment=False: hours_post_infection is not known in",
-        "viscy-train embed runs/small/version_0/checkpoints/last.ckpt",
+        "viscy-train embed runs/small/version_0/model.viscy",
     ):
         assert part in said, said
     before = sorted(tmp_path.rglob("*"))
@@ -227,6 +227,8 @@ def trained(anchors_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     common = ["--config", "small", f"--data.anchors={anchors_path}", *SMALL, "--trainer.max_steps=2"]
     assert main(["fit", *common, "--trainer.logger=false", f"--trainer.default_root_dir={folder}"]) == 0
     assert [one.name for one in folder.iterdir()] == ["checkpoints"]
+    found = sorted(one.name for one in (folder / "checkpoints").iterdir())
+    assert found == [".running", "last.ckpt", "model.viscy", "run.json"]
     return folder / "checkpoints" / "last.ckpt"
 
 
@@ -280,7 +282,7 @@ def test_without_a_logger_an_earlier_checkpoint_is_not_replaced(
     trained: Path, anchors_path: Path, capsys: Said
 ) -> None:
     before = trained.read_bytes()
-    common = ["--config", "small", f"--data.anchors={anchors_path}", *SMALL, "--trainer.max_steps=2"]
+    common = ["--config", "small", f"--data.anchors={anchors_path}", *SMALL, "--model.loss.beta=0.1"]
     folder = trained.parents[1]
     said = refused([*common, "--trainer.logger=false", f"--trainer.default_root_dir={folder}"], capsys)
     assert "is of an earlier run" in said

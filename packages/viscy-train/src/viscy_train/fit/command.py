@@ -153,7 +153,7 @@ class FitCLI(LightningCLI):
         self._checkpoint = read_checkpoint(self._begun)
         step, changed = self._checkpoint["global_step"], earlier.changed_limits(self._record)
         if earlier.record.ended and not changed:
-            packed = earlier.folder / MODEL
+            packed = (earlier.folder if setup.config.trainer.logger else earlier.checkpoint.parent) / MODEL
             raise AlreadyTrained(
                 f"trained already: {self._begun} holds step {step}, the last, and nothing was done. To train "
                 f"longer, raise trainer.max_steps; to begin another run beside it, add {FRESH}. "

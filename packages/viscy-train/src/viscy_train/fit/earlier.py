@@ -1,10 +1,10 @@
 """The run that the same command began: where it lies, and whether it ended.
 
 A scheduler that requeues a job starts the same command again, and so does a user after a power cut. Neither
-should have to look for a checkpoint. So each run leaves ``run.json`` in its folder, with the options that
-decide what it learns, and a command looks, where its logger writes, for the newest run with the same ones:
-that run goes on, in its own folder. With other options a new run begins, and it says which differ from the
-newest one's. ``--fresh`` begins another in any case.
+should have to look for a checkpoint. So each run leaves ``run.json`` beside its checkpoints, with the options
+that decide what it learns. A command looks, where its logger writes, for the newest run with the same ones,
+and that run goes on in its own folder. With other options a new run begins, and it says which differ from
+the newest one's. ``--fresh`` begins another in any case.
 
 What decides: the options of model and data, the table's path and what it holds, the seed, and the file that
 ``--ckpt_path`` names. The trainer's are free - more devices, another precision, a later end - and so is how
@@ -28,8 +28,8 @@ from viscy_data import InvalidInputError, statistics_path, whole_file
 from viscy_train.callbacks import SaveLast
 from viscy_train.fit.loggers import known_as, names_of, root_of
 
-RECORD = "run.json"
-_LOCK = ".running"
+RECORD = Path("checkpoints", "run.json")
+_LOCK = Path("checkpoints", ".running")
 _LIMITS = ("max_steps", "max_epochs", "max_time")
 _FREE = ("num_workers", "look_ahead", "reading")
 _READING = ("missing_chunks", "non_finite")
@@ -167,7 +167,7 @@ def find_runs(config: Namespace) -> list[EarlierRun]:
         return []
     names = names_of(trainer)
     root, depth = root_of(trainer)
-    found = [path.parent for path in root.glob("*/" * depth + RECORD)]
+    found = [path.parents[1] for path in root.glob("*/" * depth + str(RECORD))]
     runs = [EarlierRun(folder, record) for folder in found if (record := _read(folder)) is not None]
     same = [run for run in runs if run.record.names == names and run.checkpoint.is_file()]
     return sorted(same, key=lambda run: run.checkpoint.stat().st_mtime, reverse=True)

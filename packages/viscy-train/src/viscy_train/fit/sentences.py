@@ -143,12 +143,12 @@ def _key(message: str) -> str:
 
 def _installed(reason: str) -> str:
     """Say what to install, where a package is missing."""
-    wanted = re.search(r"Requirement '([A-Za-z0-9_-]+)|No module named '([a-z]+)", reason)
+    extra = next((one for one in _EXTRAS if re.search(rf"(Requirement|named) '{one}", reason)), None)
+    if extra:
+        return f"{extra} is not installed; install it by: uv pip install 'viscy-train[{extra}]'"
+    wanted = re.search(r"Requirement '([A-Za-z0-9_-]+)", reason)
     if wanted:
-        package = wanted[1] or wanted[2]
-        extra = next((one for one in _EXTRAS if package.startswith(one)), None)
-        by = f"viscy-train[{extra}]" if extra else package
-        return f"{package} is not installed; install it by: uv pip install '{by}'"
+        return f"{wanted[1]} is not installed; install it, such as by: uv pip install {wanted[1]}"
     needed = re.search(r"following arguments are required: (.*)", reason)
     if needed:
         return f"it needs init_args: {needed[1].rstrip('.')}"
