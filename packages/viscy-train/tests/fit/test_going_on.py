@@ -141,7 +141,7 @@ def test_patches_of_another_kind_are_refused(name: str, value: object) -> None:
 def test_a_broken_record_is_of_no_run(text: str, tmp_path: Path) -> None:
     (tmp_path / "version_0" / "checkpoints").mkdir(parents=True)
     (tmp_path / "version_0" / "checkpoints" / "last.ckpt").touch()
-    (tmp_path / "version_0" / "run.json").write_text(text)
+    (tmp_path / "version_0" / "checkpoints" / "run.json").write_text(text)
     kind = "lightning.pytorch.loggers.CSVLogger"
     logger = {"class_path": kind, "init_args": {"save_dir": str(tmp_path)}}
     config = namespace_of({"trainer": {"logger": logger, "default_root_dir": None}})
