@@ -32,7 +32,14 @@ from viscy_data import (
     read_metadata,
 )
 from viscy_data.columns import LINEAGE_ID
-from viscy_train.packed.trained_on import KEY, TrainedOn, also_by_marker, code_digest, code_versions
+from viscy_train.packed.trained_on import (
+    KEY,
+    TrainedOn,
+    also_by_marker,
+    code_digest,
+    code_versions,
+    table_digest,
+)
 from viscy_train.parts import (
     BatchOptions,
     FixedEpoch,
@@ -243,8 +250,8 @@ class AnchorDataModule(LightningDataModule):
         """Return what whoever has the model and not the table must know."""
         file, shown = read_metadata(self.anchors), self.dataset.shown
         used = [one for one in file.experiments.experiments if one.name in shown.experiments]
-        state = self.train_sampler.state_dict()
-        digests = {"experiments": file.digest, "stores": file.stores, "anchors": str(state["anchors"])}
+        table = table_digest(self.anchors)
+        digests = {"experiments": file.digest, "stores": file.stores, "anchors": table}
         tau = self.pairing.tau or file.tau
         return TrainedOn(
             samples=shown.samples,

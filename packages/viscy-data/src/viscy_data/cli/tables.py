@@ -37,8 +37,8 @@ def counts_table(counts: Sequence[ConditionCounts]) -> Table:
     totals = [sum(column) for column in zip(*numbers, strict=True)]
     border = sum(one.border for one in counts)
     table = Table(title="Anchors", show_footer=True)
-    table.add_column("experiment", "all")
-    table.add_column("condition")
+    table.add_column("experiment", "all", overflow="fold")
+    table.add_column("condition", overflow="fold")
     for heading, total in zip(("cells", "anchors", "with a later relative"), totals, strict=True):
         table.add_column(heading, f"{total:,}", justify="right")
     table.add_column("at a border", _share(border, totals[1]), justify="right")

@@ -44,7 +44,10 @@ def rich_table(table: Table) -> rich.table.Table:
     for place, heading in enumerate(table.headings):
         drawn = table.bars and place == len(table.headings) - 1
         left = place == 0 or drawn or table.words
-        shown.add_column(verbatim(heading), justify="left" if left else "right", no_wrap=drawn)
+        # a name that is cut cannot be told from another
+        shown.add_column(
+            verbatim(heading), justify="left" if left else "right", no_wrap=drawn, overflow="fold"
+        )
     for row in table.rows:
         shown.add_row(*(verbatim(cell.text if isinstance(cell, Cell) else cell) for cell in row))
     return shown

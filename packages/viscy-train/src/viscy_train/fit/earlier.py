@@ -11,7 +11,6 @@ What decides: the options of model and data, the table's path and what it holds,
 data are read.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -24,9 +23,10 @@ import filelock
 from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from viscy_data import InvalidInputError, statistics_path, whole_file
+from viscy_data import InvalidInputError, whole_file
 from viscy_train.callbacks import SaveLast
 from viscy_train.fit.loggers import known_as, names_of, root_of
+from viscy_train.packed.trained_on import table_digest
 
 RECORD = Path("checkpoints", "run.json")
 _LOCK = Path("checkpoints", ".running")
@@ -208,15 +208,6 @@ def is_first_rank(environment: Mapping[str, str] = os.environ) -> bool:
     """Return whether the process is rank 0, as launchers say it, before a process group is there."""
     names = ("RANK", "SLURM_PROCID", "LOCAL_RANK")
     return next((environment[name] for name in names if name in environment), "0") == "0"
-
-
-def table_digest(anchors: str | Path) -> str:
-    """Return 32 hexadecimal digits of a table and of its statistics: a path may hold another one by now."""
-    digest = hashlib.sha256()
-    for path in (Path(anchors), statistics_path(anchors)):
-        with suppress(FileNotFoundError), path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:32]
 
 
 def _read(folder: Path) -> RunRecord | None:

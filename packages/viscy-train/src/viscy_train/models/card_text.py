@@ -28,7 +28,9 @@ def card_lines(card: Card) -> Iterator[tuple[str, str]]:
     yield "normalization", _plain(data.normalization)
     yield "border", data.border
     yield "positives", f"{data.positive}, {_plain(data.tau)}" if data.positive == "lineage" else data.positive
-    yield "batches", _plain(data.plan)
+    yield "batches", _plain({name: value for name, value in data.plan.items() if name != "plan"})
+    if data.plan.get("plan"):
+        yield "changed by plan", _plain(data.plan["plan"])
     yield "experiments", ", ".join(data.experiments)
     yield from ((f"{name} version", text) for name, text in data.versions.items())
     yield from ((f"{name} digest", text) for name, text in data.digests.items() if text)

@@ -8,13 +8,14 @@ plain values throughout, in checkpoints and in files of models.
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from viscy_data import Experiment
+from viscy_data import Experiment, statistics_path
 
 type Name = Annotated[str, Field(min_length=1, max_length=1000)]
 type Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -118,3 +119,12 @@ def code_digest() -> str:
         digest.update(path.relative_to(root).as_posix().encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def table_digest(anchors: str | Path) -> str:
+    """Return 32 hexadecimal digits of a table and of its statistics: a path may hold another one by now."""
+    digest = hashlib.sha256()
+    for path in (Path(anchors), statistics_path(anchors)):
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:32]
