@@ -42,9 +42,8 @@ def make_dataset(store: Path) -> Callable[..., AnchorDataset]:
             anchors,
             experiments=experiments,
             patch_size=(8, 8),
-            pairing=Pairing(tau=TauRange(frames=(1, 3))),
             statistics=statistics,
-            **options,
+            **{"pairing": Pairing(tau=TauRange(frames=(1, 3))), **options},
         )
 
     return make
@@ -108,7 +107,7 @@ def test_what_fails_ahead_is_raised_in_its_batchs_place(
     for file in (store / "A/1/0/0/c/7").rglob("*"):
         if file.is_file():
             file.write_bytes(b"broken")
-    dataset = make_dataset(positive="self")
+    dataset = make_dataset(positive="self", pairing=Pairing())
     frames = [dataset.valid_anchors.query(f"t == {t}").index.to_list() for t in (0, 7, 1)]
     batches = iter(anchor_loader(dataset, frames, look_ahead=2))
     assert next(batches)["rows"].tolist() == frames[0]

@@ -108,7 +108,7 @@ TEXTS = ("2024-01-01", "yes", "12")
         ),
         *(("pixel_size_um", value) for value in NUMBERS),
         *(("pixel_size_um", value) for value in ("1e400", "0", "-1", "1.0e-300", "1000000")),
-        *(("interval_minutes", value) for value in (*NUMBERS, "0", "-5", "1.0e-9")),
+        *(("interval_minutes", value) for value in (*NUMBERS, "-5", "1.0e-9")),
         *(("start_hpi", value) for value in NUMBERS),
         *(("name", value) for value in (*TEXTS, "1.5", "null", "[a]", "{a: b}")),
         *(("channels", f"[{value}]") for value in (*TEXTS, "null", "[a]")),

@@ -15,7 +15,8 @@ def of(frames: list[NDArray[np.generic]]) -> dict[str, float]:
     statistics = ChannelStatistics()
     for frame in frames:
         statistics.add(frame)
-    return statistics.result()
+    found = statistics.result()
+    return {name: found[name] for name in ("mean", "std", "median", "iqr")}
 
 
 def numpy_statistics(frames: list[NDArray[np.generic]]) -> dict[str, float]:

@@ -264,7 +264,7 @@ def test_shot_noise_has_the_mean_and_variance_of_photons() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("experiments", 0), ("wells", 1), ("fovs", 0), ("frames", 1), ("cells", 0), ("size", 63), ("seed", -1)],
+    [("experiments", 0), ("wells", 1), ("fovs", 0), ("frames", 0), ("cells", 0), ("size", 63), ("seed", -1)],
 )
 def test_counts_that_are_too_small_are_refused(field: str, value: Any) -> None:
     with pytest.raises(InvalidInputError, match=f"{field}={value} is not an integer >="):

@@ -63,7 +63,9 @@ def fit(anchors: Path, folder: Path, workers: int, die_after: int, ranks: int = 
         use_distributed_sampler=False,
     )
     module = ContrastiveModule(EncoderOptions("small", in_channels=2, projection=8), crop=(32, 32))
-    data = AnchorDataModule(anchors, BatchOptions(8, leaky=0.25), SplitOptions(0.3), num_workers=workers)
+    # as many batches to a step as two ranks take, so that one rank draws the same sequence
+    batches = BatchOptions(8, leaky=0.25, plan={"span": 2})
+    data = AnchorDataModule(anchors, batches, SplitOptions(0.3), num_workers=workers)
     trainer.fit(module, data, ckpt_path=checkpoint if resumes else None)
 
 

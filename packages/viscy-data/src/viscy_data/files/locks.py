@@ -63,7 +63,10 @@ def _acquire(lock: Path, name: str) -> int:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         try:
             taken = _take(handle, lock, name)
-        except BaseException:
+        except BaseException as error:
+            if getattr(error, "errno", None) == errno.ENOSPC:  # locked, with no room for who has it
+                with suppress(OSError):
+                    lock.unlink()
             os.close(handle)
             raise
         if taken:

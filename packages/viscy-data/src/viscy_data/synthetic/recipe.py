@@ -117,7 +117,9 @@ class Recipe:
     @property
     def bytes(self) -> int:
         """Bytes of all pixels, of which compression saves little: they are noisy."""
-        images = sum(len(self.channels(index)) for index in range(self.experiments))
+        kinds = [CHANNELS] if self.samples == "cells" else _UNLIKE_CHANNELS
+        whole, more = divmod(self.experiments, len(kinds))
+        images = whole * sum(map(len, kinds)) + sum(map(len, kinds[:more]))
         return 2 * images * self.wells * self.fovs * self.frames * self.size**2
 
     def channels(self, index: int) -> "Mapping[str, str]":
