@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -9,6 +10,7 @@ import torch
 import yaml
 
 from viscy_data.errors import InvalidInputError
+from viscy_train.callbacks import FitProgress
 from viscy_train.cli.app import main
 from viscy_train.evaluation import read_embeddings
 from viscy_train.fit import FitCLI, packaged, run_fit
@@ -208,3 +210,15 @@ def test_names_of_files_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert packaged(["--config", "small", "-c", "mine.yaml"]) == ["--config", "small", "-c", "mine.yaml"]
     assert packaged(["--data.anchors", "fit", "--config=fit.yaml"])[1] == "fit"
     assert packaged(["--config=fit.yaml"]) == [f"--config={CONFIGS / 'fit.yaml'}"]
+
+
+def test_a_callback_of_ones_own_takes_part(
+    anchors_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = ["--trainer.callbacks+=own_callbacks.Counting", "--trainer.callbacks.first=10"]
+    quiet = ["--trainer.enable_progress_bar=false", "--trainer.logger=false"]
+    cli = fit("small", anchors_path, *own, *quiet, "--trainer.max_steps=2")
+    callbacks: list[Any] = cli.trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
+    assert [one.steps for one in callbacks if type(one).__name__ == "Counting"] == [12]
+    assert not any(isinstance(one, FitProgress) for one in callbacks)
