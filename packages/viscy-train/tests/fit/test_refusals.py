@@ -257,13 +257,16 @@ def test_a_checkpoint_of_other_anchors_is_refused(
     from viscy_data.indexing.run import build_index
     from viscy_data.tables.tau import TauRange
 
-    build_index(
-        anchors_path.parent / "data" / "experiments.yaml",
-        tmp_path / "fewer.parquet",
-        patch_size=(40, 40),
-        tau=TauRange(frames=(3, 3)),
-        progress=False,
-    )
+    data = anchors_path.parent / "data"
+    content = yaml.safe_load((data / "experiments.yaml").read_text())
+    content["experiments"] = content["experiments"][:2]
+    for experiment in content["experiments"]:
+        for key in ("data_path", "tracks_path"):
+            experiment[key] = str(data / experiment[key])
+    (tmp_path / "experiments.yaml").write_text(yaml.safe_dump(content))
+    tau = TauRange(frames=(1, 2))
+    table = tmp_path / "fewer.parquet"
+    build_index(tmp_path / "experiments.yaml", table, patch_size=(40, 40), tau=tau, progress=False)
     arguments = ["--config", "small", "--data.anchors=fewer.parquet", "--ckpt_path", str(trained)]
     assert "is of other anchors than data.anchors='fewer.parquet'" in refused(arguments, capsys)
 
