@@ -106,7 +106,7 @@ def test_tables_show_both_plans(audits: list[Audited]) -> None:
         ({"batches": 7, "epochs": 3}, "90 batches (3 epochs)"),
     ],
 )
-def test_titles_say_how_many_batches_were_composed(amount: dict[str, int], text: str) -> None:
+def test_titles_say_how_many_batches_were_composed(amount: dict[str, Any], text: str) -> None:
     audits = audit_plans(make_anchors(), [("plain", PLAN)], progress=False, **amount)
     assert amount_text(audits) == text
     assert next(iter(audit_tables(audits))).title == f"{text} from 360 anchors"

@@ -63,10 +63,12 @@ def draw_crops(rng: np.random.Generator, layout: Layout, count: int) -> list[Cro
         start, stop = sorted(rng.choice(extent + 1, 2, replace=False).tolist())
         return start, stop
 
-    return [
-        Crop("a", str(rng.choice(FOVS)), int(rng.integers(layout.shape[0])), *map(span, layout.shape[2:]))
-        for _ in range(count)
-    ]
+    def crop() -> Crop:
+        fov, t = str(rng.choice(FOVS)), int(rng.integers(layout.shape[0]))
+        z, y, x = map(span, layout.shape[2:])
+        return Crop("a", fov, t, z, y, x)
+
+    return [crop() for _ in range(count)]
 
 
 def chunks_of(crop: Crop, chunk: tuple[int, ...], channels: list[int]) -> set[tuple[str | int, ...]]:
