@@ -24,7 +24,7 @@ from viscy_data.packing import pack
 from viscy_data.tables.codes import codes_of
 from viscy_data.tables.lineage import BoolArray, IntArray
 from viscy_data.tables.others import Others
-from viscy_data.tables.positives import Positives, check_rows, occurrences, place_numbers
+from viscy_data.tables.positives import Positives, in_batch, place_numbers
 
 # What a positive's random numbers are for; those of lineages are 0 to 2, that of the same values is 3.
 _MARKER = 4
@@ -83,37 +83,13 @@ class AcrossMarkerPositives:
             self.has_positive[self._rows] = self._later.has_positive
 
     def draw(self, rows: IntArray, *, epoch: int, number: int, places: IntArray | None = None) -> IntArray:
-        """Draw a positive for every anchor of a batch.
-
-        Parameters
-        ----------
-        rows
-            (B,) rows of the table that have a positive.
-        epoch, number
-            The batch's, part of the key.
-        places
-            (B,) places in the batch; None: 0 .. B-1.
-
-        Returns
-        -------
-        IntArray
-            (B,) rows of the table.
-
-        Raises
-        ------
-        InvalidInputError
-            Where a row is not in the table or has no positive.
-        """
-        rows = np.asarray(rows, dtype=np.int64)
-        check_rows(rows, self.has_positive)
-        places = np.arange(len(rows)) if places is None else np.asarray(places, dtype=np.int64)
-        first, again = occurrences(rows)
+        """Draw, as `Positives.draw`."""
+        rows, place, again = in_batch(rows, places, self.has_positive)
         if self._later is not None:
-            drawn = self._later.draw(self._place[rows], epoch=epoch, number=number, places=places)
+            drawn = self._later.draw(self._place[rows], epoch=epoch, number=number, places=place)
             rows = self._rows[drawn]
-        return self._markers.draw(
-            rows, places[first], again, (self._seed, Purpose.POSITIVE, epoch, number, _MARKER)
-        )
+        key = self._seed, Purpose.POSITIVE, epoch, number, _MARKER
+        return self._markers.draw(rows, place, again, key)
 
 
 def _check_columns(anchors: pd.DataFrame, needed: Sequence[str]) -> None:

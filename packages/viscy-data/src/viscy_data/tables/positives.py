@@ -122,11 +122,7 @@ class Positives:
         InvalidInputError
             Where a row is not in the table or has no positive.
         """
-        rows = np.asarray(rows, dtype=np.int64)
-        check_rows(rows, self.has_positive)
-        places = np.arange(len(rows)) if places is None else np.asarray(places, dtype=np.int64)
-        first, again = occurrences(rows)
-        place = places[first]
+        rows, place, again = in_batch(rows, places, self.has_positive)
         low, high = self._ranges[self._experiment[self._relatives.track[rows]]].T
         steps = np.arange(min(int((high - low).max(initial=0)), self._span) + 1)
         taus = low[:, None] + steps
@@ -244,6 +240,23 @@ def lines_of_channels(anchors: pd.DataFrame) -> tuple[IntArray, int]:
         return places, 1
     channel, names = codes_of(anchors[CHANNEL])
     return places * len(names) + channel, len(names)
+
+
+def in_batch(
+    rows: IntArray, places: IntArray | None, has_positive: BoolArray
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Return the rows of a batch (B,), the place at which each occurs first, and how many came before it.
+
+    Raises
+    ------
+    InvalidInputError
+        Where a row is not in the table or has no positive.
+    """
+    rows = np.asarray(rows, dtype=np.int64)
+    check_rows(rows, has_positive)
+    places = np.arange(len(rows)) if places is None else np.asarray(places, dtype=np.int64)
+    first, again = occurrences(rows)
+    return rows, places[first], again
 
 
 def occurrences(rows: IntArray) -> tuple[IntArray, IntArray]:

@@ -25,7 +25,7 @@ from viscy_data.errors import InvalidInputError, suggest
 from viscy_data.packing import pack
 from viscy_data.tables.lineage import BoolArray, IntArray
 from viscy_data.tables.others import Others
-from viscy_data.tables.positives import check_rows, occurrences, place_numbers
+from viscy_data.tables.positives import in_batch, place_numbers
 
 # What a positive's random numbers are for; those of lineages are 0 to 2.
 _VALUES = 3
@@ -87,35 +87,10 @@ class SameValuePositives:
         self.has_positive: BoolArray = self._others.exist
 
     def draw(self, rows: IntArray, *, epoch: int, number: int, places: IntArray | None = None) -> IntArray:
-        """Draw a positive for every anchor of a batch.
-
-        An anchor that occurs again in its batch takes another row, while there are any.
-
-        Parameters
-        ----------
-        rows
-            (B,) rows of the table that have a positive.
-        epoch, number
-            The batch's, part of the key.
-        places
-            (B,) places in the batch; None: 0 .. B-1.
-
-        Returns
-        -------
-        IntArray
-            (B,) rows of the table.
-
-        Raises
-        ------
-        InvalidInputError
-            Where a row is not in the table or has no positive.
-        """
-        rows = np.asarray(rows, dtype=np.int64)
-        check_rows(rows, self.has_positive)
-        places = np.arange(len(rows)) if places is None else np.asarray(places, dtype=np.int64)
-        first, again = occurrences(rows)
+        """Draw, as `Positives.draw`; an anchor that occurs again takes another row, while there are any."""
+        rows, place, again = in_batch(rows, places, self.has_positive)
         key = self._seed, Purpose.POSITIVE, epoch, number, _VALUES
-        return self._others.draw(rows, places[first], again, key)
+        return self._others.draw(rows, place, again, key)
 
 
 def _groups_of(codes: Sequence[NDArray[np.integer[Any]]]) -> tuple[IntArray, IntArray]:
