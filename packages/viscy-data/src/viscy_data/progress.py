@@ -13,9 +13,10 @@ from viscy_data.text import shown as one_line
 def progress_bar(title: str, total: int, *, unit: str, shown: bool) -> Iterator[Callable[[int], None]]:
     """Show a bar with a rate on the standard error stream; give the function that moves it on.
 
-    The function may be called from several threads. Nothing is shown when ``shown`` is false.
+    The function may be called from several threads. Nothing is shown when ``shown`` is false, or where there
+    is nothing to do: a bar of 0 of 0 looks like one that is stuck.
     """
-    if not shown:
+    if not shown or not total:
         yield lambda _: None
         return
     columns = (
