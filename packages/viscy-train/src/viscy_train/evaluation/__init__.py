@@ -10,6 +10,7 @@ Read in this order:
 - `metric`: what a metric answers
 - `evaluate`: all metrics of one embedding; `groups`: which metric gets which labels
 - `probe`, `leakage`, `mixing`, `retrieval`, `smoothness`, `collapse`: a metric each
+- `correction`: an embedding relative to control cells
 - `bootstrap`: intervals over lineages; `scores`: accuracies of many replicates at once
 - `neighbours`: nearest neighbours among allowed cells; `arrays`: checks and small transforms
 - `reading`: embeddings files
@@ -17,6 +18,7 @@ Read in this order:
 
 from viscy_train.evaluation.bootstrap import Resampling
 from viscy_train.evaluation.collapse import collapse, effective_rank
+from viscy_train.evaluation.correction import Controls, correct_by_controls
 from viscy_train.evaluation.evaluate import Evaluation, evaluate, evaluate_arrays
 from viscy_train.evaluation.leakage import leakage
 from viscy_train.evaluation.metric import Definition, Metric, NotAvailable, Outcome
@@ -27,6 +29,7 @@ from viscy_train.evaluation.retrieval import condition_retrieval, next_frame_ret
 from viscy_train.evaluation.smoothness import smoothness
 
 __all__ = [
+    "Controls",
     "Definition",
     "EmbeddingsFile",
     "Evaluation",
@@ -36,6 +39,7 @@ __all__ = [
     "Resampling",
     "collapse",
     "condition_retrieval",
+    "correct_by_controls",
     "effective_rank",
     "evaluate",
     "evaluate_arrays",
