@@ -113,6 +113,7 @@ def test_provenance_names_config_weights_and_table(dataset: AnchorDataset, tmp_p
     assert json.loads(kept["config"]) == {"seed": 3}
     assert kept["model_digest"] == model_digest(model)
     assert kept["anchors_digest"] == anchors_digest(dataset.anchors)
+    assert (kept["anchors"], kept["folder"]) == (str(dataset.path), str(tmp_path))
     with torch.no_grad():
         model.scale.add_(1)
     assert model_digest(model) != kept["model_digest"]

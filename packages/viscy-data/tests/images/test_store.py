@@ -107,6 +107,23 @@ def test_crops_are_slices(
         assert read.dtype == pixels.dtype
 
 
+def test_channels_are_arrays_that_read_what_is_indexed(
+    tmp_path: Path, write_store: WriteStore, pixels: Pixels
+) -> None:
+    store = write_store(tmp_path / "p.zarr", {"A/1/0": pixels}, CHANNELS)
+    one = experiment(store, channels=("GFP", "Phase"))
+    arrays = reader_of(one).channel_arrays("a", "A/1/0")
+    assert list(arrays) == ["GFP", "Phase"]
+    chunk_file(store, "A/1/0", (0, 0, 0, 0, 0)).write_bytes(b"damaged")
+    assert np.array_equal(arrays["GFP"][1, 2], pixels[1, 2, 2])
+    assert np.array_equal(arrays["Phase"][2], pixels[2, 0])
+    with pytest.raises(StoreError, match=r"experiment='a' has no fov='A/1/1'.* Did you mean 'A/1/0'"):
+        reader_of(one).channel_arrays("a", "A/1/1")
+    shutil.rmtree(store / "A/1/0" / "0")
+    with pytest.raises(StoreError, match=r"A/1/0"):
+        reader_of(one).channel_arrays("a", "A/1/0")
+
+
 def test_stores_of_two_experiments_share_fov_names(
     tmp_path: Path, write_store: WriteStore, make_pixels: MakePixels
 ) -> None:

@@ -2,9 +2,9 @@
 
 The file is AnnData's layout in Zarr: X (N, D) float32, obsm/X_projection (N, P) float32, obs the anchors'
 columns under unique names ``global_track_id/t`` (and ``/channel`` where a row is one channel of a cell), uns
-the provenance: config, version, digests of table and weights. Row i is row i of the table:
-``AnchorDataset.read([i])`` gives the patch that it was computed from, in a dataset of pairs, too; the column
-``row`` of obs keeps the number where rows are left out or sorted.
+the provenance: config, version, digests of table and weights, and where the table was. Row i is row i of the
+table: ``AnchorDataset.read([i])`` gives the patch that it was computed from, in a dataset of pairs, too; the
+column ``row`` of obs keeps the number where rows are left out or sorted.
 
 Rows hold finite numbers, or somebody is told: a cell that cannot be read, or whose embedding is not finite,
 ends the work with an error that names it, or, where the dataset's ``Reading(on_error="skip")`` asks for it,
@@ -49,6 +49,12 @@ from viscy_train.packed import model_digest
 
 PROVENANCE: Final = "viscy_train"
 """Key of the provenance in uns."""
+
+ANCHORS: Final = "anchors"
+"""Key, beside the provenance's, of the path of the table."""
+
+FOLDER: Final = "folder"
+"""Key, beside it, of the folder that the embeddings were written to."""
 
 NOT_FINITE: Final = "rows_not_finite"
 """Key, beside the provenance's, of how many rows are NaN."""
@@ -120,7 +126,8 @@ def embed(
         cells = len(dataset.anchors)
         layout = _Layout(cells, widths, min(_ROWS_PER_CHUNK, -(-cells // world)))
         if rank == 0:
-            _create(beside, layout, dataset.anchors, _provenance(model, dataset, config or {}))
+            provenance = _provenance(model, dataset, config or {}) | _places(dataset.path, target)
+            _create(beside, layout, dataset.anchors, provenance)
         _wait()
         chunks = layout.chunks()[rank::world]
         rows, left_out = sum(map(len, chunks)), 0
@@ -337,6 +344,13 @@ def _provenance(model: nn.Module, dataset: AnchorDataset, config: Mapping[str, A
         "model_digest": model_digest(model),
         "anchors_digest": anchors_digest(dataset.anchors),
     }
+
+
+def _places(anchors: Path | None, target: Path) -> dict[str, str]:
+    """Return where table and embeddings are, so that both are found where they move together."""
+    if anchors is None:
+        return {}
+    return {ANCHORS: str(anchors.absolute()), FOLDER: str(target.absolute().parent)}
 
 
 def anchors_digest(anchors: pd.DataFrame) -> str:

@@ -147,6 +147,7 @@ class AnchorDataset(Dataset[Batch]):
         self._z_window = z_window if isinstance(z_window, ZWindow) else ZWindow(z_window)
         seed = check_integer("seed", seed, 0)
         table, file = _load(anchors)
+        self._path = None if isinstance(anchors, pd.DataFrame) else Path(anchors)
         experiments = _given("experiments", experiments, file, lambda of: of.experiments)
         size = _given("patch_size", patch_size, file, lambda of: of.patch_size)
         reader = StoreReader(
@@ -190,6 +191,11 @@ class AnchorDataset(Dataset[Batch]):
             self._counts.share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         except RuntimeError as error:  # as where /dev/shm is full, or files may not be so large
             raise MemoryError(f"shared memory is not available: {error}") from error
+
+    @property
+    def path(self) -> Path | None:
+        """The file that the anchors were read from; None where a table was given."""
+        return self._path
 
     @property
     def anchors(self) -> pd.DataFrame:

@@ -119,6 +119,29 @@ class StoreReader:
         """
         return tuple(place.info for place in self._described(experiment).values())
 
+    def channel_arrays(self, experiment: str, fov: str) -> dict[str, ts.TensorStore]:
+        """Return the whole movie of each channel of a field of view, of which nothing is read yet.
+
+        What is indexed is read, and no more: ``np.asarray(arrays["Phase3D"][3, 0])`` is a slice of a frame.
+
+        Returns
+        -------
+        dict of str to TensorStore
+            (T, Z, Y, X) in the store's dtype, by the channels' names in the order of the experiments file.
+
+        Raises
+        ------
+        StoreError
+            Where the field of view, or one of the channels, is not there or cannot be opened.
+        """
+        self._check_process()
+        crop, spec = Crop(experiment, fov, 0, (0, 0), (0, 0), (0, 0)), self._spec(experiment, fov)
+        try:
+            array = ts.open(spec, open=True, read=True).result()
+        except (ValueError, OSError) as error:
+            raise self._error(crop, error, ()) from error
+        return dict(zip(self._names(crop), (array[:, one] for one in self._channels(crop)), strict=True))
+
     def _described(self, experiment: str) -> dict[str, Place]:
         if experiment not in self._known:
             if experiment not in self._experiments:
