@@ -29,6 +29,17 @@ def synthesize(  # noqa: PLR0913 - the flat face of the library's
         Literal["cells", "channels"],
         typer.Option(help="channels: plates of unlike channels, and a row of the table for each."),
     ] = "cells",
+    cell_lines: Annotated[
+        Literal["own", "same"],
+        typer.Option(help="same: one cell line everywhere; experiments differ by their microscopes alone."),
+    ] = "own",
+    well_effect: Annotated[
+        float, typer.Option(help="How much wells differ, whatever was done to them; 0: not at all.")
+    ] = 1.0,
+    same_cells: Annotated[
+        bool,
+        typer.Option("--same-cells", help="The very same cells through the microscope of each experiment."),
+    ] = False,
     columns: Annotated[
         bool, typer.Option("--columns", help="Also a plate map of drugs and annotations of cells.")
     ] = False,
@@ -37,7 +48,7 @@ def synthesize(  # noqa: PLR0913 - the flat face of the library's
     """Synthesize experiments with known truth, as plates with tracks.
 
     Cells move, divide and differ. Each experiment has illumination, gain, blur
-    and noise of its own: a strong batch effect. In infected wells only, a
+    and noise of its own: a strong batch effect. Wells differ a little. In infected wells only, a
     phenotype grows with hours post infection: cells round up, granules stand
     out, the reporter leaves the nucleus for spots. The truth of every cell is
     in truth.parquet.
@@ -57,6 +68,9 @@ def synthesize(  # noqa: PLR0913 - the flat face of the library's
         size=size,
         seed=seed,
         samples=samples,
+        cell_lines=cell_lines,
+        well_effect=well_effect,
+        same_cells=same_cells,
         columns=columns,
         overwrite=overwrite,
     )

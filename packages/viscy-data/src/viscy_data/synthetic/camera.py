@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from viscy_data.synthetic.cells import Cells
 from viscy_data.synthetic.drawing import PAD, Map, draw, draw_nuclei
-from viscy_data.synthetic.recipe import CHANNELS, NUCLEUS, PHASE, REPORTER, Setup
+from viscy_data.synthetic.recipe import CHANNELS, NUCLEUS, PHASE, REPORTER
+from viscy_data.synthetic.setup import Microscope, Setup
 
 _HAZE_RADIUS: Final = 14.0
 _PHASE_SIGN: Final = -1.0
@@ -36,7 +37,7 @@ class Camera:
 
     def expose(self, cells: Cells, rng: np.random.Generator) -> NDArray[np.uint16]:
         """Return one frame (C, Y, X) of the cells, in counts; C are the markers in order."""
-        thickness, reporter = draw(cells, self.size, self.setup.nuclear_reporter)
+        thickness, reporter = draw(cells, self.size, self.setup.line.nuclear_reporter)
         phase = _filter(thickness, self.phase_transfer, self.size)
         images = {PHASE: self._phase(phase, rng)}
         if REPORTER in self.markers:
@@ -46,13 +47,13 @@ class Camera:
         return np.stack([images[marker] for marker in self.markers])
 
     def _phase(self, phase: Map, rng: np.random.Generator) -> NDArray[np.uint16]:
-        setup = self.setup
+        setup = self.setup.microscope
         even = 0.5 + 0.5 * self.field  # transmitted light is flatter than fluorescence
         light = even * (1 + _PHASE_SIGN * setup.phase_contrast * phase + self.phase_background)
         return _counts(light, setup.phase_photons, setup.phase_level, setup.read_noise, 0.0, rng)
 
     def _fluorescence(self, canvas: Map, rng: np.random.Generator) -> NDArray[np.uint16]:
-        setup = self.setup
+        setup = self.setup.microscope
         glow = _filter(canvas, self.reporter_transfer, self.size)
         light = self.field * (glow + setup.autofluorescence * self.reporter_background)
         return _counts(
@@ -64,19 +65,20 @@ def make_camera(
     setup: Setup, size: int, rng: np.random.Generator, markers: Sequence[str] = tuple(CHANNELS.values())
 ) -> Camera:
     """Return the camera over one field of view: the experiment's, a little out of focus and out of place."""
-    focus = setup.blur * float(np.exp(rng.normal(0, 0.05)))
+    microscope = setup.microscope
+    focus = microscope.blur * float(np.exp(rng.normal(0, 0.05)))
     frequency = _frequencies(size + 2 * PAD)
     blur = _gaussian(frequency, focus)
-    texture = setup.background_texture * _grain(size, setup.background_grain, rng)
-    texture += 0.5 * setup.background_texture * _grain(size, 1.2, rng)
+    texture = microscope.background_texture * _grain(size, microscope.background_grain, rng)
+    texture += 0.5 * microscope.background_texture * _grain(size, 1.2, rng)
     return Camera(
         setup=setup,
         size=size,
-        phase_transfer=blur * (1 - setup.halo * _gaussian(frequency, setup.halo_radius)),
-        reporter_transfer=(1 - setup.haze) * blur + setup.haze * _gaussian(frequency, _HAZE_RADIUS),
-        phase_background=texture + _dirt(size, focus, setup.background_texture * 4, rng),
+        phase_transfer=blur * (1 - microscope.halo * _gaussian(frequency, microscope.halo_radius)),
+        reporter_transfer=(1 - microscope.haze) * blur + microscope.haze * _gaussian(frequency, _HAZE_RADIUS),
+        phase_background=texture + _dirt(size, focus, microscope.background_texture * 4, rng),
         reporter_background=1 + 0.15 * _grain(size, 25.0, rng),
-        field=_field(setup, size, rng),
+        field=_field(microscope, size, rng),
         markers=tuple(markers),
     )
 
@@ -114,7 +116,7 @@ def _dirt(size: int, blur: float, strength: float, rng: np.random.Generator) -> 
     )
 
 
-def _field(setup: Setup, size: int, rng: np.random.Generator) -> Map:
+def _field(setup: Microscope, size: int, rng: np.random.Generator) -> Map:
     """Return the illumination, 1 where it is brightest: a vignette off centre, times a tilt."""
     axis = (np.arange(size, dtype=np.float32) + 0.5) / size - 0.5
     centre = 0.15 * np.array([np.sin(setup.tilt_angle), np.cos(setup.tilt_angle)]) + rng.normal(0, 0.02, 2)

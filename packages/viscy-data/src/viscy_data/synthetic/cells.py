@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viscy_data.columns import NO_PARENT
-from viscy_data.synthetic.recipe import Setup
+from viscy_data.synthetic.setup import Setup
 
 GRANULES: Final = 48
 HARMONICS: Final = (2, 3, 4, 5)
@@ -68,7 +68,7 @@ def simulate(
     Parameters
     ----------
     setup
-        The experiment.
+        The experiment, its cell line as it is in the well.
     infected
         Whether a phenotype appears and grows with hours post infection.
     cells
@@ -130,7 +130,7 @@ def _founders(setup: Setup, count: int, size: int, infected: bool, rng: np.rando
     cells["age"] = cells["cycle"] * rng.random(count) ** 1.3 * 0.97
     cells["onset"] = 1.0 + rng.gamma(2.0, 0.8, count) if infected else np.inf
     cells["response"] = np.clip(rng.normal(0.85, 0.15, count), 0.4, 1.15)
-    cells["base_radius"] = setup.cell_radius * np.exp(rng.normal(0, 0.08, count))
+    cells["base_radius"] = setup.line.radius * np.exp(rng.normal(0, 0.08, count))
     cells["base_elongation"] = np.clip(1 + np.abs(rng.normal(0.65, 0.35, count)), 1.05, 2.3)
     cells["base_outline"] = _outlines(count, rng)
     _set_texture(cells, setup, rng)
@@ -142,10 +142,10 @@ def _set_texture(cells: Cells, setup: Setup, rng: np.random.Generator) -> None:
     cells["granule_place"] = _in_disc(count, rng)
     cells["granule_gain"] = rng.normal(0, 1, (count, GRANULES))
     cells["granule_radius"] = np.clip(np.exp(rng.normal(0.35, 0.2, count)), 1.0, 2.2)
-    cells["granularity"] = setup.granularity * np.exp(rng.normal(0, 0.25, count))
+    cells["granularity"] = setup.line.granularity * np.exp(rng.normal(0, 0.25, count))
     cells["nucleus_place"] = rng.normal(0, 0.1, (count, 2))
     cells["nucleus_fraction"] = np.clip(rng.normal(0.45, 0.03, count), 0.36, 0.54)
-    cells["reporter"] = np.exp(rng.normal(0, 0.3, count))
+    cells["reporter"] = setup.line.expression * np.exp(rng.normal(0, 0.3, count))
 
 
 def _scatter(count: int, size: int, rng: np.random.Generator) -> NDArray[np.float64]:

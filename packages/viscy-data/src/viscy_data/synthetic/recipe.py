@@ -1,8 +1,4 @@
-"""What to synthesise, and what each experiment's microscope and cell line are like.
-
-*recipe*: the counts that the user chooses. *setup*: what one experiment does to every image of it, its
-batch effect. Setups spread over their ranges by a low-discrepancy sequence, so that even three
-experiments lie far apart, and experiment i of a seed is the same however many there are.
+"""What to synthesise: the counts that the user chooses, the design of plates, and what channels show.
 
 *design*: few wells of a plate are infected, and not equally many on each plate: one to three in eight,
 a fifth of all wells, the same on every seed. This is the case that balancing conditions is for: a batch
@@ -16,16 +12,14 @@ do; one name does not even show the same everywhere.
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
-import numpy as np
-
-from viscy_data.checks import check_integer
+from viscy_data.checks import check_integer, check_number
 from viscy_data.errors import InvalidInputError
 from viscy_data.tables.experiment_fields import SAMPLES, Samples
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 PHASE: Final = "phase"
 REPORTER: Final = "reporter"
@@ -36,8 +30,6 @@ PIXEL_SIZE_UM: Final = 0.65
 UNINFECTED: Final = "uninfected"
 INFECTED: Final = "infected"
 
-_INTERVAL_MINUTES: Final = (30.0, 45.0, 30.0, 60.0, 40.0)
-_START_HPI: Final = (0.0, 1.0, 2.0, 0.0, 1.5)
 _INFECTED_SHARE: Final = (1 / 8, 2 / 8, 1 / 8, 3 / 8, 1 / 8)
 _UNLIKE_CHANNELS: Final = (
     CHANNELS,
@@ -46,9 +38,12 @@ _UNLIKE_CHANNELS: Final = (
     MappingProxyType({"DAPI": NUCLEUS, "Phase3D": PHASE}),
     MappingProxyType({"BF": PHASE}),
 )
-_GOLDEN: Final = 0.6180339887498949
 
 _LEAST: Final = {"experiments": 1, "wells": 2, "fovs": 1, "frames": 1, "cells": 1, "size": 64, "seed": 0}
+_LARGEST_WELL_EFFECT: Final = 5
+type CellLines = Literal["own", "same"]
+"""Whether each experiment has a cell line of its own or all have that of the first."""
+
 _LARGEST_SIZE: Final = 2**14
 """A frame is made as a whole, in several arrays of 4 bytes per pixel: some gigabytes."""
 _PIXELS_PER_CELL: Final = 900
@@ -76,6 +71,12 @@ class Recipe:
         Everything is a function of it.
     samples
         ``"channels"``: plates have unlike channels, for a table of which a row is one channel of a cell.
+    cell_lines
+        ``"same"``: experiments differ by their microscopes alone.
+    well_effect
+        How much wells of a plate differ, whatever was done to them; 1 is realistic, 0 switches it off.
+    same_cells
+        All experiments show the very same cells, each through its own microscope.
 
     Raises
     ------
@@ -100,12 +101,25 @@ class Recipe:
     size: int = 256
     seed: int = 0
     samples: Samples = "cells"
+    cell_lines: CellLines = "own"
+    well_effect: float = 1.0
+    same_cells: bool = False
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
             object.__setattr__(self, name, check_integer(name, getattr(self, name), least, None))
         if self.samples not in SAMPLES:
             raise InvalidInputError(f"samples={self.samples!r} must be 'cells' or 'channels'.")
+        if self.cell_lines not in ("own", "same"):
+            raise InvalidInputError(f"cell_lines={self.cell_lines!r} must be 'own' or 'same'.")
+        if not 0 <= check_number("well_effect", self.well_effect) <= _LARGEST_WELL_EFFECT:
+            raise InvalidInputError(
+                f"well_effect={self.well_effect!r} must be from 0 to {_LARGEST_WELL_EFFECT}; 1 is usual."
+            )
+        if self.same_cells and self.samples == "channels":
+            raise InvalidInputError(
+                "same_cells=True shows the same channels everywhere: give samples='cells'."
+            )
         if self.size > _LARGEST_SIZE:
             raise InvalidInputError(f"size={self.size!r} must be at most {_LARGEST_SIZE} pixels.")
         room = self.size**2 // _PIXELS_PER_CELL
@@ -128,6 +142,7 @@ class Recipe:
 
     def condition_wells(self, index: int) -> dict[str, tuple[str, ...]]:
         """Return the wells of each condition of experiment ``index`` (from 0), keyed by its name."""
+        index = 0 if self.same_cells else index
         infected = max(1, round(self.wells * _INFECTED_SHARE[index % len(_INFECTED_SHARE)]))
         return {
             UNINFECTED: tuple(f"A/{column + 1}" for column in range(self.wells - infected)),
@@ -138,83 +153,3 @@ class Recipe:
         """Return the fields of view of experiment ``index`` (from 0) as "row/column/position"."""
         wells = (well for names in self.condition_wells(index).values() for well in names)
         return tuple(f"{well}/{position}" for well in wells for position in range(self.fovs))
-
-
-@dataclass(frozen=True)
-class Setup:
-    """One experiment: its clock, its cell line and its microscope.
-
-    Intensities of the optics are in units of a cell's own signal; of the camera in counts. Lengths
-    are in pixels.
-    """
-
-    name: str
-    interval_minutes: float
-    start_hpi: float
-    cell_radius: float
-    nuclear_reporter: float
-    granularity: float
-    blur: float
-    halo_radius: float
-    halo: float
-    haze: float
-    background_grain: float
-    background_texture: float
-    phase_level: float
-    phase_contrast: float
-    phase_photons: float
-    reporter_offset: float
-    reporter_gain: float
-    reporter_photons: float
-    autofluorescence: float
-    read_noise: float
-    vignette: float
-    tilt: float
-    tilt_angle: float
-
-    def hours(self, frames: int) -> list[float]:
-        """Return hours post infection of each frame."""
-        return [self.start_hpi + t * self.interval_minutes / 60 for t in range(frames)]
-
-
-def make_setup(index: int, seed: int) -> Setup:
-    """Return experiment ``index`` (from 0) of a seed.
-
-    Examples
-    --------
-    >>> make_setup(1, seed=0).name
-    'synthetic_2'
-    """
-    offsets: Iterator[float] = iter(np.random.default_rng([seed, 0x5E7]).random(32).tolist())
-
-    def between(low: float, high: float) -> float:
-        return low + (high - low) * ((next(offsets) + index * _GOLDEN) % 1.0)
-
-    def ratio(low: float, high: float) -> float:
-        return float(np.exp(between(float(np.log(low)), float(np.log(high)))))
-
-    return Setup(
-        name=f"synthetic_{index + 1}",
-        interval_minutes=_INTERVAL_MINUTES[index % len(_INTERVAL_MINUTES)],
-        start_hpi=_START_HPI[index % len(_START_HPI)],
-        cell_radius=between(13.0, 16.0),
-        nuclear_reporter=ratio(0.8, 1.4),
-        granularity=ratio(0.7, 1.4),
-        blur=between(0.7, 1.7),
-        halo_radius=between(3.0, 7.0),
-        halo=between(0.75, 1.0),
-        haze=between(0.15, 0.5),
-        background_grain=ratio(2.0, 9.0),
-        background_texture=ratio(0.007, 0.03),
-        phase_level=ratio(2500.0, 15000.0),
-        phase_contrast=between(0.3, 0.55),
-        phase_photons=ratio(500.0, 6000.0),
-        reporter_offset=between(90.0, 420.0),
-        reporter_gain=ratio(400.0, 5000.0),
-        reporter_photons=ratio(40.0, 500.0),
-        autofluorescence=between(0.04, 0.35),
-        read_noise=between(3.0, 14.0),
-        vignette=between(0.05, 0.5),
-        tilt=between(0.0, 0.3),
-        tilt_angle=between(0.0, 2 * np.pi),
-    )

@@ -8,7 +8,7 @@ last ``experiments.yaml``.
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -42,13 +42,17 @@ from viscy_data.progress import progress_bar
 from viscy_data.synthetic.camera import make_camera
 from viscy_data.synthetic.cells import Cells, simulate
 from viscy_data.synthetic.knowledge import entries_of, write_knowledge
-from viscy_data.synthetic.recipe import INFECTED, PIXEL_SIZE_UM, Recipe, Setup, make_setup
+from viscy_data.synthetic.recipe import INFECTED, PIXEL_SIZE_UM, CellLines, Recipe
+from viscy_data.synthetic.setup import CellLine, Setup, in_well, setups_of
 from viscy_data.tables.experiment_fields import Samples
 
 TRUTH_FILE: Final = "truth.parquet"
 """Name of the ground truth table in the output folder."""
 
 _BLOCK_BYTES: Final = 16 * 2**20
+_TWINS: Final = 2**31
+"""In place of the number of an experiment where all show the same cells: nobody has so many."""
+_WELLS: Final = 2**31 + 1
 _TRUTH: Final = (
     "radius",
     "elongation",
@@ -74,6 +78,9 @@ def synthesize(  # noqa: PLR0913  each is a choice of its own, with a default
     size: int = Recipe.size,
     seed: int = Recipe.seed,
     samples: Samples = "cells",
+    cell_lines: CellLines = "own",
+    well_effect: float = 1.0,
+    same_cells: bool = False,
     columns: bool = False,
     overwrite: bool = False,
     progress: bool = True,
@@ -101,6 +108,16 @@ def synthesize(  # noqa: PLR0913  each is a choice of its own, with a default
     samples
         ``"channels"``: plates have unlike channels, and the experiments file makes a row of the table of each
         channel of a cell. Some plates have a stain of the nuclei, some no reporter.
+    cell_lines
+        ``"same"``: all experiments have one cell line and differ by their microscopes alone.
+    well_effect
+        How much wells of a plate differ in size, granularity and staining of their cells, whatever was done
+        to them; 0 switches it off.
+    same_cells
+        The experiments show the very same cells, each through its own microscope: a cell and its *twins* in
+        other experiments share field of view, track and frame. The microscopes are those that the seed has
+        without this option, the cells are others: what a model trained without it knows of a microscope
+        can be measured exactly.
     columns
         A plate map and annotations beside each plate, which the experiments file names as columns of one's
         own (:mod:`viscy_data.synthetic.knowledge`).
@@ -119,10 +136,12 @@ def synthesize(  # noqa: PLR0913  each is a choice of its own, with a default
     InvalidInputError
         A count is out of range, or ``out`` holds experiments already or has no room for these.
     """
-    recipe = Recipe(experiments, wells, fovs, frames, cells, size, seed, samples)
+    recipe = Recipe(
+        experiments, wells, fovs, frames, cells, size, seed, samples, cell_lines, well_effect, same_cells
+    )
     out = folder_named(out)
     check_room(out, recipe.bytes)
-    setups = [make_setup(index, seed) for index in range(experiments)]
+    setups = setups_of(recipe)
     entries = [*(setup.name for setup in setups), TRUTH_FILE, EXPERIMENTS_FILE]
     total = experiments * wells * fovs * frames
     with staged(out, entries, overwrite=overwrite) as folder:
@@ -152,12 +171,15 @@ class _Movie:
     channels: Mapping[str, str]
     condition: str
     fov: str
-    key: tuple[int, int, int]
+    number: int
+    place: int
     image: Any
     tracks: Path
 
     def rng(self, purpose: Literal["cells", "camera", "noise"], frame: int = 0) -> np.random.Generator:
-        return np.random.default_rng([*self.key, ("cells", "camera", "noise").index(purpose), frame])
+        twins = self.recipe.same_cells and purpose == "cells"
+        key = [self.recipe.seed, _TWINS if twins else self.number, self.place]
+        return np.random.default_rng([*key, ("cells", "camera", "noise").index(purpose), frame])
 
     def make(self, advance: Callable[[int], None]) -> pd.DataFrame:
         """Write images and tracks; return the truth."""
@@ -219,10 +241,21 @@ def _plate(number: int, setup: Setup, recipe: Recipe, folder: Path) -> Iterator[
         interval_minutes=setup.interval_minutes,
     )
     tracks = folder / setup.name / TRACKS_FOLDER
+    lines = _lines(number, setup, recipe, tuple(condition))
     for place, fov in enumerate(fovs):
-        key = (recipe.seed, number, place)
         well = fov.rpartition("/")[0]
-        yield _Movie(recipe, setup, channels, condition[well], fov, key, images[fov], tracks)
+        treated = replace(setup, line=lines[well])
+        yield _Movie(recipe, treated, channels, condition[well], fov, number, place, images[fov], tracks)
+
+
+def _lines(number: int, setup: Setup, recipe: Recipe, wells: Sequence[str]) -> dict[str, CellLine]:
+    """Return the cell line as it is in each well."""
+    cells = _TWINS if recipe.same_cells else number
+    key = (recipe.seed, _WELLS, cells)
+    return {
+        well: in_well(setup.line, recipe.well_effect, np.random.default_rng([*key, place]))
+        for place, well in enumerate(wells)
+    }
 
 
 def _in_threads(movies: Iterable[_Movie], advance: Callable[[int], None]) -> list[pd.DataFrame]:
