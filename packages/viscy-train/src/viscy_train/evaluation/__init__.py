@@ -10,6 +10,7 @@ Read in this order:
 - `metric`: what a metric answers
 - `evaluate`: all metrics of one embedding; `groups`: which metric gets which labels
 - `probe`, `leakage`, `mixing`, `retrieval`, `smoothness`, `collapse`: a metric each
+- `mmd`: how far groups of cells lie apart; `profiles`: one vector a well, and which find each other
 - `correction`: an embedding relative to control cells
 - `bootstrap`: intervals over lineages; `scores`: accuracies of many replicates at once
 - `neighbours`: nearest neighbours among allowed cells; `arrays`: checks and small transforms
@@ -23,7 +24,9 @@ from viscy_train.evaluation.evaluate import Evaluation, evaluate, evaluate_array
 from viscy_train.evaluation.leakage import leakage
 from viscy_train.evaluation.metric import Definition, Metric, NotAvailable, Outcome
 from viscy_train.evaluation.mixing import mixing
+from viscy_train.evaluation.mmd import Discrepancy, mmd
 from viscy_train.evaluation.probe import probe
+from viscy_train.evaluation.profiles import Precision, Profiles, profile_precision, well_profiles
 from viscy_train.evaluation.reading import EmbeddingsFile, read_embeddings
 from viscy_train.evaluation.retrieval import condition_retrieval, next_frame_retrieval
 from viscy_train.evaluation.smoothness import smoothness
@@ -31,11 +34,14 @@ from viscy_train.evaluation.smoothness import smoothness
 __all__ = [
     "Controls",
     "Definition",
+    "Discrepancy",
     "EmbeddingsFile",
     "Evaluation",
     "Metric",
     "NotAvailable",
     "Outcome",
+    "Precision",
+    "Profiles",
     "Resampling",
     "collapse",
     "condition_retrieval",
@@ -45,8 +51,11 @@ __all__ = [
     "evaluate_arrays",
     "leakage",
     "mixing",
+    "mmd",
     "next_frame_retrieval",
     "probe",
+    "profile_precision",
     "read_embeddings",
     "smoothness",
+    "well_profiles",
 ]

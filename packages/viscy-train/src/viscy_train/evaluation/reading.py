@@ -14,7 +14,7 @@ import pandas as pd
 import zarr
 from numpy.typing import NDArray
 
-from viscy_data import InvalidInputError
+from viscy_data import InvalidInputError, shown, suggest
 
 _OBJECTS: Final = frozenset({"pickle", "pickles", "dill", "cloudpickle"})
 """Codecs whose data are Python objects."""
@@ -49,14 +49,21 @@ def quiet_anndata() -> Iterator[None]:
         yield
 
 
-def read_embeddings(path: str | Path) -> EmbeddingsFile:
+def read_embeddings(path: str | Path, *, layer: str = "") -> EmbeddingsFile:
     """Read an embeddings file into memory.
+
+    Parameters
+    ----------
+    path : str or Path
+    layer : str
+        Of the file's layers, the one to take as the embedding, such as ``corrected``; empty: X itself.
 
     Raises
     ------
     InvalidInputError
-        If there is no such folder, it holds no embeddings, is damaged or claims more than this machine's
-        memory, or an array is stored as Python objects, which run code when they are read.
+        If the file lacks the layer; if there is no such folder, it holds no embeddings, is damaged or
+        claims more than this machine's memory, or an array is stored as Python objects, which run code
+        when they are read.
     """
     named = f"path={str(path)!r}"
     if not Path(path).is_dir():
@@ -66,7 +73,7 @@ def read_embeddings(path: str | Path) -> EmbeddingsFile:
         with quiet_anndata():
             _check_arrays(named, path)
             data = anndata.read_zarr(path)
-            embedding = np.asarray(data.X, dtype=np.float32)
+            embedding = np.asarray(_layer_of(data, layer, named), dtype=np.float32)
             projection = np.asarray(
                 data.obsm.get("X_projection", np.zeros((len(embedding), 0))), dtype=np.float32
             )
@@ -86,6 +93,20 @@ def read_embeddings(path: str | Path) -> EmbeddingsFile:
         obs=cast("pd.DataFrame", data.obs),  # a backed table only where asked for
         provenance=dict(data.uns),
     )
+
+
+def _layer_of(data: Any, layer: str, named: str) -> Any:
+    """Return X, or the layer of this name."""
+    if not layer:
+        return data.X
+    if layer not in data.layers:
+        held = [str(name) for name in data.layers]
+        there = f"it has {', '.join(map(shown, held))}" if held else "it has none"
+        raise InvalidInputError(
+            f"layer={layer!r} is not a layer of {named}; {there}.{suggest(layer, held)} viscy-train correct "
+            "writes the layer 'corrected'."
+        )
+    return data.layers[layer]
 
 
 def _check_arrays(named: str, path: str | Path) -> None:
