@@ -1,4 +1,4 @@
-"""The command line: ``viscy-train demo | fit | pack | show | export | embed | evaluate``.
+"""The command line: ``viscy-train demo | fit | pack | show | export | embed | correct | evaluate``.
 
 Only what a command needs is imported, inside the command: ``--help`` answers at once.
 """
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from viscy_train.cli.correct import add_correct
 from viscy_train.cli.demo import add_demo
 from viscy_train.cli.embed import add_embed
 from viscy_train.cli.evaluate import add_evaluate
@@ -65,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     add_show(_described(commands.add_parser, "show", help="say what a model was trained on"))
     add_export(_described(commands.add_parser, "export", help="write a model as ONNX"))
     add_embed(_described(commands.add_parser, "embed", help="embed all cells with a trained encoder"))
+    add_correct(
+        _described(commands.add_parser, "correct", help="move experiments together by their control cells")
+    )
     add_evaluate(_described(commands.add_parser, "evaluate", help="measure an embedding"))
     return parser
 

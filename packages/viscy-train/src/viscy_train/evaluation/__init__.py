@@ -11,7 +11,7 @@ Read in this order:
 - `evaluate`: all metrics of one embedding; `groups`: which metric gets which labels
 - `probe`, `leakage`, `mixing`, `retrieval`, `smoothness`, `collapse`: a metric each
 - `mmd`: how far groups of cells lie apart; `profiles`: one vector a well, and which find each other
-- `correction`: an embedding relative to control cells
+- `correction`: an embedding relative to control cells; `layers`: the same, written into its file
 - `bootstrap`: intervals over lineages; `scores`: accuracies of many replicates at once
 - `neighbours`: nearest neighbours among allowed cells; `arrays`: checks and small transforms
 - `reading`: embeddings files

@@ -71,7 +71,7 @@ def read_embeddings(path: str | Path, *, layer: str = "") -> EmbeddingsFile:
         raise InvalidInputError(f"{named} {there}; give an embeddings file (AnnData in Zarr)")
     try:
         with quiet_anndata():
-            _check_arrays(named, path)
+            check_arrays(named, path)
             data = anndata.read_zarr(path)
             embedding = np.asarray(_layer_of(data, layer, named), dtype=np.float32)
             projection = np.asarray(
@@ -109,7 +109,7 @@ def _layer_of(data: Any, layer: str, named: str) -> Any:
     return data.layers[layer]
 
 
-def _check_arrays(named: str, path: str | Path) -> None:
+def check_arrays(named: str, path: str | Path) -> None:
     """Refuse arrays that would run code when they are read, or that are larger than memory."""
     group = zarr.open_group(path, mode="r")
     if "X" not in group:
