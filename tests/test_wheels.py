@@ -20,10 +20,14 @@ def test_wheel_stands_alone(package: str, tmp_path: Path, run_uv: Callable[[list
     with zipfile.ZipFile(built) as wheel:
         names = wheel.namelist()
         (about,) = [name for name in names if name.endswith(".dist-info/METADATA")]
+        entries = wheel.read(about.replace("METADATA", "entry_points.txt")).decode("utf-8")
         metadata = Parser().parsestr(wheel.read(about).decode("utf-8"))
     assert {f"{module}/py.typed", f"{module}/__init__.pyi"} <= set(names), "a wheel has types and names"
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     assert module != "viscy_train" or "viscy_train/configs/small.yaml" in names
+    if module == "viscy_train":
+        assert "viscy_train/napari_reader/napari.yaml" in names
+        assert "[napari.manifest]\nviscy-train = viscy_train.napari_reader:napari.yaml" in entries
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {module}
     assert metadata["License-Expression"] == "BSD-3-Clause"
     assert metadata["Requires-Python"] == ">=3.12"

@@ -44,20 +44,11 @@ from viscy_data import (
     progress_bar,
     whole_folder,
 )
-from viscy_train.evaluation.reading import quiet_anndata
+from viscy_train.evaluation.reading import ANCHORS, FOLDER, PROVENANCE, quiet_anndata
 from viscy_train.packed import model_digest
 
-PROVENANCE: Final = "viscy_train"
-"""Key of the provenance in uns."""
-
-ANCHORS: Final = "anchors"
-"""Key, beside the provenance's, of the path of the table."""
-
-FOLDER: Final = "folder"
-"""Key, beside it, of the folder that the embeddings were written to."""
-
 NOT_FINITE: Final = "rows_not_finite"
-"""Key, beside the provenance's, of how many rows are NaN."""
+"""Key, in the provenance, of how many rows are NaN."""
 
 ROW: Final = "row"
 """Column of obs: the row of the anchors table."""

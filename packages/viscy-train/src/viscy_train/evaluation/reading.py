@@ -16,6 +16,15 @@ from numpy.typing import NDArray
 
 from viscy_data import InvalidInputError, shown, suggest
 
+PROVENANCE: Final = "viscy_train"
+"""Key of the provenance in uns."""
+
+ANCHORS: Final = "anchors"
+"""Key, in the provenance, of the path of the table."""
+
+FOLDER: Final = "folder"
+"""Key, in the provenance, of the folder that the embeddings were written to."""
+
 _OBJECTS: Final = frozenset({"pickle", "pickles", "dill", "cloudpickle"})
 """Codecs whose data are Python objects."""
 
