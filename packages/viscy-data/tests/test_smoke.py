@@ -38,6 +38,7 @@ PUBLIC = [
     "IndexSummary",
     "Intensity",
     "InvalidInputError",
+    "JoinReport",
     "Locality",
     "Normalization",
     "OutputError",
@@ -71,6 +72,7 @@ PUBLIC = [
     "deviations",
     "flat_plan",
     "import_viscy",
+    "join_annotations",
     "leave_one_out",
     "marked",
     "normalize_batch",
@@ -119,7 +121,7 @@ def _third_parties_after(statement: str) -> set[str]:
 def test_public_names_are_pinned_and_sorted() -> None:
     assert exported == sorted(set(exported))
     assert exported == PUBLIC
-    assert len(exported) == 85
+    assert len(exported) == 87
 
 
 @pytest.mark.parametrize("name", exported)

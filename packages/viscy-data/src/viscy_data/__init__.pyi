@@ -80,6 +80,8 @@ from .tables.anchors.read import (
 from .tables.anchors.write import write_anchors as write_anchors
 from .tables.experiments import Experiment as Experiment, Experiments as Experiments, FovInfo as FovInfo
 from .tables.normalizations import Normalization as Normalization
+from .tables.own_columns.joins import JoinReport as JoinReport
+from .tables.own_columns.onto import join_annotations as join_annotations
 from .tables.pairing import Pairing as Pairing
 from .tables.positives import Positives as Positives
 from .tables.splits import leave_one_out as leave_one_out, split_lineages as split_lineages

@@ -15,4 +15,5 @@ Read in this order:
 - `matching`: which row of a table has a key
 - `joins`: from the rows of a table to the rows of the anchors table
 - `gather`: all columns of one experiment, from all levels
+- `onto`: annotations joined to cells that are indexed, or embedded, already
 """

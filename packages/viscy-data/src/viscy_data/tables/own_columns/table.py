@@ -104,6 +104,18 @@ def read_user_table(file: ColumnsFile, level: Level, experiment: str) -> UserTab
     InvalidInputError
         Naming file, row and column.
     """
+    found = read_whole_table(file, level)
+    return of_experiment(found, experiment) if EXPERIMENT in found.keys else found
+
+
+def read_whole_table(file: ColumnsFile, level: Level) -> UserTable:
+    """Read a table, with the rows of all experiments.
+
+    Raises
+    ------
+    InvalidInputError
+        Naming file, row and column.
+    """
     own = header_of(file, level)
     for name in file.fill:
         if name not in own:
@@ -119,7 +131,7 @@ def read_user_table(file: ColumnsFile, level: Level, experiment: str) -> UserTab
         if isinstance(error, InvalidInputError):
             raise
         raise InvalidInputError(f"{file.path}: the table cannot be read: {shown(error, 300)}") from error
-    found = UserTable(
+    return UserTable(
         file.path,
         {name: _key(one_chunk(table[name]), f"{file.path}: column {name!r}") for name in keys},
         {name: trimmed(tidied(table[name], f"{file.path}: column {name!r}")) for name in own},
@@ -127,7 +139,6 @@ def read_user_table(file: ColumnsFile, level: Level, experiment: str) -> UserTab
         unit,
         file.fill,
     )
-    return _of_experiment(found, experiment) if EXPERIMENT in found.keys else found
 
 
 def _key(column: Any, where: str) -> Any:
@@ -138,7 +149,8 @@ def _key(column: Any, where: str) -> Any:
     return column
 
 
-def _of_experiment(table: UserTable, experiment: str) -> UserTable:
+def of_experiment(table: UserTable, experiment: str) -> UserTable:
+    """Return the rows of one experiment; a table that has none of it is refused."""
     names = table.keys[EXPERIMENT].cast(pa.string())
     same = pa_compute.fill_null(pa_compute.equal(names, experiment), False)
     kept = np.flatnonzero(same.to_numpy(zero_copy_only=False))
