@@ -14,7 +14,7 @@ def test_steps_follow_the_minutes_and_nothing_else_does() -> None:
 
 def test_the_smallest_is_smaller_in_every_way_that_costs_time() -> None:
     smallest = DemoSettings.of(seed=0, minutes=FULL_MINUTES, smallest=True)
-    for name in ("steps", "batch_size", "crop", "max_cells", "replicates"):
+    for name in ("steps", "batch_size", "crop", "max_cells"):
         assert getattr(smallest, name) < getattr(DemoSettings(), name), name
 
 

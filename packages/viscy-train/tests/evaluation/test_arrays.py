@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from viscy_data.errors import InvalidInputError
-from viscy_train.evaluation.arrays import as_codes, as_embedding, shuffle_labels, unit_rows
+from viscy_train.evaluation.arrays import as_codes, as_embedding, unit_rows
 
 
 def test_an_embedding_of_another_shape_is_refused() -> None:
@@ -36,21 +36,3 @@ def test_unit_rows_have_length_one_or_zero(
 @pytest.mark.parametrize("value", [0.0, 0.1, -3.3e8, 1e-7])
 def test_equal_rows_are_zero_after_centring_whatever_rounding_leaves(value: float) -> None:
     assert not unit_rows(np.full((7, 3), value)).any()
-
-
-@given(st.integers(0, 99), st.lists(st.integers(0, 3), min_size=1, max_size=30))
-def test_dealt_labels_keep_their_counts_over_lineages_and_groups(seed: int, labels: list[int]) -> None:
-    codes = np.repeat(np.array(labels), 2)
-    lineage = np.arange(codes.size) // 2
-    within = lineage % 2
-    dealt = shuffle_labels(codes, lineage, np.random.default_rng(seed), within=within)
-    assert (dealt[::2] == dealt[1::2]).all()
-    for group in np.unique(within):
-        assert sorted(dealt[within == group]) == sorted(codes[within == group])
-
-
-def test_labels_that_change_inside_a_lineage_are_dealt_row_by_row() -> None:
-    codes = np.tile([0, 1], 50)
-    dealt = shuffle_labels(codes, np.arange(100) // 10, np.random.default_rng(0))
-    assert dealt.sum() == 50
-    assert (dealt != codes).any()

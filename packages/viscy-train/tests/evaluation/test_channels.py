@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from viscy_train.evaluation import Resampling, evaluate_arrays
 
-FEW = Resampling(replicates=20, shuffles=1)
+FEW = Resampling(shuffled_cells=100)
 LINEAGES, FRAMES = 48, 5
 MARKERS = {"a": ("ER", "phase"), "b": ("phase",), "c": ("nucleus", "phase")}
 

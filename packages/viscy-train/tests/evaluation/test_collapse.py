@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from viscy_train.evaluation.bootstrap import Resampling
 from viscy_train.evaluation.collapse import collapse, effective_rank
+from viscy_train.evaluation.intervals import Resampling
 from viscy_train.evaluation.metric import Metric, NotAvailable
 
-FEW = Resampling(replicates=50, shuffles=2)
+FEW = Resampling(shuffled_cells=100)
 
 
 @settings(deadline=None)

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from viscy_train.evaluation.bootstrap import Resampling
+from viscy_train.evaluation.intervals import Resampling
 from viscy_train.evaluation.leakage import leakage
 from viscy_train.evaluation.metric import Metric, NotAvailable
 
-FEW = Resampling(replicates=50, shuffles=2)
+FEW = Resampling(shuffled_cells=100)
 LINEAGE = np.arange(240) // 4
 EXPERIMENT = np.array(["a", "b", "c"])[LINEAGE % 3]
 CONDITION = (LINEAGE // 3) % 2

@@ -12,7 +12,7 @@ WHAT = Definition("a/b", "a", "higher", "how")
 @pytest.mark.parametrize("field", ["value", "low", "high", "shuffled"])
 def test_a_number_that_is_not_finite_is_refused(field: str) -> None:
     numbers = {"value": 1.0, "low": 0.0, "high": 2.0, "shuffled": 0.5} | {field: float("nan")}
-    make = partial(Metric, WHAT, n=1, lineages=1)
+    make = partial(Metric, WHAT, n=1, units=1)
     with pytest.raises(InvalidInputError, match=f"{field}=nan of metric 'a/b'"):
         make(**numbers)  # type: ignore[arg-type]  # floats for the float fields only
 

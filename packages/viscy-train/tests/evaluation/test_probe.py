@@ -6,11 +6,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
-from viscy_train.evaluation.bootstrap import Resampling
+from viscy_train.evaluation.intervals import Resampling
 from viscy_train.evaluation.metric import Metric, NotAvailable, Outcome
-from viscy_train.evaluation.probe import lineage_folds, probe
+from viscy_train.evaluation.probe import probe, unit_folds
 
-FEW = Resampling(replicates=50, shuffles=2)
+FEW = Resampling(shuffled_cells=100)
 LINEAGE = np.arange(240) // 4
 EXPERIMENT = np.array(["a", "b", "c"])[LINEAGE % 3]
 LABEL = (LINEAGE // 3) % 2
@@ -32,7 +32,7 @@ def test_no_lineage_is_on_both_sides_and_each_row_is_tested_once(seed: int, clas
     lineage = rng.integers(0, 40, 200)
     codes = lineage % classes
     tested = np.zeros(200, dtype=np.int64)
-    for train, test in lineage_folds(codes, lineage, seed):
+    for train, test in unit_folds(codes, lineage, seed):
         assert not np.intersect1d(lineage[train], lineage[test]).size
         tested[test] += 1
     assert (tested == 1).all()
@@ -44,7 +44,9 @@ def test_a_perfectly_separated_label_is_read_perfectly(held_out: np.ndarray | No
     assert values(outcomes) == [1, 1, 1]
     for outcome in outcomes:
         assert isinstance(outcome, Metric)
-        assert (outcome.low, outcome.high, outcome.n, outcome.lineages) == (1, 1, 240, 60)
+        assert outcome.low == pytest.approx(1, abs=0.05)
+        assert outcome.high == 1
+        assert (outcome.n, outcome.units) == (240, 60)
         assert 0.25 < outcome.shuffled < 0.75
 
 
@@ -99,9 +101,9 @@ def test_order_scale_and_offset_of_the_embedding_do_not_matter(
     ("label", "lineage", "held_out", "reason"),
     [
         (np.zeros(240), LINEAGE, None, "one label"),
-        (LABEL, LINEAGE, np.zeros(240), "one experiment"),
-        (LABEL, LABEL, None, "too few lineages"),
-        (LABEL, LINEAGE, LABEL, "too few lineages"),
+        (LABEL, LINEAGE, np.zeros(240), "one group"),
+        (LABEL, LABEL, None, "held by one unit only"),
+        (LABEL, LINEAGE, LABEL, "too few units"),
     ],
 )
 def test_what_cannot_be_measured_says_why(

@@ -4,11 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from viscy_train.evaluation.arrays import unit_rows
-from viscy_train.evaluation.bootstrap import Resampling
+from viscy_train.evaluation.intervals import Resampling
 from viscy_train.evaluation.metric import Metric, NotAvailable
 from viscy_train.evaluation.retrieval import condition_retrieval, next_frame_retrieval
 
-FEW = Resampling(replicates=50, shuffles=2)
+FEW = Resampling(shuffled_cells=100)
 
 
 def value(outcome: object) -> float:

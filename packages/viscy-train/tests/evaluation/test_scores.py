@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 
-from viscy_train.evaluation.scores import auroc, balanced_accuracy, binary_auroc, f1, lineage_confusions
+from viscy_train.evaluation.scores import auroc, balanced_accuracy, binary_auroc, f1, unit_confusions
 
 
 @settings(max_examples=30)
@@ -15,7 +15,7 @@ def test_accuracy_and_f1_equal_the_library_on_repeated_rows(seed: int, classes: 
     predicted = np.where(rng.random(truth.size) < 0.6, truth, rng.integers(0, classes, truth.size))
     lineage = rng.integers(0, 6, truth.size)
     weights = 1 + rng.integers(0, 3, (3, 6)).astype(np.float64)
-    confusion = (weights @ lineage_confusions(truth, predicted, lineage, classes, 6)).reshape(3, classes, -1)
+    confusion = (weights @ unit_confusions(truth, predicted, lineage, classes, 6)).reshape(3, classes, -1)
     for replicate in range(3):
         rows = np.repeat(np.arange(truth.size), weights[replicate, lineage].astype(int))
         expected = balanced_accuracy_score(truth[rows], predicted[rows])

@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from viscy_train.evaluation.bootstrap import Resampling
+from viscy_train.evaluation.intervals import Resampling
 from viscy_train.evaluation.metric import Metric, NotAvailable
 from viscy_train.evaluation.smoothness import random_pairs, smoothness, successive_pairs
 
-FEW = Resampling(replicates=50, shuffles=2)
+FEW = Resampling(shuffled_cells=100)
 TRACK, T = np.repeat(np.arange(30), 10), np.tile(np.arange(10), 30)
 
 

@@ -7,20 +7,39 @@ from typing import Any
 
 from viscy_train.cli.options import warnings_as_sentences, whole
 
+_EXAMPLE = """\
+example:
+  viscy-train evaluate embeddings.zarr --labels condition,drug --controls condition=uninfected
+
+Probes leave out what a label was given to (experiments, wells, lineages: told from the table) and one
+experiment at a time; intervals are over these units, and "guess" is what shuffled labels give."""
+
 
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.description = (
         "Measure what an embedding knows of the condition, and how little of the experiment. Every number\n"
-        "comes with its n, a bootstrap interval over lineages and what shuffled labels give."
+        "comes with its n, an interval over units of treatment and what shuffled labels give."
     )
+    parser.epilog = _EXAMPLE
     parser.add_argument("embeddings", type=Path, help="what embed wrote")
     parser.add_argument("-o", "--out", type=Path, help="write all of it as JSON")
     parser.add_argument(
         "--labels",
-        default="condition",
+        action="append",
+        metavar="COLUMN[,COLUMN]",
+        help="columns of obs that the embedding is asked for (condition); a drug, a cell type; repeatable",
+    )
+    parser.add_argument(
+        "--leave-out",
+        default="experiment",
         metavar="COLUMN",
-        help="column of obs whose values the embedding is asked for (condition); a drug, a cell type",
+        help="column of which one value at a time is left out of learning (experiment)",
+    )
+    parser.add_argument(
+        "--controls",
+        metavar="COLUMN=VALUE",
+        help="control cells: measure once more relative to those of each experiment",
     )
     parser.add_argument(
         "--max-cells",
@@ -34,12 +53,20 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from viscy_data import check_output, shown
-    from viscy_train.evaluation import evaluate
+    from viscy_train.evaluation import Controls, evaluate
 
     if options.out is not None:
         check_output(options.out, inputs=[options.embeddings])
+    controls = None if options.controls is None else Controls.parse(options.controls)
+    named = [name.strip() for text in options.labels or ["condition"] for name in text.split(",")]
     with warnings_as_sentences():
-        evaluation = evaluate(options.embeddings, labels=options.labels, max_cells=options.max_cells)
+        evaluation = evaluate(
+            options.embeddings,
+            labels=[name for name in named if name],
+            leave_out=options.leave_out,
+            controls=controls,
+            max_cells=options.max_cells,
+        )
     _show(evaluation)
     if options.out is not None:
         evaluation.write(options.out)
@@ -47,24 +74,70 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _show(evaluation: Any) -> None:
+    """Print the headlines, a table of what has a number, numbers by hours, and reasons, each once."""
     from rich.console import Console
     from rich.table import Table
 
     from viscy_data import shown, verbatim
 
+    console = Console()
+    for headline in evaluation.headlines:
+        console.print(verbatim(shown(headline.text, 1000), "bold"))
+    both = evaluation.corrected is not None
     cells = f"{evaluation.cells:,} of {evaluation.of_cells:,} cells"
-    table = Table("metric", "value", "95 % interval", "shuffled", "n", "better", title=cells)
+    table = Table("metric", "value", "95 % interval", "guess", "n", "units", "better", title=cells)
+    if both:
+        table.add_column("corrected")
+    notes: dict[str, list[str]] = {}
     for outcome in evaluation.outcomes:
         found = outcome.to_dict()
+        title = shown(outcome.definition.title)
         if not found["available"]:
-            table.add_row(verbatim(shown(outcome.definition.title)), verbatim(found["reason"], "dim"))
+            notes.setdefault(f"Not available, since {found['reason']}", []).append(title)
             continue
-        numbers = (f"{found['value']:.3f}", f"{found['low']:.3f} to {found['high']:.3f}")
-        table.add_row(
-            verbatim(shown(outcome.definition.title)),
-            *numbers,
+        if found["note"]:
+            notes.setdefault(found["note"].capitalize(), []).append(title)
+        row = [
+            f"{found['value']:.3f}",
+            f"{found['low']:.3f} to {found['high']:.3f}",
             f"{found['shuffled']:.3f}",
             f"{found['n']:,}",
+            f"{found['units']:,} {found['unit']}",
             outcome.definition.better,
-        )
-    Console().print(table)
+        ]
+        table.add_row(verbatim(title), *row, *([_corrected(evaluation, outcome.name)] if both else []))
+    if table.row_count:
+        console.print(table)
+    for series in evaluation.series:
+        console.print(_hours_table(series))
+    for text, titles in notes.items():
+        console.print(verbatim(shown(f"{text}: {', '.join(titles)}.", 2000), "dim"))
+    if evaluation.uncorrected:
+        text = f"Not corrected by {evaluation.controls}: {evaluation.uncorrected}."
+        console.print(verbatim(shown(text, 500), "dim"))
+
+
+def _corrected(evaluation: Any, name: str) -> str:
+    found = evaluation.corrected[name].to_dict()
+    return f"{found['value']:.3f} (guess {found['shuffled']:.3f})" if found["available"] else ""
+
+
+def _hours_table(series: Any) -> Any:
+    from rich.table import Table
+
+    from viscy_data import shown, verbatim
+
+    table = Table(
+        "hours", "AUROC", "95 % interval", "guess", "n", title=verbatim(shown(series.definition.title))
+    )
+    for one in series.bins:
+        found = one.outcome.to_dict()
+        hours = f"{one.start:g} to {one.end:g}"
+        if found["available"]:
+            interval = f"{found['low']:.3f} to {found['high']:.3f}"
+            table.add_row(
+                hours, f"{found['value']:.3f}", interval, f"{found['shuffled']:.3f}", f"{found['n']:,}"
+            )
+        else:
+            table.add_row(hours, verbatim(shown(found["reason"], 200), "dim"))
+    return table

@@ -26,7 +26,7 @@ from viscy_train.demo.training import Trained
 from viscy_train.embed import embed
 from viscy_train.evaluation import Evaluation, Resampling, evaluate_arrays, read_embeddings
 from viscy_train.evaluation.evaluate import thin
-from viscy_train.evaluation.groups import MEASURES
+from viscy_train.evaluation.tasks import MEASURES
 
 COMPOSED, RANDOM, RAW = "composed batches", "random batches", "raw pixels, PCA"
 
@@ -60,7 +60,7 @@ def compare(
     obs = cells.anchors
     steps = len(embeddings) * len(MEASURES)
     with progress_bar("evaluate", steps, unit="groups of metrics", shown=progress) as advance:
-        resampling = Resampling(settings.replicates, shuffles=settings.shuffles, seed=settings.seed)
+        resampling = Resampling(shuffles=settings.shuffles, seed=settings.seed)
         evaluations = {
             name: evaluate_arrays(array, obs, resampling=resampling, progress=lambda _: advance(1))
             for name, array in embeddings.items()

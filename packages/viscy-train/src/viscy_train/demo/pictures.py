@@ -25,7 +25,7 @@ SHOWN = {
     "condition_left_out/balanced_accuracy": "condition, experiment left out",
     "experiment_leakage/balanced_accuracy": "experiment readable",
     "experiment_mixing": "experiments mixed",
-    "retrieval/across_experiments": "neighbour elsewhere has condition",
+    "retrieval/same_condition_elsewhere": "neighbour elsewhere has condition",
     "retrieval/next_frame": "cell found in next frame",
     "smoothness": "smoothness",
 }

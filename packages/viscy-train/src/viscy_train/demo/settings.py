@@ -40,7 +40,7 @@ class DemoSettings:
         Augmentation of both trainings.
     max_cells, map_cells : int
         Cells (rows) evaluated, and drawn in maps; whole lineages, drawn evenly.
-    replicates, shuffles : int
+    shuffles : int
         Of the evaluation.
     missing_chunks, non_finite : "error" or "fill"
         See `viscy_data.Reading`.
@@ -62,8 +62,7 @@ class DemoSettings:
     intensity: Intensity = Intensity()  # noqa: RUF009 frozen
     max_cells: int = 9000
     map_cells: int = 1200
-    replicates: int = 300
-    shuffles: int = 1
+    shuffles: int = 20
     missing_chunks: Literal["error", "fill"] = "error"
     non_finite: Literal["error", "fill"] = "error"
 
@@ -106,5 +105,4 @@ _SMALLEST: Final[dict[str, Any]] = {
     "steps": 6,
     "max_cells": 300,
     "map_cells": 100,
-    "replicates": 50,
 }

@@ -95,7 +95,7 @@ def _metrics(comparison: Comparison) -> Section:
     picture = Picture(
         metrics_picture(comparison),
         "Values and intervals of six metrics for three embeddings",
-        "Dots: values. Bars: 95 % bootstrap intervals over lineages. Dashed: what shuffled labels give.",
+        "Dots: values. Bars: 95 % intervals over units of treatment. Dashed: what shuffled labels give.",
     )
     measured = [found for found in rows if any(isinstance(one, Metric) for one in found)]
     table = Table(
@@ -143,10 +143,11 @@ def _one_per_family(outcomes: list[Outcome]) -> list[Outcome]:
 def _row(outcomes: tuple[Outcome, ...]) -> tuple[Cell | str, ...]:
     what = outcomes[0].definition
     metrics = [one for one in outcomes if isinstance(one, Metric)]
-    sign = 1 if what.better == "higher" else -1
-    best = max((sign * one.value for one in metrics), default=None)
+    # of what only describes an embedding none is the best
+    sign = {"higher": 1, "lower": -1}.get(what.better, 0)
+    best = max((sign * one.value for one in metrics), default=None) if sign else None
     cells = [_cell(one, best=isinstance(one, Metric) and sign * one.value == best) for one in outcomes]
-    n = Cell(f"{metrics[0].n:,}", f"{metrics[0].lineages:,} lineages") if metrics else Cell("")
+    n = Cell(f"{metrics[0].n:,}", f"{metrics[0].units:,} {metrics[0].unit}") if metrics else Cell("")
     return (what.title, *cells, n, what.better)
 
 

@@ -80,7 +80,7 @@ def _without_condition(evaluations: Mapping[str, Evaluation], leaking: Mapping[s
     shown = ", ".join(f"{one.value:.2f}" for one in mixing if isinstance(one, Metric))
     return (
         f"No condition is known, so nothing is claimed. A linear probe reads {_leakage(leaking)}. Mixing of "
-        f"experiments among neighbours is {shown}, in the same order (higher is better)."
+        f"experiments among neighbours is {shown}, in the same order (1 is perfectly mixed)."
     )
 
 

@@ -103,29 +103,3 @@ def centre(embedding: FloatArray, mean: FloatArray | None = None) -> FloatArray:
     centred = embedding - (embedding.mean(axis=0) if mean is None else mean)
     rounding = 1e-9 * np.abs(embedding).max()
     return np.where(np.abs(centred) <= rounding, 0.0, centred)
-
-
-def shuffle_labels(
-    codes: IntArray, lineage: IntArray, rng: np.random.Generator, *, within: IntArray | None = None
-) -> IntArray:
-    """Deal the labels out anew among lineages, each lineage keeping one label.
-
-    Rows are dealt singly where labels change inside a lineage. With `within` labels stay inside
-    its groups, so that whatever the groups alone tell stays told.
-
-    Examples
-    --------
-    >>> codes, lineage = np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1])
-    >>> dealt = shuffle_labels(codes, lineage, np.random.default_rng(0))
-    >>> bool(dealt[0] == dealt[1] and dealt[2] == dealt[3])
-    True
-    """
-    _, first, member = np.unique(lineage, return_index=True, return_inverse=True)
-    if (codes[first][member] != codes).any():
-        first, member = np.arange(codes.size), np.arange(codes.size)
-    labels = codes[first].copy()
-    groups = np.zeros(first.size, dtype=np.int64) if within is None else within[first]
-    for group in np.unique(groups):
-        places = np.flatnonzero(groups == group)
-        labels[places] = labels[rng.permutation(places)]
-    return labels[member]

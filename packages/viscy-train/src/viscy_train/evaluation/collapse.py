@@ -4,27 +4,32 @@ Effective rank = exp(entropy of the normalised singular values of the centred em
 2007): D for an isotropic embedding, 1 for a line, 0 by definition when all cells have one embedding.
 """
 
+import math
+
 import numpy as np
 
 from viscy_train.evaluation.arrays import (
     EmbeddingArray,
     FloatArray,
+    IntArray,
     LabelArray,
-    as_codes,
     as_embedding,
     centre,
 )
-from viscy_train.evaluation.bootstrap import Resampling
+from viscy_train.evaluation.intervals import Deletions, Resampling
 from viscy_train.evaluation.metric import Definition, Metric, NotAvailable, Outcome
+from viscy_train.evaluation.units import LINEAGES, Units
 
 EFFECTIVE_RANK = Definition(
     "effective_rank",
     "effective rank",
-    "higher",
-    "exp(entropy of the normalised singular values of the centred embedding). Shuffled: each feature dealt "
-    "out anew among cells, the rank of independent features of the same scale.",
+    "neither",
+    "exp(entropy of the normalised singular values of the centred embedding): over how many directions cells "
+    "spread. Near 1 it has collapsed; above that more is not better, as noise has the highest. Shuffled: "
+    "each feature dealt out anew among cells, the rank of independent features of the same scale.",
+    (0.0, math.inf),
 )
-_REPLICATES = 60  # a replicate costs an N x D x D product; a rank needs no finer tail
+_GROUPS = 20  # of lineages left out at a time: each costs the eigenvalues of a D x D matrix
 
 
 def effective_rank(embedding: EmbeddingArray) -> float:
@@ -75,18 +80,36 @@ def collapse(
     """
     resampling = resampling or Resampling()
     array = as_embedding(embedding)
-    lineages = as_codes("lineage", lineage, len(array))
+    units = Units.of(np.zeros(len(array), dtype=np.int64), lineage, LINEAGES)
     if len(array) < 2:
         return NotAvailable(EFFECTIVE_RANK, "a single cell spans nothing")
-    value = effective_rank(array)
-    units = int(lineages.max()) + 1
-    weights = resampling.weights(units)[:_REPLICATES, lineages]
-    replicates = np.array([_weighted_rank(array, row) for row in weights])
-    shuffled = effective_rank(resampling.generator(1).permuted(array, axis=0))
-    return Metric(EFFECTIVE_RANK, value, *resampling.interval(replicates), shuffled, len(array), units)
+    deletions = Deletions.of(np.zeros(units.count, dtype=np.int64), resampling.seed, _GROUPS)
+    ranks = np.array([effective_rank(array), *_ranks_without(array, units.codes, deletions.weights[1:])])
+    value, low, high = deletions.interval(ranks, resampling.level, EFFECTIVE_RANK.bounds)
+    shuffled = [
+        effective_rank(resampling.generator(1 + i).permuted(array, axis=0))
+        for i in range(resampling.shuffles)
+    ]
+    return Metric(
+        EFFECTIVE_RANK,
+        value,
+        low,
+        high,
+        shuffled=float(np.mean(shuffled)),
+        n=len(array),
+        units=units.count,
+        unit=units.name,
+    )
 
 
-def _weighted_rank(array: FloatArray, weights: FloatArray) -> float:
-    mean = weights @ array / weights.sum()
-    drawn = centre(array, mean) * np.sqrt(weights)[:, None]
-    return _rank_of(drawn.T @ drawn)
+def _ranks_without(array: FloatArray, units: IntArray, weights: FloatArray) -> list[float]:
+    """Return the rank once for each row of weights (G, U), from sums that each group is taken from."""
+    centred = centre(array)
+    every, total, count = centred.T @ centred, centred.sum(axis=0), len(array)
+    ranks = []
+    for row in weights:
+        out = centred[row[units] == 0]
+        mean, left = total - out.sum(axis=0), count - len(out)
+        # scatter about the mean of what is left
+        ranks.append(_rank_of(every - out.T @ out - np.outer(mean, mean) / left) if left else np.nan)
+    return ranks

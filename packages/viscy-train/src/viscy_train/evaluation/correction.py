@@ -26,6 +26,7 @@ FEWEST: Final = 10
 """Control cells of an experiment (and time bin) below which neither mean nor scale is worth the name."""
 
 type Method = Literal["scale", "whiten"]
+type Parts = list[tuple[str, IntArray]]
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def correct_by_controls(
     >>> bool(np.abs(corrected).max() < 5)
     True
     """
-    array = np.array(embedding, dtype=np.float64)  # a copy: rows are replaced below
+    array = np.asarray(embedding, dtype=np.float64)
     if array.ndim != 2 or len(obs) != len(array):
         raise InvalidInputError(
             f"embedding.shape={array.shape} and len(obs)={len(obs)}: one row of features for each row of obs."
@@ -165,21 +166,37 @@ def correct_by_controls(
     if method not in ("scale", "whiten"):
         raise InvalidInputError(f"method={method!r}: allowed is scale or whiten.")
     finite = np.isfinite(array).all(axis=1)
-    are_controls = controls.rows(obs)
-    for name, rows in _groups(obs, hours):
-        rows = rows[finite[rows]]  # noqa: PLW2901
+    parts = parts_of(obs, hours)
+    are_controls = controls.rows(obs) & finite
+    lacking = too_few_controls(parts, are_controls, finite)
+    if lacking:
+        todo = "name other controls, or leave this part out." if hours is None else "take wider bins."
+        raise InvalidInputError(f"controls={str(controls)!r}: {lacking}: {todo}")
+    return relative(array, [(name, rows[finite[rows]]) for name, rows in parts], are_controls, method)
+
+
+def too_few_controls(parts: Parts, are_controls: BoolArray, counted: BoolArray | None = None) -> str:
+    """Say which part has too few controls; empty where all have enough."""
+    for name, rows in parts:
+        found = int(are_controls[rows].sum())
+        if found < FEWEST and (counted is None or counted[rows].any()):
+            return f"{name} has {found} such cells; correction needs {FEWEST}"
+    return ""
+
+
+def relative(
+    array: FloatArray, parts: Parts, are_controls: BoolArray, method: Method = "scale"
+) -> FloatArray:
+    """Return an embedding (N, D) with each part relative to its controls; a part without any to all of it."""
+    found = array.copy()
+    for _, rows in parts:
         by = rows[are_controls[rows]]
-        if rows.size and by.size < FEWEST:
-            raise InvalidInputError(
-                f"controls={str(controls)!r}: {name} has {by.size} such cells; correction needs {FEWEST}: "
-                + ("name other controls, or leave this part out." if hours is None else "take wider bins.")
-            )
         if rows.size:
-            array[rows] = _corrected(array[rows], array[by], method)
-    return array
+            found[rows] = _corrected(array[rows], array[by if by.size else rows], method)
+    return found
 
 
-def _groups(obs: pd.DataFrame, hours: float | None) -> list[tuple[str, IntArray]]:
+def parts_of(obs: pd.DataFrame, hours: float | None = None) -> Parts:
     """Return what is corrected on its own: name and rows."""
     if columns.EXPERIMENT not in obs.columns:
         raise InvalidInputError(f"obs lacks the column {columns.EXPERIMENT!r}: each is corrected on its own.")

@@ -3,88 +3,41 @@
 What the labels allow is measured; what they do not is a `NotAvailable` with its reason: no condition, a
 single experiment, no two successive frames. Large tables are thinned to `max_cells` by whole lineages, evenly
 over experiments, and the result says so.
+
+With control cells named, all is measured once more of the embedding relative to them: a difference that
+correction gives for nothing is no merit of an embedding.
 """
 
-import json
-import re
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from viscy_data import InvalidInputError, columns, marked, suggest, write_text
+from viscy_data import InvalidInputError, columns, suggest
 from viscy_train.evaluation.arrays import BoolArray, EmbeddingArray, IntArray, as_embedding
-from viscy_train.evaluation.bootstrap import Resampling
-from viscy_train.evaluation.groups import MEASURES, NO_CONDITION, Cells, codes_of
-from viscy_train.evaluation.metric import NotAvailable, Outcome
+from viscy_train.evaluation.cells import Cells, Correction, codes_of
+from viscy_train.evaluation.correction import Controls, parts_of, too_few_controls
+from viscy_train.evaluation.intervals import Resampling
+from viscy_train.evaluation.metric import Outcome
 from viscy_train.evaluation.reading import read_embeddings
+from viscy_train.evaluation.result import Evaluation
+from viscy_train.evaluation.series import Series
+from viscy_train.evaluation.tasks import MEASURES
 
 MOST_LABELS = 50
 """Different fractions that a column of labels may hold."""
-_WORD = re.compile(r"\bcondition\b")
 _NEEDED = (columns.EXPERIMENT, columns.FOV, columns.GLOBAL_TRACK_ID, columns.LINEAGE_ID, columns.T)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The metrics of one embedding.
-
-    Attributes
-    ----------
-    outcomes : tuple of Metric or NotAvailable
-    cells : int
-        Rows evaluated.
-    of_cells : int
-        Rows of the embedding; more than `cells` where it was thinned.
-    resampling : Resampling
-    labels : str
-        Column whose values the embedding is asked for.
-    model_digest : str
-        Of the weights that the embedding is of; empty: not known.
-    """
-
-    outcomes: tuple[Outcome, ...]
-    cells: int
-    of_cells: int
-    resampling: Resampling
-    labels: str = columns.CONDITION
-    model_digest: str = ""
-
-    def __getitem__(self, name: str) -> Outcome:
-        """Return the outcome of one metric by its key."""
-        return {outcome.name: outcome for outcome in self.outcomes}[name]
-
-    def table(self) -> pd.DataFrame:
-        """Return one row for each metric; what is not available has a reason in place of numbers."""
-        return pd.DataFrame([_row(outcome) for outcome in self.outcomes])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {
-            "labels": self.labels,
-            "cells": self.cells,
-            "of_cells": self.of_cells,
-            "replicates": self.resampling.replicates,
-            "level": self.resampling.level,
-            "shuffles": self.resampling.shuffles,
-            "seed": self.resampling.seed,
-            **({"model_digest": self.model_digest} if self.model_digest else {}),
-            "metrics": [outcome.to_dict() for outcome in self.outcomes],
-        }
-
-    def write(self, path: str | Path) -> None:
-        """Write the metrics as JSON."""
-        write_text(path, json.dumps(marked(self.to_dict(), "viscy-train"), indent=1))
 
 
 def evaluate(
     path: str | Path,
     *,
-    labels: str = columns.CONDITION,
+    labels: str | Sequence[str] = columns.CONDITION,
+    leave_out: str = columns.EXPERIMENT,
+    controls: Controls | None = None,
     max_cells: int = 20_000,
     resampling: Resampling | None = None,
 ) -> Evaluation:
@@ -94,8 +47,13 @@ def evaluate(
     ----------
     path : str or Path
         AnnData in Zarr.
-    labels : str
-        Column of obs whose values take the place of the condition: a drug, a cell type.
+    labels : str or sequence of str
+        Columns of obs that the embedding is asked for: condition, a drug, a cell type. Experiments are
+        compared within the values of the first.
+    leave_out : str
+        Column of which one value at a time is left out of learning.
+    controls : Controls, optional
+        Control cells; all is measured once more of the embedding relative to those of each experiment.
     max_cells : int
         More cells are thinned by whole lineages, evenly over experiments.
     resampling : Resampling, optional
@@ -123,6 +81,8 @@ def evaluate(
         file.embedding[finite],
         file.obs[finite],
         labels=labels,
+        leave_out=leave_out,
+        controls=controls,
         max_cells=max_cells,
         resampling=resampling,
     )
@@ -135,7 +95,9 @@ def evaluate_arrays(
     embedding: EmbeddingArray,
     obs: pd.DataFrame,
     *,
-    labels: str = columns.CONDITION,
+    labels: str | Sequence[str] = columns.CONDITION,
+    leave_out: str = columns.EXPERIMENT,
+    controls: Controls | None = None,
     max_cells: int = 20_000,
     resampling: Resampling | None = None,
     progress: Callable[[str], None] | None = None,
@@ -147,8 +109,12 @@ def evaluate_arrays(
     embedding : ndarray (N, D)
     obs : DataFrame
         At least experiment, fov, global_track_id, lineage_id and t; condition where it is known.
-    labels : str
-        Column whose values take the place of the condition; cells without one are left out of what needs it.
+    labels : str or sequence of str
+        Columns that the embedding is asked for; cells without a value are left out of what needs it.
+    leave_out : str
+        Column of which one value at a time is left out of learning.
+    controls : Controls, optional
+        Control cells; all is measured once more of the embedding relative to those of each experiment.
     max_cells : int
         More cells are thinned by whole lineages, evenly over experiments.
     resampling : Resampling, optional
@@ -162,21 +128,74 @@ def evaluate_arrays(
     Raises
     ------
     InvalidInputError
-        If a needed column is missing, lengths disagree, or `labels` holds no labels.
+        If a needed column is missing, lengths disagree, `labels` or `leave_out` hold no labels, or no cell is
+        a control.
     """
     resampling = resampling or Resampling()
     array = as_embedding(embedding)
     _check(array.shape[0], obs)
-    obs = _labelled(obs, labels)
+    names = tuple(dict.fromkeys([labels] if isinstance(labels, str) else labels))
+    for option, name in [*(("labels", name) for name in names), ("leave_out", leave_out)]:
+        _check_labels(option, name, obs)
+    correction, uncorrected = _correction(obs, controls)
     kept = thin(obs, max_cells, resampling)
-    cells = Cells.of(array[kept], obs[kept])
-    outcomes: list[Outcome] = []
+    cells = Cells.of(array[kept], obs[kept], names, leave_out)
+    plain, corrected = _measured(cells, correction and _thinned(correction, kept), resampling, progress)
+    evaluation = Evaluation(
+        plain[0],
+        cells=int(kept.sum()),
+        of_cells=array.shape[0],
+        resampling=resampling,
+        labels=names,
+        values={one.name: one.held for one in cells.labels},
+        leave_out=leave_out,
+        series=plain[1],
+        controls=str(controls or ""),
+        uncorrected=uncorrected,
+    )
+    if corrected is None:
+        return evaluation
+    other = replace(evaluation, outcomes=corrected[0], series=corrected[1])
+    return replace(evaluation, corrected=other)
+
+
+type _Parts = tuple[tuple[Outcome, ...], tuple[Series, ...]]
+
+
+def _measured(
+    cells: Cells,
+    correction: Correction | None,
+    resampling: Resampling,
+    progress: Callable[[str], None] | None,
+) -> tuple[_Parts, _Parts | None]:
+    """Compute all metrics, once more with a correction."""
+    shown = [cells] if correction is None else [cells, replace(cells, correction=correction)]
+    outcomes: list[list[Outcome]] = [[] for _ in shown]
+    series: list[list[Series]] = [[] for _ in shown]
     for name, measure in MEASURES:
         if progress is not None:
             progress(name)
-        outcomes.extend(measure(cells, resampling))
-    named = tuple(_named(outcome, labels) for outcome in outcomes)
-    return Evaluation(named, int(kept.sum()), array.shape[0], resampling, labels)
+        for place, one in enumerate(shown):
+            found = measure(one, resampling)
+            outcomes[place] += found.outcomes
+            series[place] += found.series
+    parts = [(tuple(one), tuple(other)) for one, other in zip(outcomes, series, strict=True)]
+    return parts[0], parts[1] if correction is not None else None
+
+
+def _correction(obs: pd.DataFrame, controls: Controls | None) -> tuple[Correction | None, str]:
+    """Return what correction needs, or why there can be none."""
+    if controls is None:
+        return None, ""
+    parts, rows = parts_of(obs), controls.rows(obs)
+    lacking = too_few_controls(parts, rows)
+    return (None, lacking) if lacking else (Correction(parts, rows, str(controls)), "")
+
+
+def _thinned(correction: Correction, kept: BoolArray) -> Correction:
+    place = np.cumsum(kept) - 1
+    parts = [(name, place[rows[kept[rows]]].astype(np.int64)) for name, rows in correction.parts]
+    return Correction(parts, correction.controls[kept], correction.name)
 
 
 def _check(rows: int, obs: pd.DataFrame) -> None:
@@ -187,34 +206,22 @@ def _check(rows: int, obs: pd.DataFrame) -> None:
         raise InvalidInputError(f"len(obs)={len(obs)}, but the embedding has {rows} rows")
 
 
-def _labelled(obs: pd.DataFrame, labels: str) -> pd.DataFrame:
-    """Return the table with a column in the place of the condition."""
-    if labels == columns.CONDITION:
-        return obs
-    if labels not in obs.columns:
-        held = [str(name) for name in obs.columns]
+def _check_labels(option: str, name: str, obs: pd.DataFrame) -> None:
+    """Refuse a column that holds no labels; a table without the usual ones is told so by the metrics."""
+    if name not in obs.columns:
+        if name == columns.CONDITION:
+            return
+        held = [str(column) for column in obs.columns]
         raise InvalidInputError(
-            f"labels={labels!r} is not a column of obs, which has {', '.join(held)}.{suggest(labels, held)}"
+            f"{option}={name!r} is not a column of obs, which has {', '.join(held)}.{suggest(name, held)}"
         )
-    found = obs[labels]
+    found = obs[name]
     count = found.nunique()
     if pd.api.types.is_float_dtype(found.dtype) and count > MOST_LABELS:
         raise InvalidInputError(
-            f"labels={labels!r} holds numbers of {count:,} values: labels are text, whole numbers, or "
+            f"{option}={name!r} holds numbers of {count:,} values: labels are text, whole numbers, or "
             f"numbers of at most {MOST_LABELS} values; write a column of classes."
         )
-    return obs.assign(**{columns.CONDITION: found})
-
-
-def _named(outcome: Outcome, labels: str) -> Outcome:
-    """Return an outcome whose words name the column that took the place of the condition."""
-    if labels == columns.CONDITION:
-        return outcome
-    title, text = (_WORD.sub(labels, one) for one in (outcome.definition.title, outcome.definition.text))
-    definition = replace(outcome.definition, title=title, text=text)
-    if isinstance(outcome, NotAvailable) and outcome.reason == NO_CONDITION:
-        return replace(outcome, definition=definition, reason=f"no cell has a value of {labels}")
-    return replace(outcome, definition=definition)
 
 
 def thin(obs: pd.DataFrame, max_cells: int, resampling: Resampling) -> BoolArray:
@@ -246,20 +253,3 @@ def _whole(lineage: IntArray, rows: int, rng: np.random.Generator) -> BoolArray:
     fits = np.zeros(counts.size, dtype=np.bool_)
     fits[order[: max(1, np.searchsorted(np.cumsum(counts[order]), rows, side="right"))]] = True
     return fits[member]
-
-
-def _row(outcome: Outcome) -> dict[str, Any]:
-    what = outcome.definition
-    if isinstance(outcome, NotAvailable):
-        return {"metric": what.name, "better": what.better, "reason": outcome.reason}
-    return {
-        "metric": what.name,
-        "value": outcome.value,
-        "low": outcome.low,
-        "high": outcome.high,
-        "shuffled": outcome.shuffled,
-        "n": outcome.n,
-        "lineages": outcome.lineages,
-        "better": what.better,
-        "reason": outcome.note,
-    }

@@ -1,18 +1,19 @@
 """What a metric answers: a number with its evidence, or the reason why there is none.
 
-Every number comes with four companions: how many observations and lineages it rests on, a bootstrap
-interval over lineages (cells of one lineage are not independent observations), what the same
-computation gives once the labels are shuffled, and which direction is better. A number that cannot be
-computed is a `NotAvailable` with its reason; there is no NaN anywhere.
+Every number comes with its companions: how many observations it rests on, and how many units (wells,
+experiments, lineages) these come from; an interval over units, since cells of one unit are not independent
+observations; what the same computation gives once the labels are shuffled among units; and which value
+would be best, where there is one. A number that cannot be computed is a `NotAvailable` with its reason;
+there is no NaN anywhere.
 """
 
-from dataclasses import asdict, dataclass
-from math import isfinite
+from dataclasses import asdict, dataclass, replace
+from math import inf, isfinite
 from typing import Any, Literal
 
 from viscy_data import InvalidInputError
 
-type Better = Literal["higher", "lower"]
+type Better = Literal["higher", "lower", "near 1", "neither"]
 type Outcome = Metric | NotAvailable
 
 
@@ -26,16 +27,23 @@ class Definition:
         Unique key, e.g. ``"condition_left_out/auroc"``.
     title : str
         A few words for tables and plots.
-    better : {"higher", "lower"}
-        Direction in which an embedding improves.
+    better : {"higher", "lower", "near 1", "neither"}
+        Which values speak for an embedding; "neither" where a value only describes it.
     text : str
         One or two sentences: how the number is computed, and its source.
+    bounds : tuple of float
+        What the number can be; an interval ends there.
     """
 
     name: str
     title: str
     better: Better
     text: str
+    bounds: tuple[float, float] = (-inf, inf)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON, which knows no infinity."""
+        return asdict(self) | {"bounds": [limit if isfinite(limit) else None for limit in self.bounds]}
 
 
 @dataclass(frozen=True)
@@ -47,25 +55,33 @@ class Metric:
     definition : Definition
     value : float
     low, high : float
-        Percentile bootstrap interval over lineages.
+        Interval over units; it contains the value.
     shuffled : float
-        The same computation on shuffled labels: what an embedding that knows nothing gets.
+        The same computation on shuffled labels, their mean: what an embedding that knows nothing gets.
     n : int
         Observations (cells or pairs of cells) behind the number.
-    lineages : int
-        Lineages they come from.
+    units : int
+        Units they come from.
+    unit : str
+        What a unit is: "wells", "experiments", "lineages".
+    p : float or None
+        Share of shuffled labels that give at least as extreme a number, this one among them; None where
+        nothing that was given at random is shuffled.
+    floor, ceiling : float or None
+        The same metric of an embedding that should be beaten, such as raw pixels, and of one that cannot be,
+        such as an encoder trained with the labels; None where not known.
     note : str
         What a reader must know about this number, such as parts that were left out.
 
     Raises
     ------
     InvalidInputError
-        If a number is not finite; say `NotAvailable` instead.
+        If a number is not finite (say `NotAvailable` instead), or outside its interval.
 
     Examples
     --------
     >>> what = Definition("smoothness", "smoothness", "lower", "successive over random distance")
-    >>> Metric(what, 0.4, 0.35, 0.45, shuffled=1.0, n=900, lineages=60).name
+    >>> Metric(what, 0.4, 0.35, 0.45, shuffled=1.0, n=900, units=60).name
     'smoothness'
     """
 
@@ -75,7 +91,11 @@ class Metric:
     high: float
     shuffled: float
     n: int
-    lineages: int
+    units: int
+    unit: str = "lineages"
+    p: float | None = None
+    floor: float | None = None
+    ceiling: float | None = None
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -85,15 +105,35 @@ class Metric:
                     f"{field}={getattr(self, field)} of metric {self.name!r} is not finite; "
                     "a number that cannot be computed is a NotAvailable with its reason"
                 )
+        if not self.low <= self.value <= self.high:
+            raise InvalidInputError(
+                f"value={self.value} of metric {self.name!r} is outside its interval, "
+                f"{self.low} to {self.high}"
+            )
 
     @property
     def name(self) -> str:
         """The metric's key."""
         return self.definition.name
 
+    def with_limits(self, floor: "Outcome | None" = None, ceiling: "Outcome | None" = None) -> "Metric":
+        """Return the metric beside the values of others; what is not available there is not known here."""
+        return replace(
+            self,
+            floor=floor.value if isinstance(floor, Metric) else self.floor,
+            ceiling=ceiling.value if isinstance(ceiling, Metric) else self.ceiling,
+        )
+
+    @property
+    def tells(self) -> bool | None:
+        """Whether the interval lies beyond chance on the better side; None where no side is better."""
+        if self.definition.better == "higher":
+            return self.low > self.shuffled
+        return self.high < self.shuffled if self.definition.better == "lower" else None
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {"name": self.name, "available": True, **asdict(self)}
+        return {"name": self.name, "available": True, **asdict(self), "definition": self.definition.to_dict()}
 
 
 @dataclass(frozen=True)
@@ -117,4 +157,9 @@ class NotAvailable:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {"name": self.name, "available": False, **asdict(self)}
+        return {
+            "name": self.name,
+            "available": False,
+            "reason": self.reason,
+            "definition": self.definition.to_dict(),
+        }

@@ -4,7 +4,12 @@ For each cell, its k nearest neighbours of the same condition and of another lin
 of these that come from another experiment. Expected: that share among all such cells. The metric is the
 sum observed over the sum expected: 0 for experiments that lie apart, 1 for perfect mixing. (In the spirit
 of kBET and LISI, Buettner et al. 2019 and Korsunsky et al. 2019, which test local composition too.)
+
+More is not always better: where experiments hold other cell lines, their cells differ, and an embedding that
+mixes them perfectly has lost that. What the cells themselves would give is the number of a probe on truth.
 """
+
+import math
 
 import numpy as np
 
@@ -16,14 +21,13 @@ from viscy_train.evaluation.arrays import (
     as_codes,
     as_embedding,
     divide,
-    shuffle_labels,
     unit_rows,
 )
-from viscy_train.evaluation.bootstrap import Resampling, ratio
+from viscy_train.evaluation.intervals import Resampling, ratio
+from viscy_train.evaluation.leakage import obstacle
 from viscy_train.evaluation.metric import Definition, Metric, NotAvailable, Outcome
-from viscy_train.evaluation.neighbours import NONE, nearest
-
-NEIGHBOURS = 15
+from viscy_train.evaluation.neighbours import NEIGHBOURS, NONE, nearest
+from viscy_train.evaluation.units import LINEAGES, Units, deal
 
 
 def mixing(
@@ -32,7 +36,9 @@ def mixing(
     lineage: LabelArray,
     *,
     condition: LabelArray | None = None,
+    within: str = "condition",
     k: int = NEIGHBOURS,
+    found: IntArray | None = None,
     resampling: Resampling | None = None,
 ) -> Outcome:
     """Measure experiment mixing among nearest neighbours; 1 is perfect.
@@ -43,8 +49,12 @@ def mixing(
     experiment, lineage : ndarray (N,)
     condition : ndarray (N,), optional
         Without it all cells count as one condition.
+    within : str
+        What texts call the condition.
     k : int
         Neighbours of each cell.
+    found : ndarray (N, k), optional
+        Neighbours, where they are known (`neighbours.nearest`).
     resampling : Resampling, optional
 
     Returns
@@ -60,31 +70,42 @@ def mixing(
     True
     """
     resampling = resampling or Resampling()
-    unit = unit_rows(as_embedding(embedding))
-    experiments = as_codes("experiment", experiment, len(unit))
-    lineages = as_codes("lineage", lineage, len(unit))
-    given = np.zeros(len(unit), dtype=np.int64) if condition is None else condition
-    pool = as_codes("condition", given, len(unit))
-    where = "all cells" if condition is None else "the same condition"
+    array = as_embedding(embedding)
+    experiments = as_codes("experiment", experiment, len(array))
+    units = Units.of(experiments, lineage, LINEAGES)
+    lineages = units.codes
+    given = np.zeros(len(array), dtype=np.int64) if condition is None else condition
+    pool = as_codes("condition", given, len(array))
+    where = "all cells" if condition is None else f"cells of the same {within}"
     definition = _definition(k, where)
     if not _expected(experiments, lineages, pool).any():
-        return NotAvailable(definition, f"no cell has a cell of another experiment among {where}")
-    found = nearest(unit, k, own=lineages, pool=pool)
+        return NotAvailable(definition, obstacle(experiments, pool, within) or "all cells are of one lineage")
+    if found is None:
+        found = nearest(unit_rows(array), k, own=lineages, pool=pool)
     observed, expected = _shares(found, experiments, lineages, pool)
-    value, low, high = ratio(observed, expected, lineages, resampling)
-    chance = np.mean(
-        [_dealt(found, experiments, lineages, pool, resampling, i) for i in range(resampling.shuffles)]
+    value, low, high = ratio(observed, expected, units, resampling, bounds=definition.bounds)
+    chance = np.array(
+        [_dealt(found, experiments, units, pool, resampling, i) for i in range(resampling.shuffles)]
     )
     counted = expected > 0
-    units = np.unique(lineages[counted]).size
-    return Metric(definition, value, low, high, float(chance), int(counted.sum()), units)
+    return Metric(
+        definition,
+        value,
+        low,
+        high,
+        shuffled=float(chance.mean()),
+        n=int(counted.sum()),
+        units=np.unique(lineages[counted]).size,
+        unit=units.name,
+        p=resampling.share_beyond(value, chance, low=True),
+    )
 
 
 def _dealt(
-    found: IntArray, experiments: IntArray, lineages: IntArray, pool: IntArray, resampling: Resampling, i: int
+    found: IntArray, experiments: IntArray, units: Units, pool: IntArray, resampling: Resampling, i: int
 ) -> float:
-    dealt = shuffle_labels(experiments, lineages, resampling.generator(1 + i), within=pool)
-    observed, expected = _shares(found, dealt, lineages, pool)
+    dealt = experiments[deal(units, resampling.generator(1 + i), within=pool)]
+    observed, expected = _shares(found, dealt, units.codes, pool)
     return float(observed.sum() / expected.sum())
 
 
@@ -116,7 +137,9 @@ def _definition(k: int, where: str) -> Definition:
     return Definition(
         "experiment_mixing",
         f"experiment mixing ({k} neighbours)",
-        "higher",
+        "near 1",
         f"Share of cells of other experiments among the {k} nearest neighbours (cosine distance) of another "
-        f"lineage among {where}, over the share expected by chance; 1 = perfectly mixed, 0 = apart.",
+        f"lineage among {where}, over the share expected by chance: 0 = experiments lie apart, 1 = perfectly "
+        "mixed, which cells that truly differ, such as other cell lines, should not be.",
+        (0.0, math.inf),
     )

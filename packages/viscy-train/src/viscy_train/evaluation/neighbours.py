@@ -10,6 +10,9 @@ import numpy as np
 from viscy_train.evaluation.arrays import FloatArray, IntArray
 
 BLOCK = 1024
+NEIGHBOURS = 15
+"""Neighbours of a cell that mixing looks at and that vote on its experiment."""
+
 NONE = -1
 """In place of a neighbour that does not exist: fewer than k cells are allowed."""
 

@@ -2,9 +2,10 @@
 
 The embedding is standardised (mean and scale of the training part only) and a logistic regression with
 balanced classes and the library's default strength of regularisation is fitted. Each cell is predicted
-once, by a probe that saw none of its fold. Folds are either lineages (no two cells of one lineage on both
-sides) or the values of another label, such as the experiment: then a probe has to work in an experiment
-that it has never seen (Alain and Bengio 2016, arXiv 1610.01644, for probing by linear classifiers).
+once, by a probe that saw none of its fold. Folds are either whole units of the label (`units`: no two cells
+of one well on both sides) or the values of another column, such as the experiment: then a probe has to work
+in an experiment that it has never seen (Alain and Bengio 2016, arXiv 1610.01644, for probing by linear
+classifiers).
 
 Balanced accuracy and F1 come from one confusion matrix over all folds; AUROC is computed inside a fold,
 where scores come from one probe, and averaged over folds by their numbers of cells (several classes: one
@@ -15,31 +16,33 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn import config_context
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold
-from sklearn.pipeline import make_pipeline
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
 from viscy_train.evaluation.arrays import (
+    BoolArray,
     EmbeddingArray,
     FloatArray,
     IntArray,
     LabelArray,
     as_codes,
     as_embedding,
-    shuffle_labels,
 )
-from viscy_train.evaluation.bootstrap import Resampling
+from viscy_train.evaluation.intervals import Deletions, Resampling
 from viscy_train.evaluation.metric import Better, Definition, Metric, NotAvailable, Outcome
-from viscy_train.evaluation.scores import auroc, balanced_accuracy, f1, lineage_confusions
+from viscy_train.evaluation.scores import auroc, balanced_accuracy, f1, unit_confusions
+from viscy_train.evaluation.units import CELLS, Units, constant_within, deal, lone_unit, spread
 
 FOLDS = 5
-_SCORES = (
+SCORES = (
     ("balanced_accuracy", "balanced accuracy", "Mean over classes of the share predicted rightly."),
     ("auroc", "AUROC", "Area under the ROC curve inside a fold, averaged over folds."),
     ("f1", "F1", "Mean over classes of F1."),
 )
+TOO_FEW = "too few units: each class needs two, and each training part two classes"
 
 type Folds = Iterator[tuple[IntArray, IntArray]]
 
@@ -52,15 +55,12 @@ class Predictions:
     ----------
     rows : ndarray (M,)
         Rows of the embedding.
-    predicted : ndarray (M,)
-        Class codes.
     scores : ndarray (M, K)
         Probability of each class; 0 for a class that was not in the fold's training part.
     fold : ndarray (M,)
     """
 
     rows: IntArray
-    predicted: IntArray
     scores: FloatArray
     fold: IntArray
 
@@ -71,69 +71,89 @@ class Task:
 
     Attributes
     ----------
-    embedding : ndarray (N, D)
-    codes, lineage : ndarray (N,)
-        Classes and lineages as codes 0..K-1.
+    embedding : callable
+        Rows (N,) that each row takes its labels from, to the embedding (N, D). Where an embedding was
+        corrected by control cells, these are labels, too, and shuffling them gives another one.
+    codes : ndarray (N,)
+        Classes as codes 0..K-1.
+    units : Units
     within : ndarray (N,) or None
         Shuffled labels stay inside these groups.
     folds : callable
-        Labels to (train, test) rows.
+        Labels, and units, of some rows to (train, test) places among them.
     """
 
-    embedding: FloatArray
+    embedding: Callable[[IntArray], FloatArray]
     codes: IntArray
-    lineage: IntArray
+    units: Units
     within: IntArray | None
-    folds: Callable[[IntArray], Folds]
+    folds: Callable[[IntArray, IntArray], Folds]
 
 
-def lineage_folds(codes: IntArray, lineage: IntArray, seed: int) -> Folds:
-    """Yield (train, test) rows: whole lineages, classes spread evenly over the folds."""
-    per_class = [np.unique(lineage[codes == code]).size for code in np.unique(codes)]
+@dataclass(frozen=True)
+class Reading:
+    """What the probes of a task predicted: of the labels, and of each shuffled copy of them."""
+
+    task: Task
+    found: Predictions
+    shuffled: tuple[tuple[IntArray, Predictions], ...]
+
+
+def unit_folds(codes: IntArray, units: IntArray, seed: int) -> Folds:
+    """Yield (train, test) rows: whole units, classes spread evenly over the folds."""
+    per_class = [np.unique(units[codes == code]).size for code in np.unique(codes)]
     folds = min(FOLDS, *per_class) if len(per_class) > 1 else 0
-    if folds >= 2:
+    if folds < 2:
+        return
+    if not constant_within(codes, units):
         splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-        yield from splitter.split(codes, codes, lineage)
+        yield from splitter.split(codes, codes, units)
+        return
+    _, first, member = np.unique(units, return_index=True, return_inverse=True)
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    for _, test in splitter.split(first, codes[first]):
+        inside = np.isin(member, test)
+        yield np.flatnonzero(~inside), np.flatnonzero(inside)
 
 
-def left_out_folds(held_out: IntArray) -> Folds:
-    """Yield (train, test) rows: each value of `held_out` is the test part once."""
+def left_out_folds(held_out: IntArray, units: IntArray | None = None) -> Folds:
+    """Yield (train, test) rows: each value of `held_out` is the test part once, units never on both sides."""
     for value in np.unique(held_out):
-        yield np.flatnonzero(held_out != value), np.flatnonzero(held_out == value)
+        inside = held_out == value
+        seen = inside if units is None else np.isin(units, units[inside])
+        yield np.flatnonzero(~seen), np.flatnonzero(inside)
 
 
-def _fit_and_score(
-    embedding: FloatArray, codes: IntArray, classes: int, train: IntArray, test: IntArray
-) -> FloatArray:
+def fit_probe(embedding: EmbeddingArray, codes: IntArray) -> tuple[StandardScaler, LogisticRegression]:
+    """Fit scaler and logistic regression to all rows."""
+    scaler = StandardScaler()
     # 1000 iterations are ten times what standardised embeddings of a few hundred features take
-    fitted = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000))
-    fitted.fit(embedding[train], codes[train])
-    scores = np.zeros((test.size, classes))
-    scores[:, fitted.classes_] = fitted.predict_proba(embedding[test])
-    return scores
+    model = LogisticRegression(class_weight="balanced", max_iter=1000)
+    model.fit(scaler.fit_transform(embedding), codes)
+    return scaler, model
 
 
-def predict(task: Task, codes: IntArray) -> Predictions | None:
+def predict(embedding: EmbeddingArray, codes: IntArray, classes: int, folds: Folds) -> Predictions | None:
     """Fit a probe on each training part and predict its test part; None where no fold can be fitted."""
-    embedding = task.embedding
-    classes = int(codes.max()) + 1
-    parts: list[tuple[IntArray, FloatArray]] = []
-    # products this small gain nothing from threads, and lose tenfold where cores are shared
-    with threadpool_limits(1):
-        for train, test in task.folds(codes):
-            if np.unique(codes[train]).size > 1:
-                parts.append((test, _fit_and_score(embedding, codes, classes, train, test)))
+    rows, parts = [], []
+    for train, test in folds:
+        if np.unique(codes[train]).size < 2:
+            continue
+        scaler, model = fit_probe(embedding[train], codes[train])
+        scores = np.zeros((test.size, classes))
+        scores[:, model.classes_] = model.predict_proba(scaler.transform(embedding[test]))
+        rows.append(test)
+        parts.append(scores)
     if not parts:
         return None
-    scores = np.concatenate([part for _, part in parts])
-    fold = np.repeat(np.arange(len(parts)), [test.size for test, _ in parts])
-    return Predictions(np.concatenate([test for test, _ in parts]), scores.argmax(axis=1), scores, fold)
+    fold = np.repeat(np.arange(len(rows)), [test.size for test in rows])
+    return Predictions(np.concatenate(rows), np.concatenate(parts), fold)
 
 
 def probe(
     embedding: EmbeddingArray,
     label: LabelArray,
-    lineage: LabelArray,
+    units: Units | LabelArray,
     *,
     held_out: LabelArray | None = None,
     name: str = "probe",
@@ -145,9 +165,12 @@ def probe(
     Parameters
     ----------
     embedding : ndarray (N, D)
-    label, lineage : ndarray (N,)
+    label : ndarray (N,)
+    units : Units or ndarray (N,)
+        What the label was given to, such as the well; folds and intervals leave out whole units, shuffles
+        deal labels among them.
     held_out : ndarray (N,), optional
-        Leave one value of this label out at a time; without it folds are whole lineages.
+        Leave one value of this label out at a time; without it folds are whole units.
         Shuffled labels are dealt out inside these values.
     name, title : str
         Prefix of the metrics' keys, and what their titles call the label.
@@ -174,85 +197,183 @@ def probe(
     resampling = resampling or Resampling()
     array = as_embedding(embedding)
     codes = as_codes("label", label, len(array))
-    lineages = as_codes("lineage", lineage, len(array))
+    of = Units.of(codes, units)
     groups = None if held_out is None else as_codes("held_out", held_out, len(array))
-    definitions = probe_definitions(name, title, split_text(by_lineage=groups is None), "higher")
-    reason = _obstacle(codes, groups)
+    split = split_text(of.name, None if groups is None else "group")
+    definitions = probe_definitions(name, title, split, "higher")
+    reason = obstacle(codes, of, groups)
     if reason:
         return tuple(NotAvailable(definition, reason) for definition in definitions)
-
-    def folds(of: IntArray) -> Folds:
-        return lineage_folds(of, lineages, resampling.seed) if groups is None else left_out_folds(groups)
-
-    return measure(definitions, Task(array, codes, lineages, groups, folds), resampling)
+    task = probe_task(lambda _: array, codes, of, groups, resampling)
+    return measure(definitions, task, resampling)
 
 
-def _obstacle(codes: IntArray, groups: IntArray | None) -> str:
+def probe_task(
+    embedding: Callable[[IntArray], FloatArray],
+    codes: IntArray,
+    units: Units,
+    groups: IntArray | None,
+    resampling: Resampling,
+    shuffled_within: IntArray | None = None,
+) -> Task:
+    """Return the task of reading a label from units, or groups, not seen.
+
+    Shuffled labels stay inside groups, or what else is named, so that what these tell stays told.
+    """
+
+    def by_unit(of: IntArray, rows: IntArray) -> Folds:
+        return unit_folds(of, units.codes[rows], resampling.seed)
+
+    def by_group(_: IntArray, rows: IntArray) -> Folds:
+        return left_out_folds(rows if groups is None else groups[rows], units.codes[rows])
+
+    within = groups if shuffled_within is None else shuffled_within
+    if within is not None and constant_within(codes, within):
+        within = None  # nothing could be dealt out anew
+    return Task(embedding, codes, units, within, by_unit if groups is None else by_group)
+
+
+def obstacle(codes: IntArray, units: Units, groups: IntArray | None) -> str:
+    """Say why a label cannot be read; empty where it can."""
     if np.unique(codes).size < 2:
         return "all cells carry one label"
     if groups is not None and np.unique(groups).size < 2:
-        return "nothing to leave out: all cells are of one experiment"
-    return ""
+        return "all cells are of one group, so that none can be left out"
+    return lone_unit(codes, units)
 
 
 def measure(definitions: tuple[Definition, ...], task: Task, resampling: Resampling) -> tuple[Outcome, ...]:
     """Fit and score the probes of a task, with interval and shuffled labels."""
-    predictions = predict(task, task.codes)
-    if predictions is None:
-        reason = "too few lineages: each class needs two, and each training part two classes"
+    reading = read(task, resampling)
+    if reading is None:
+        return tuple(NotAvailable(definition, TOO_FEW) for definition in definitions)
+    return outcomes_of(reading, definitions, resampling)
+
+
+def read(task: Task, resampling: Resampling) -> Reading | None:
+    """Fit the probes of a task, and those of its shuffled labels; None where none can be fitted."""
+    classes, every = int(task.codes.max()) + 1, np.arange(task.codes.size)
+    # products this small gain nothing from threads, and lose tenfold where cores are shared; the library's
+    # checks of its input take as long as fits of few cells
+    with threadpool_limits(1), config_context(assume_finite=True, skip_parameter_validation=True):
+        found = predict(task.embedding(every), task.codes, classes, task.folds(task.codes, every))
+        if found is None:
+            return None
+        shuffled = []
+        for shuffle in range(resampling.shuffles):
+            rng = resampling.generator(1 + shuffle)
+            source = deal(task.units, rng, within=task.within)
+            codes = task.codes[source]
+            rows = spread(task.units.codes, resampling.shuffled_cells, rng)
+            # half the digits, half the time: nobody reads a single number of these
+            embedding = task.embedding(source)[rows].astype(np.float32)
+            dealt = predict(embedding, codes[rows], classes, task.folds(codes[rows], rows))
+            if dealt is not None:
+                shuffled.append((codes, Predictions(rows[dealt.rows], dealt.scores, dealt.fold)))
+    return Reading(task, found, tuple(shuffled))
+
+
+def outcomes_of(
+    reading: Reading,
+    definitions: tuple[Definition, ...],
+    resampling: Resampling,
+    *,
+    among: BoolArray | None = None,
+    note: str = "",
+) -> tuple[Outcome, ...]:
+    """Score what probes predicted, of all rows or among some (N,)."""
+    codes, units = reading.task.codes, reading.task.units
+    found = _among(reading.found, among)
+    reason = _too_few_among(codes, units, found)
+    if reason:
         return tuple(NotAvailable(definition, reason) for definition in definitions)
-    ones = np.ones((1, int(task.lineage.max()) + 1))
-    point = _scores(task.codes, task.lineage, predictions, ones)
-    drawn = _scores(task.codes, task.lineage, predictions, resampling.weights(ones.size))
+    part = units.part(found.rows)
+    deletions = Deletions.of(part.strata(codes[found.rows]), resampling.seed)
+    scores = _scores(codes, units.codes, found, _of_all(units, found.rows, deletions.weights))
+    ones = np.ones((1, units.count))
+    dealt = [_scores(one, units.codes, _among(of, among), ones) for one, of in reading.shuffled]
+    chance = np.array([[score[0] for score in one] for one in dealt]).reshape(-1, len(definitions))
     outcomes: list[Outcome] = []
-    for definition, value, replicates, chance in zip(
-        definitions, point, drawn, _shuffled(task, resampling), strict=True
-    ):
-        if not np.isfinite(value[0] + chance):
+    for definition, values, drawn in zip(definitions, scores, chance.T, strict=True):
+        drawn = drawn[np.isfinite(drawn)]  # noqa: PLW2901  a shuffle may leave a fold with one class
+        if not np.isfinite(values[0]) or not drawn.size:
             outcomes.append(NotAvailable(definition, "no fold holds two classes"))
             continue
-        low, high = resampling.interval(replicates)
-        n, units = predictions.rows.size, np.unique(task.lineage[predictions.rows]).size
-        outcomes.append(Metric(definition, float(value[0]), low, high, chance, n, units))
+        value, low, high = deletions.interval(
+            values, resampling.level, definition.bounds, chance=float(drawn.mean())
+        )
+        single = units.dealt.max() + 1 > units.count  # labels given to cells: rows are no random units
+        p = None if single else resampling.share_beyond(value, drawn, low=definition.better == "lower")
+        outcomes.append(
+            Metric(
+                definition,
+                value,
+                low,
+                high,
+                shuffled=float(drawn.mean()),
+                n=found.rows.size,
+                units=part.count,
+                unit=units.name,
+                p=p,
+                note=note,
+            )
+        )
     return tuple(outcomes)
 
 
+def _among(predictions: Predictions, among: BoolArray | None) -> Predictions:
+    if among is None:
+        return predictions
+    kept = among[predictions.rows]
+    return Predictions(predictions.rows[kept], predictions.scores[kept], predictions.fold[kept])
+
+
+def _too_few_among(codes: IntArray, units: Units, found: Predictions) -> str:
+    if np.unique(codes[found.rows]).size < 2:
+        return "the cells that probes could predict carry one label"
+    return lone_unit(codes[found.rows], units.part(found.rows))
+
+
+def _of_all(units: Units, rows: IntArray, weights: FloatArray) -> FloatArray:
+    """Widen weights (R, part of the units) to all units (R, U)."""
+    wide = np.zeros((len(weights), units.count))
+    wide[:, np.unique(units.codes[rows])] = weights
+    return wide
+
+
 def _scores(
-    codes: IntArray, lineages: IntArray, predictions: Predictions, weights: FloatArray
+    codes: IntArray, units: IntArray, predictions: Predictions, weights: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Balanced accuracy, AUROC and F1 for each row of lineage weights (R, L): three arrays (R,)."""
-    truth, units = codes[predictions.rows], lineages[predictions.rows]
+    """Balanced accuracy, AUROC and F1 for each row of unit weights (R, U): three arrays (R,)."""
+    if not predictions.rows.size:
+        nothing = np.full(len(weights), np.nan)
+        return nothing, nothing, nothing
+    truth, of = codes[predictions.rows], units[predictions.rows]
     classes = predictions.scores.shape[1]
-    per_lineage = lineage_confusions(truth, predictions.predicted, units, classes, weights.shape[1])
-    confusion = (weights @ per_lineage).reshape(-1, classes, classes)
-    area = auroc(truth, predictions.scores, predictions.fold, weights, units)
+    predicted = predictions.scores.argmax(axis=1)
+    per_unit = unit_confusions(truth, predicted, of, classes, weights.shape[1])
+    confusion = (weights @ per_unit).reshape(-1, classes, classes)
+    area = auroc(truth, predictions.scores, predictions.fold, weights, of)
     return balanced_accuracy(confusion), area, f1(confusion)
 
 
-def _shuffled(task: Task, resampling: Resampling) -> tuple[float, float, float]:
-    ones = np.ones((1, int(task.lineage.max()) + 1))
-    drawn = []
-    for shuffle in range(resampling.shuffles):
-        rng = resampling.generator(1 + shuffle)
-        dealt = shuffle_labels(task.codes, task.lineage, rng, within=task.within)
-        predictions = predict(task, dealt)
-        if predictions is not None:
-            drawn.append([float(score[0]) for score in _scores(dealt, task.lineage, predictions, ones)])
-    accuracy, area, score = np.mean(drawn, axis=0) if drawn else (np.nan, np.nan, np.nan)
-    return float(accuracy), float(area), float(score)
+def split_text(unit: str, group: str | None = None) -> str:
+    """Say how rows are split: by units, or a column's values left out."""
+    if group is not None:
+        return f"one {group} left out at a time"
+    # frames of one lineage are never on both sides, also where a label was given to cells
+    return f"{FOLDS} folds of whole {'lineages' if unit == CELLS else unit}"
 
 
-def split_text(*, by_lineage: bool) -> str:
-    """Say how rows are split."""
-    return f"{FOLDS} folds of whole lineages" if by_lineage else "one experiment left out at a time"
-
-
-def probe_definitions(name: str, title: str, split: str, better: Better) -> tuple[Definition, ...]:
+def probe_definitions(
+    name: str, title: str, split: str, better: Better, label: str | None = None
+) -> tuple[Definition, ...]:
     """Return the definitions of a probe's three scores."""
     text = (
-        f"Logistic regression (balanced classes) on the standardised embedding reads the {title}; {split}; "
-        "scaler and probe see the training part only. "
+        f"Logistic regression (balanced classes) on the standardised embedding reads the {label or title}; "
+        f"{split}; scaler and probe see the training part only. "
     )
     return tuple(
-        Definition(f"{name}/{key}", f"{title}: {words}", better, text + how) for key, words, how in _SCORES
+        Definition(f"{name}/{key}", f"{title}: {words}", better, text + how, (0.0, 1.0))
+        for key, words, how in SCORES
     )

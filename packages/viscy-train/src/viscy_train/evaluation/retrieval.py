@@ -1,11 +1,13 @@
 """Retrieval: whether the nearest neighbour of a cell is the kind of cell it should be.
 
 Three questions, each answered by the share of cells for which it is so. Is the nearest cell outside the own
-lineage of the same condition? Is the nearest cell of another experiment of the same condition? And,
-needing no condition: of the cells of the same field of view one frame on, is the nearest of the own
-lineage? Distances are cosine distances.
+unit of treatment, such as the well, of the same condition? Is the nearest cell of another experiment of the
+same condition? And, needing no condition: of the cells of the same field of view one frame on, is the nearest
+of the own lineage? Distances are cosine distances.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -18,40 +20,54 @@ from viscy_train.evaluation.arrays import (
     LabelArray,
     as_codes,
     as_embedding,
-    shuffle_labels,
     unit_rows,
 )
-from viscy_train.evaluation.bootstrap import Resampling, ratio
+from viscy_train.evaluation.intervals import Resampling, ratio
 from viscy_train.evaluation.metric import Definition, Metric, NotAvailable, Outcome
 from viscy_train.evaluation.neighbours import NONE, nearest
+from viscy_train.evaluation.units import LINEAGES, Units, constant_within, deal, lone_unit, spread
 
-SAME_CONDITION = Definition(
-    "retrieval/same_condition",
-    "nearest cell has its condition",
-    "higher",
-    "Share of cells whose nearest neighbour outside the own lineage is of the same condition.",
-)
-ACROSS_EXPERIMENTS = Definition(
-    "retrieval/across_experiments",
-    "nearest cell elsewhere has its condition",
-    "higher",
-    "Share of cells whose nearest neighbour in another experiment is of the same condition.",
-)
 NEXT_FRAME = Definition(
     "retrieval/next_frame",
     "nearest cell one frame on is its own",
     "higher",
     "Share of cells whose nearest neighbour among the cells of the same field of view one frame later is of "
     "the own lineage; cells alone there are left out. Shuffled: one of those cells at random.",
+    (0.0, 1.0),
 )
+
+
+def same_definition(name: str, unit: str) -> Definition:
+    """Return what is asked of the nearest cell anywhere."""
+    return Definition(
+        f"retrieval/same_{name}",
+        f"nearest cell has its {name}",
+        "higher",
+        f"Share of cells whose nearest neighbour of another {unit} has the same {name}.",
+        (0.0, 1.0),
+    )
+
+
+def across_definition(name: str) -> Definition:
+    """Return what is asked of the nearest cell of another experiment."""
+    return Definition(
+        f"retrieval/same_{name}_elsewhere",
+        f"nearest cell elsewhere has its {name}",
+        "higher",
+        f"Share of cells whose nearest neighbour in another experiment has the same {name}.",
+        (0.0, 1.0),
+    )
 
 
 def condition_retrieval(
     embedding: EmbeddingArray,
     condition: LabelArray,
     experiment: LabelArray,
-    lineage: LabelArray,
+    units: Units | LabelArray,
     *,
+    embed: Callable[[IntArray], FloatArray] | None = None,
+    name: str = "condition",
+    note: str = "",
     resampling: Resampling | None = None,
 ) -> tuple[Outcome, Outcome]:
     """Measure how often the nearest neighbour is of the same condition, anywhere and across experiments.
@@ -59,14 +75,22 @@ def condition_retrieval(
     Parameters
     ----------
     embedding : ndarray (N, D)
-    condition, experiment, lineage : ndarray (N,)
+    condition, experiment : ndarray (N,)
+    units : Units or ndarray (N,)
+        What the condition was given to; neighbours are of another unit, shuffles deal conditions among units.
+    embed : callable, optional
+        The embedding once rows take their condition from others; without it the embedding stays as it is.
+    name : str
+        What keys and titles call the condition.
+    note : str
+        What a reader must know.
     resampling : Resampling, optional
         Shuffled conditions are dealt out inside experiments.
 
     Returns
     -------
     tuple of Metric or NotAvailable
-        ``retrieval/same_condition``, ``retrieval/across_experiments``.
+        ``retrieval/same_condition``, ``retrieval/same_condition_elsewhere``.
 
     Examples
     --------
@@ -77,48 +101,85 @@ def condition_retrieval(
     [1.0, 1.0]
     """
     resampling = resampling or Resampling()
-    unit = unit_rows(as_embedding(embedding))
-    conditions = as_codes("condition", condition, len(unit))
-    experiments = as_codes("experiment", experiment, len(unit))
-    lineages = as_codes("lineage", lineage, len(unit))
-    if not conditions.any():
-        reason = "all cells are of one condition"
-        return NotAvailable(SAME_CONDITION, reason), NotAvailable(ACROSS_EXPERIMENTS, reason)
-    dealt = [
-        shuffle_labels(conditions, lineages, resampling.generator(1 + i), within=experiments)
-        for i in range(resampling.shuffles)
-    ]
-    anywhere = _same_share(SAME_CONDITION, unit, lineages, conditions, dealt, lineages, resampling)
+    array = as_embedding(embedding)
+    conditions = as_codes("condition", condition, len(array))
+    experiments = as_codes("experiment", experiment, len(array))
+    of = Units.of(conditions, units)
+    same, across = same_definition(name, of.single), across_definition(name)
+    reason = f"all cells have one {name}" if not conditions.any() else lone_unit(conditions, of)
+    if reason:
+        return NotAvailable(same, reason), NotAvailable(across, reason)
+    # where every experiment has one condition, nothing can be dealt inside experiments
+    within = None if constant_within(conditions, experiments) else experiments
+    sources = [deal(of, resampling.generator(1 + i), within=within) for i in range(resampling.shuffles)]
+    share = _Shares(array, conditions, of, sources, embed, resampling, note)
+    anywhere = share.of(same, of.codes)
     if not experiments.any():
-        return anywhere, NotAvailable(ACROSS_EXPERIMENTS, "all cells are of one experiment")
-    across = _same_share(ACROSS_EXPERIMENTS, unit, experiments, conditions, dealt, lineages, resampling)
-    return anywhere, across
+        return anywhere, NotAvailable(across, "all cells are of one experiment")
+    if within is None:
+        return anywhere, NotAvailable(across, f"every experiment has one {name}")
+    return anywhere, share.of(across, experiments)
 
 
-def _same_share(
-    definition: Definition,
-    unit: FloatArray,
-    own: IntArray,
-    conditions: IntArray,
-    dealt: list[IntArray],
-    lineages: IntArray,
-    resampling: Resampling,
-) -> Outcome:
-    found = nearest(unit, 1, own=own, pool=np.zeros_like(own))[:, 0]
-    exists = found != NONE
-    if not exists.any():
-        return NotAvailable(definition, "all cells are of one lineage")
-    rows, near = np.flatnonzero(exists), found[exists]
-    chance = np.mean([(labels[near] == labels[rows]).mean() for labels in dealt])
-    return _share(definition, conditions[near] == conditions[rows], float(chance), lineages[rows], resampling)
+@dataclass(frozen=True)
+class _Shares:
+    """What both questions about a condition share."""
+
+    array: FloatArray
+    conditions: IntArray
+    units: Units
+    sources: list[IntArray]
+    embed: Callable[[IntArray], FloatArray] | None
+    resampling: Resampling
+    note: str
+
+    def of(self, definition: Definition, own: IntArray) -> Outcome:
+        found = nearest(unit_rows(self.array), 1, own=own, pool=np.zeros_like(own))[:, 0]
+        rows = np.flatnonzero(found != NONE)
+        if not rows.size:
+            return NotAvailable(definition, f"all cells are of one {self.units.single}")
+        chance = np.array([self._dealt(source, found, rows, own) for source in self.sources])
+        right = self.conditions[found[rows]] == self.conditions[rows]
+        found_in = (self.units, rows, self.conditions)
+        return _share(definition, right, chance, *found_in, self.resampling, self.note)
+
+    def _dealt(self, source: IntArray, found: IntArray, rows: IntArray, own: IntArray) -> float:
+        labels = self.conditions[source]
+        if self.embed is not None:
+            # another embedding, other neighbours: among fewer cells, as chance depends little on their number
+            cells = spread(self.units.codes, self.resampling.shuffled_cells, self.resampling.generator(0))
+            unit, own, labels = unit_rows(self.embed(source)[cells]), own[cells], labels[cells]
+            found = nearest(unit, 1, own=own, pool=np.zeros_like(own))[:, 0]
+            rows = np.flatnonzero(found != NONE)
+        return float((labels[found[rows]] == labels[rows]).mean())
 
 
 def _share(
-    definition: Definition, right: BoolArray, chance: float, lineages: IntArray, resampling: Resampling
+    definition: Definition,
+    right: BoolArray,
+    chance: FloatArray,
+    units: Units,
+    rows: IntArray,
+    labels: IntArray | None,
+    resampling: Resampling,
+    note: str = "",
 ) -> Metric:
-    units = np.unique(lineages, return_inverse=True)[1].astype(np.int64)
-    value, low, high = ratio(right.astype(np.float64), np.ones(right.size), units, resampling)
-    return Metric(definition, value, low, high, chance, right.size, int(units.max()) + 1)
+    part = units.part(rows)
+    strata = None if labels is None else part.strata(labels[rows])
+    each, bounds = np.ones(right.size), definition.bounds
+    value, low, high = ratio(right.astype(np.float64), each, part, resampling, strata=strata, bounds=bounds)
+    return Metric(
+        definition,
+        value,
+        low,
+        high,
+        shuffled=float(chance.mean()),
+        n=right.size,
+        units=part.count,
+        unit=units.name,
+        p=None if labels is None else resampling.share_beyond(value, chance),
+        note=note,
+    )
 
 
 def next_frame_retrieval(
@@ -154,13 +215,13 @@ def next_frame_retrieval(
     """
     resampling = resampling or Resampling()
     unit = unit_rows(as_embedding(embedding))
-    lineages = as_codes("lineage", lineage, len(unit))
+    units = Units.of(np.zeros(len(unit), dtype=np.int64), lineage, LINEAGES)
     fovs = as_codes("fov", fov, len(unit))
-    parts = list(_frames(unit, fovs, np.asarray(t, dtype=np.int64), lineages))
+    parts = list(_frames(unit, fovs, np.asarray(t, dtype=np.int64), units.codes))
     if not parts:
         return NotAvailable(NEXT_FRAME, "no cell has its lineage and another one in its next frame")
     rows, right, chance = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return _share(NEXT_FRAME, right.astype(np.bool_), float(chance.mean()), lineages[rows], resampling)
+    return _share(NEXT_FRAME, right.astype(np.bool_), chance, units, rows, None, resampling)
 
 
 def _frames(

@@ -1,6 +1,6 @@
-"""Balanced accuracy, F1 and AUROC for many bootstrap replicates at once.
+"""Balanced accuracy, F1 and AUROC for many replicates at once.
 
-A replicate weighs lineages (`bootstrap`). Balanced accuracy and F1 are functions of the weighted
+A replicate weighs units (`intervals`). Balanced accuracy and F1 are functions of the weighted
 confusion matrix; AUROC of the weighted order of scores, ties counting one half.
 """
 
@@ -11,20 +11,20 @@ from viscy_train.evaluation.arrays import BoolArray, FloatArray, IntArray, divid
 _CELLS_PER_BLOCK = 4_000_000
 
 
-def lineage_confusions(
-    truth: IntArray, predicted: IntArray, lineage: IntArray, classes: int, lineages: int
+def unit_confusions(
+    truth: IntArray, predicted: IntArray, unit: IntArray, classes: int, count: int
 ) -> FloatArray:
-    """Return each lineage's confusion matrix, flattened: (lineages, classes * classes).
+    """Return each unit's confusion matrix, flattened: (units, classes * classes).
 
     Examples
     --------
     >>> zero = np.array([0, 0])
-    >>> lineage_confusions(zero, np.array([0, 1]), zero, classes=2, lineages=1)
+    >>> unit_confusions(zero, np.array([0, 1]), zero, classes=2, count=1)
     array([[1., 1., 0., 0.]])
     """
-    key = (lineage * classes + truth) * classes + predicted
-    counts = np.bincount(key, minlength=lineages * classes * classes)
-    return counts.astype(np.float64).reshape(lineages, classes * classes)
+    key = (unit * classes + truth) * classes + predicted
+    counts = np.bincount(key, minlength=count * classes * classes)
+    return counts.astype(np.float64).reshape(count, classes * classes)
 
 
 def balanced_accuracy(confusion: FloatArray) -> FloatArray:
@@ -58,7 +58,7 @@ def _mean_over_classes(share: FloatArray, occurs: BoolArray) -> FloatArray:
 
 
 def auroc(
-    truth: IntArray, scores: FloatArray, fold: IntArray, weights: FloatArray, lineage: IntArray
+    truth: IntArray, scores: FloatArray, fold: IntArray, weights: FloatArray, unit: IntArray
 ) -> FloatArray:
     """Return the AUROC of each replicate, averaged over folds by their cells: (R,).
 
@@ -67,9 +67,9 @@ def auroc(
     truth : ndarray (M,)
         Class codes.
     scores : ndarray (M, K)
-    fold, lineage : ndarray (M,)
+    fold, unit : ndarray (M,)
     weights : ndarray (R, L)
-        Weight of each lineage in each replicate.
+        Weight of each unit in each replicate.
 
     Returns
     -------
@@ -79,27 +79,25 @@ def auroc(
     total, cells = np.zeros(len(weights)), np.zeros(len(weights))
     for value in np.unique(fold):
         rows = np.flatnonzero(fold == value)
-        area = _fold_auroc(truth[rows], scores[rows], lineage[rows], weights)
-        held = weights @ np.bincount(lineage[rows], minlength=weights.shape[1])
+        area = _fold_auroc(truth[rows], scores[rows], unit[rows], weights)
+        held = weights @ np.bincount(unit[rows], minlength=weights.shape[1])
         known = np.isfinite(area)
         total += np.where(known, held * np.nan_to_num(area), 0.0)
         cells += np.where(known, held, 0.0)
     return divide(total, cells, fill=np.nan)
 
 
-def _fold_auroc(truth: IntArray, scores: FloatArray, lineage: IntArray, weights: FloatArray) -> FloatArray:
+def _fold_auroc(truth: IntArray, scores: FloatArray, unit: IntArray, weights: FloatArray) -> FloatArray:
     total, known = np.zeros(len(weights)), np.zeros(len(weights))
     classes = range(scores.shape[1]) if scores.shape[1] > 2 else range(1, 2)  # two classes: one curve
     for code in classes:
-        area = binary_auroc(truth == code, scores[:, code], lineage, weights)
+        area = binary_auroc(truth == code, scores[:, code], unit, weights)
         total += np.nan_to_num(area)
         known += np.isfinite(area)
     return divide(total, known, fill=np.nan)
 
 
-def binary_auroc(
-    positive: BoolArray, score: FloatArray, lineage: IntArray, weights: FloatArray
-) -> FloatArray:
+def binary_auroc(positive: BoolArray, score: FloatArray, unit: IntArray, weights: FloatArray) -> FloatArray:
     """Return P(score of a positive > of a negative) + P(equal) / 2 under each replicate's weights: (R,).
 
     Examples
@@ -109,7 +107,7 @@ def binary_auroc(
     """
     order = np.argsort(score, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(score[order]) > 0])
-    units, is_positive = lineage[order], positive[order]
+    units, is_positive = unit[order], positive[order]
     areas = np.full(len(weights), np.nan)
     step = max(1, _CELLS_PER_BLOCK // order.size)
     for first in range(0, len(weights), step):

@@ -9,6 +9,8 @@ collapsed embedding can be smooth, but has no range. (Both as in studies of dyna
 arXiv 2410.11281.)
 """
 
+import math
+
 import numpy as np
 
 from viscy_train.evaluation.arrays import (
@@ -21,8 +23,9 @@ from viscy_train.evaluation.arrays import (
     divide,
     unit_rows,
 )
-from viscy_train.evaluation.bootstrap import Resampling
+from viscy_train.evaluation.intervals import Deletions, Resampling
 from viscy_train.evaluation.metric import Definition, Metric, NotAvailable, Outcome
+from viscy_train.evaluation.units import LINEAGES
 
 SMOOTHNESS = Definition(
     "smoothness",
@@ -30,6 +33,7 @@ SMOOTHNESS = Definition(
     "lower",
     "Mean cosine distance between successive frames of a track over that of random pairs of cells (two "
     "lineages of one experiment); 1 = a cell's next frame is as far as any other cell.",
+    (0.0, math.inf),
 )
 RANGE = Definition(
     "dynamic_range",
@@ -140,29 +144,30 @@ def _measure(
     unit: FloatArray, lineages: IntArray, successive: IntArray, random: list[IntArray], resampling: Resampling
 ) -> tuple[Outcome, Outcome]:
     near, far = _distances(unit, successive), _distances(unit, random[0])
-    shuffled = float(np.mean([_distances(unit, pairs).mean() for pairs in random[1:]]))
-    weights = resampling.weights(int(lineages.max()) + 1)
-    drawn_near = _weighted_mean(near, weights[:, lineages[successive[:, 0]]])
-    # a random pair counts as often as both of its lineages were drawn
-    drawn_far = _weighted_mean(
+    shuffled = np.array([_distances(unit, pairs).mean() for pairs in random[1:]])
+    deletions = Deletions.of(np.zeros(int(lineages.max()) + 1, dtype=np.int64), resampling.seed)
+    weights = deletions.weights
+    left_near = _weighted_mean(near, weights[:, lineages[successive[:, 0]]])
+    # a random pair is left out with either of its lineages
+    left_far = _weighted_mean(
         far, weights[:, lineages[random[0][:, 0]]] * weights[:, lineages[random[0][:, 1]]]
     )
     n, units = len(near), np.unique(lineages[successive[:, 0]]).size
-    smooth = Metric(
-        SMOOTHNESS,
-        float(near.mean() / far.mean()),
-        *resampling.interval(drawn_near / drawn_far),
-        float(shuffled / far.mean()),
-        n,
-        units,
+    found = (
+        (SMOOTHNESS, divide(left_near, left_far, fill=np.nan), shuffled / far.mean()),
+        (RANGE, left_far - left_near, far.mean() - shuffled),
     )
-    reach = Metric(
-        RANGE,
-        float(far.mean() - near.mean()),
-        *resampling.interval(drawn_far - drawn_near),
-        float(far.mean() - shuffled),
-        n,
-        units,
+    smooth, reach = (
+        Metric(
+            definition,
+            *deletions.interval(values, resampling.level, definition.bounds),
+            shuffled=float(chance.mean()),
+            n=n,
+            units=units,
+            unit=LINEAGES,
+            p=resampling.share_beyond(float(values[0]), chance, low=definition.better == "lower"),
+        )
+        for definition, values, chance in found
     )
     return smooth, reach
 

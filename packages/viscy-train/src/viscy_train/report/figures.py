@@ -212,11 +212,8 @@ def metrics_figure(metrics: Mapping[str, Mapping[str, Metric]]) -> bytes:
 def _panel(axes: Axes, title: str, values: Mapping[str, Metric]) -> None:
     better = next(iter(values.values())).definition.better
     axes.set_title(title, fontsize=9)
-    axes.set_xlabel(
-        "better →" if better == "higher" else "← better",
-        fontsize=7.5,
-        loc="right" if better == "higher" else "left",
-    )
+    told = {"higher": "better →", "lower": "← better", "near 1": "1: perfectly mixed"}.get(better, "")
+    axes.set_xlabel(told, fontsize=7.5, loc="left" if better == "lower" else "right")
     places = -np.arange(len(values), dtype=float)
     for place, (metric, colour) in zip(
         places, zip(values.values(), EMBEDDING_COLOURS, strict=False), strict=True
