@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -144,3 +146,34 @@ def test_controls_are_a_column_and_a_value(text: str) -> None:
 )
 def test_values_are_compared_as_people_write_them(held: "pd.Series[float]", value: str) -> None:
     assert Controls("one", value).rows(held.to_frame("one")).tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("held", "value", "rows"),
+    [
+        (np.array([20241107123, 20241107124, 3]), "20241107124", [1]),
+        (np.array([20241107123, 20241107124, 3]), "20241107120", []),
+        (np.array([0.1, 10, np.nan], dtype=np.float32), "0.1", [0]),
+        (np.array([0.1, 10, np.nan], dtype=np.float32), "1e1", [1]),
+        (np.array([0.1, 10, np.nan]), "10", [1]),
+        (pd.array([2**53 + 1, None, 2**53], dtype="Int64"), str(2**53 + 1), [0]),
+        (pd.array([0.5, None, 2.0], dtype="Float32"), "0.50", [0]),
+        (np.array([1, 2, 3]), "1.5", []),
+        (np.array([1, 2, 3]), "one", []),
+        (np.array([True, False, True]), "True", [0, 2]),
+        (pd.Categorical(["Kontrolle = 'a'", None, "b"]), "Kontrolle = 'a'", [0]),
+    ],
+)
+def test_controls_are_compared_in_the_type_of_their_column(held: Any, value: str, rows: list[int]) -> None:
+    obs = pd.DataFrame({"plate": held})
+    if rows:
+        assert np.flatnonzero(Controls("plate", value).rows(obs)).tolist() == rows
+    else:
+        with pytest.raises(InvalidInputError, match="no cell has this value; plate holds"):
+            Controls("plate", value).rows(obs)
+
+
+def test_cells_of_no_experiment_are_refused() -> None:
+    obs = pd.DataFrame({"experiment": ["a"] * 20 + [None] * 2, "condition": "mock"})
+    with pytest.raises(InvalidInputError, match=r"obs\['experiment'\]: 2 of 22 rows have no value"):
+        correct_by_controls(np.zeros((22, 3)), obs, Controls("condition", "mock"))

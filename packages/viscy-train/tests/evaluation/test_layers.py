@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import zarr
 
-from viscy_data import InvalidInputError
+from viscy_data import InvalidInputError, claimed
 from viscy_train.cli.app import main
 from viscy_train.evaluation import Controls, correct_by_controls, layers, read_embeddings
 from viscy_train.evaluation.correction import Method
@@ -144,3 +144,41 @@ def test_the_command_says_what_it_did_and_what_cannot_be(
     assert "does not exist" in capsys.readouterr().err
     with pytest.raises(InvalidInputError, match=r"layer='corected' .* Did you mean 'corrected'"):
         read_embeddings(path, layer="corected")
+
+
+def test_a_link_to_a_file_on_another_disk_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "disk").mkdir()
+    path = embeddings(tmp_path / "disk" / "e.zarr")
+    link = tmp_path / "link.zarr"
+    link.symlink_to(path)
+    rename = Path.rename
+
+    def on_one_disk(self: Path, target: Path) -> Path:
+        assert self.parent.is_relative_to(tmp_path / "disk"), "what is moved lies on the disk it is moved to"
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", on_one_disk)
+    write_corrected(link, MOCK)
+    assert read_embeddings(path, layer="corrected").embedding.shape == (90, 5)
+    assert [one.name for one in (tmp_path / "disk").iterdir()] == ["e.zarr"]
+    assert [one.name for one in tmp_path.iterdir() if one.name[0] == "."] == []
+
+
+def test_one_process_at_a_time_writes_layers(tmp_path: Path) -> None:
+    path = embeddings(tmp_path / "e.zarr")
+    with (
+        claimed(tmp_path / ".e.zarr.layers", kind="folder"),
+        pytest.raises(InvalidInputError, match="is being written by process"),
+    ):
+        write_corrected(path, MOCK)
+    write_corrected(path, MOCK)
+
+
+def test_a_file_without_a_finite_row_is_refused(tmp_path: Path) -> None:
+    path = embeddings(tmp_path / "e.zarr")
+    zarr.open_group(path)["X"][:] = np.nan  # type: ignore[index]  # an array
+    with pytest.raises(InvalidInputError, match="none of 90 rows is finite"):
+        write_corrected(path, MOCK)
+    assert not (path / "layers" / "corrected").exists()

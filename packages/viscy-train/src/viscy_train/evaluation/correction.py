@@ -81,9 +81,9 @@ class Controls:
                 f"{', '.join(names)}.{suggest(self.column, names)}"
             )
         held = obs[self.column]
-        found: BoolArray = (_as_text(held) == _number(self.value, held)).to_numpy(np.bool_)
+        found = _equal(held, self.value)
         if not found.any():
-            values = sorted(_as_text(held).dropna().unique())
+            values = sorted(held.astype(object).map(str, na_action="ignore").dropna().unique())
             named = ", ".join(shown(value) for value in values[:8]) or "no values"
             more = f" and {len(values) - 8} more" if len(values) > 8 else ""
             raise InvalidInputError(
@@ -97,19 +97,22 @@ class Controls:
         return f"{self.column}={self.value}"
 
 
-def _as_text(held: "pd.Series[Any]") -> "pd.Series[Any]":
-    if pd.api.types.is_numeric_dtype(held.dtype) and not pd.api.types.is_bool_dtype(held.dtype):
-        return held.astype(object).map(lambda value: f"{float(value):g}", na_action="ignore")
-    return held.astype(object).map(str, na_action="ignore")
+def _equal(held: "pd.Series[Any]", value: str) -> BoolArray:
+    """Tell which rows hold a value that is given as text (N,).
 
-
-def _number(value: str, held: "pd.Series[Any]") -> str:
-    if pd.api.types.is_numeric_dtype(held.dtype) and not pd.api.types.is_bool_dtype(held.dtype):
-        try:
-            return f"{float(value):g}"
-        except ValueError:
-            return value
-    return value
+    Numbers are compared in their own type: 0.1 is what a column of 32-bit floats holds as 0.1, and large
+    whole numbers, such as plates named by date, are not rounded.
+    """
+    if not pd.api.types.is_numeric_dtype(held.dtype) or pd.api.types.is_bool_dtype(held.dtype):
+        return (held.astype(object).map(str, na_action="ignore") == value).to_numpy(np.bool_)
+    try:
+        number = int(value) if value.lstrip("+-").isdecimal() else float(value)
+    except ValueError:
+        return np.zeros(len(held), dtype=np.bool_)
+    if pd.api.types.is_float_dtype(held.dtype):
+        numbers = held.to_numpy(na_value=np.nan)
+        return np.asarray(numbers == numbers.dtype.type(number), dtype=np.bool_)
+    return held.eq(number).fillna(False).to_numpy(np.bool_)
 
 
 def correct_by_controls(
@@ -200,6 +203,12 @@ def parts_of(obs: pd.DataFrame, hours: float | None = None) -> Parts:
     """Return what is corrected on its own: name and rows."""
     if columns.EXPERIMENT not in obs.columns:
         raise InvalidInputError(f"obs lacks the column {columns.EXPERIMENT!r}: each is corrected on its own.")
+    unknown = int(obs[columns.EXPERIMENT].isna().sum())
+    if unknown:
+        raise InvalidInputError(
+            f"obs[{columns.EXPERIMENT!r}]: {unknown} of {len(obs)} rows have no value, and each experiment "
+            "is corrected on its own; leave such rows out, or embed again."
+        )
     by: list[object] = [obs[columns.EXPERIMENT].astype(object)]
     words = ["experiment {}"]
     if columns.MARKER in obs.columns:

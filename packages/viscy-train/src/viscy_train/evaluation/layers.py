@@ -10,6 +10,7 @@ its own.
 """
 
 import json
+import os
 import re
 import shutil
 import warnings
@@ -24,7 +25,7 @@ import zarr
 from anndata.io import read_elem, write_elem
 from zarr.errors import ZarrUserWarning
 
-from viscy_data import InvalidInputError, clear_leftovers, columns, marked, shown, whole_folder
+from viscy_data import InvalidInputError, claimed, clear_leftovers, columns, marked, shown, whole_folder
 from viscy_train.evaluation.arrays import BoolArray
 from viscy_train.evaluation.correction import Controls, Method, correct_by_controls
 from viscy_train.evaluation.reading import check_arrays, quiet_anndata
@@ -88,56 +89,75 @@ def write_corrected(
     OutputError
         If the layer cannot be written; the file is as before.
     """
-    file = Path(path)
+    file = Path(os.path.realpath(path))  # beside it, not beside a link to it, as moving stays on one disk
     named = f"path={str(path)!r}"
     if not _NAME.fullmatch(layer):
         raise InvalidInputError(
             f"layer={layer!r}: letters, digits, '-' and '_' are needed; 'corrected' is usual."
         )
-    group = _opened(file, named)
-    beside = file.absolute().with_name(f".{file.name}.{layer}")
-    _clear(file / "layers" / layer, beside)
-    _check_free(group, layer, named, overwrite=overwrite)
-    array = cast("zarr.Array[Any]", group["X"])
-    with quiet_anndata():
-        obs = cast("pd.DataFrame", read_elem(group["obs"]))
+    with claimed(file.with_name(f".{file.name}.layers"), kind="folder", argument="layer"):
+        group = _opened(file, named)
+        beside = file.with_name(f".{file.name}.{layer}")
+        _clear(file / "layers" / layer, beside)
+        _check_free(group, layer, named, overwrite=overwrite)
+        array = cast("zarr.Array[Any]", group["X"])
+        with quiet_anndata():
+            obs = cast("pd.DataFrame", read_elem(group["obs"]))
+        finite = _checked(array, obs, named)
+        # the counts of controls alone, before anything is written: one feature that is 0, or NaN where X is
+        stand_in = np.where(finite, 0.0, np.nan)[:, None]
+        correct_by_controls(stand_in, obs, controls, method="scale", hours=hours)
+        experiments = obs[columns.EXPERIMENT].astype(str).to_numpy()
+        done = {
+            "controls": str(controls),
+            "method": method,
+            "hours": hours,
+            "version": version("viscy-train"),
+        }
+        with whole_folder(beside) as folder:
+            written = _created(folder, array, group.metadata.zarr_format, done)
+            for name in np.unique(experiments):
+                rows = np.flatnonzero(experiments == name)
+                values = np.asarray(array.oindex[rows, :], dtype=np.float32)
+                if finite[rows].any():
+                    values = correct_by_controls(
+                        values, obs.iloc[rows], controls, method=method, hours=hours
+                    ).astype(np.float32)
+                written.oindex[rows, :] = values
+                if progress is not None:
+                    progress(rows.size)
+        _move_in(file, beside, layer, done)
+    found = controls.rows(obs) & finite
+    return Corrected(
+        int(finite.sum()), int(found.sum()), int(np.unique(experiments).size), int((~finite).sum())
+    )
+
+
+def _created(folder: Path, array: "zarr.Array[Any]", zarr_format: Any, done: dict[str, Any]) -> Any:
+    """Return the layer's array, like X and without values."""
+    return zarr.create_array(
+        folder,
+        shape=array.shape,
+        chunks=array.chunks,
+        dtype="float32",
+        zarr_format=zarr_format,
+        attributes=marked(
+            {"encoding-type": "array", "encoding-version": "0.2.0", "correction": done}, "viscy-train"
+        ),
+        overwrite=True,
+    )
+
+
+def _checked(array: "zarr.Array[Any]", obs: "pd.DataFrame", named: str) -> BoolArray:
+    """Return which rows of X are finite (N,), of a file that can be corrected."""
     if array.ndim != 2 or array.shape[0] != len(obs):
         raise InvalidInputError(
             f"{named}: X of shape {array.shape} does not go with obs of {len(obs)} rows; embed again."
         )
     finite = _finite_rows(array)
-    # the counts of controls alone, before anything is written: one feature that is 0, or NaN where X is
-    stand_in = np.where(finite, 0.0, np.nan)[:, None]
-    correct_by_controls(stand_in, obs, controls, method="scale", hours=hours)
-    experiments = obs[columns.EXPERIMENT].astype(str).to_numpy()
-    done = {"controls": str(controls), "method": method, "hours": hours, "version": version("viscy-train")}
-    with whole_folder(beside) as folder:
-        written = zarr.create_array(
-            folder,
-            shape=array.shape,
-            chunks=array.chunks,
-            dtype="float32",
-            zarr_format=group.metadata.zarr_format,
-            attributes=marked(
-                {"encoding-type": "array", "encoding-version": "0.2.0", "correction": done}, "viscy-train"
-            ),
-            overwrite=True,
-        )
-        for name in np.unique(experiments):
-            rows = np.flatnonzero(experiments == name)
-            values = np.asarray(array.oindex[rows, :], dtype=np.float32)
-            if finite[rows].any():
-                values = correct_by_controls(
-                    values, obs.iloc[rows], controls, method=method, hours=hours
-                ).astype(np.float32)
-            written.oindex[rows, :] = values
-            if progress is not None:
-                progress(rows.size)
-    _move_in(file, beside, layer, done)
-    found = controls.rows(obs) & finite
-    return Corrected(
-        int(finite.sum()), int(found.sum()), int(np.unique(experiments).size), int((~finite).sum())
-    )
+    if not finite.any():
+        raise InvalidInputError(f"{named}: none of {len(finite)} rows is finite; embed them anew.")
+    return finite
 
 
 def _opened(file: Path, named: str) -> "zarr.Group":
@@ -216,6 +236,7 @@ def _move_in(file: Path, beside: Path, layer: str, done: dict[str, Any]) -> None
     except OSError:
         if old.exists():
             old.rename(place)
+        shutil.rmtree(beside, ignore_errors=True)
         raise
     shutil.rmtree(old, ignore_errors=True)
     with quiet_anndata():
