@@ -5,6 +5,8 @@ Two arrays of codes state the question: a neighbour is of the same *pool* as the
 at `BLOCK` x N.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from viscy_train.evaluation.arrays import FloatArray, IntArray
@@ -17,7 +19,14 @@ NONE = -1
 """In place of a neighbour that does not exist: fewer than k cells are allowed."""
 
 
-def nearest(unit: FloatArray, k: int, *, own: IntArray, pool: IntArray) -> IntArray:
+def nearest(
+    unit: FloatArray,
+    k: int,
+    *,
+    own: IntArray,
+    pool: IntArray,
+    advance: Callable[[int], None] = lambda _: None,
+) -> IntArray:
     """Return the k nearest allowed rows of each row, (N, k), `NONE` where there are fewer.
 
     Parameters
@@ -27,6 +36,8 @@ def nearest(unit: FloatArray, k: int, *, own: IntArray, pool: IntArray) -> IntAr
     k : int
     own, pool : ndarray (N,)
         Codes; a neighbour has the row's pool code and another own code.
+    advance : callable
+        Told how many more rows are done.
 
     Examples
     --------
@@ -40,6 +51,7 @@ def nearest(unit: FloatArray, k: int, *, own: IntArray, pool: IntArray) -> IntAr
         for start in range(0, members.size, BLOCK):
             block = members[start : start + BLOCK]
             found[block] = _nearest_of_block(unit, k, block, members, own)
+            advance(block.size)
     return found
 
 
