@@ -24,7 +24,8 @@ def test_wheel_stands_alone(package: str, tmp_path: Path, run_uv: Callable[[list
         metadata = Parser().parsestr(wheel.read(about).decode("utf-8"))
     assert {f"{module}/py.typed", f"{module}/__init__.pyi"} <= set(names), "a wheel has types and names"
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
-    assert module != "viscy_train" or "viscy_train/configs/small.yaml" in names
+    held = {"configs/small.yaml", "view/view.html", "view/view.css", "view/view.js"}
+    assert module != "viscy_train" or {f"viscy_train/{name}" for name in held} <= set(names)
     if module == "viscy_train":
         assert "viscy_train/napari_reader/napari.yaml" in names
         assert "[napari.manifest]\nviscy-train = viscy_train.napari_reader:napari.yaml" in entries

@@ -43,6 +43,7 @@ PUBLIC = [
     "read_embeddings",
     "read_model",
     "run_demo",
+    "view_embeddings",
 ]
 
 exported: list[str] = vars(viscy_train)["__all__"]
@@ -60,7 +61,7 @@ def _project(name: str) -> dict[str, Any]:
 def test_public_names_are_pinned_and_sorted() -> None:
     assert exported == sorted(set(exported))
     assert exported == PUBLIC
-    assert len(exported) == 27
+    assert len(exported) == 28
 
 
 def test_public_names_resolve() -> None:

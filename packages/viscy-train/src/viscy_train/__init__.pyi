@@ -25,5 +25,6 @@ from .module import (
 from .packed import Model as Model, TrainedOn as TrainedOn, read_model as read_model
 from .parts import BatchOptions as BatchOptions, SplitOptions as SplitOptions
 from .schedules import WarmupCosine as WarmupCosine
+from .view.write import view_embeddings as view_embeddings
 
 __version__: str

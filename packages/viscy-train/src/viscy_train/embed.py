@@ -68,6 +68,7 @@ def embed(
     batch_size: int = 256,
     overwrite: bool = False,
     inputs: Sequence[str | Path] = (),
+    table: str | Path | None = None,
     progress: bool = True,
 ) -> Path:
     """Predict all anchors of a dataset and write them to an embeddings file.
@@ -92,6 +93,8 @@ def embed(
         Replace an existing file that was written by this function.
     inputs : sequence of str or Path
         What was read to get here, which is never replaced.
+    table : str or Path, optional
+        The file whose rows the dataset's are, where the dataset was made of some of them in memory.
     progress : bool
         Show a progress bar (rank 0).
 
@@ -117,7 +120,7 @@ def embed(
         cells = len(dataset.anchors)
         layout = _Layout(cells, widths, min(_ROWS_PER_CHUNK, -(-cells // world)))
         if rank == 0:
-            provenance = _provenance(model, dataset, config or {}) | _places(dataset.path, target)
+            provenance = _provenance(model, dataset, config or {}) | _places(dataset.path or table, target)
             _create(beside, layout, dataset.anchors, provenance)
         _wait()
         chunks = layout.chunks()[rank::world]
@@ -337,11 +340,11 @@ def _provenance(model: nn.Module, dataset: AnchorDataset, config: Mapping[str, A
     }
 
 
-def _places(anchors: Path | None, target: Path) -> dict[str, str]:
+def _places(anchors: str | Path | None, target: Path) -> dict[str, str]:
     """Return where table and embeddings are, so that both are found where they move together."""
     if anchors is None:
         return {}
-    return {ANCHORS: str(anchors.absolute()), FOLDER: str(target.absolute().parent)}
+    return {ANCHORS: str(Path(anchors).absolute()), FOLDER: str(target.absolute().parent)}
 
 
 def anchors_digest(anchors: pd.DataFrame) -> str:

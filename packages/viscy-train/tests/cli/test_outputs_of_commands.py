@@ -28,6 +28,8 @@ def given(tmp_path: Path) -> Path:
         "evaluate {0}/embeddings.zarr -o /dev/null",
         "evaluate {0}/embeddings.zarr -o -",
         "evaluate {0}/embeddings.zarr -o {0}/no/such/m.json",
+        "view {0}/embeddings.zarr -o {0}/embeddings.zarr",
+        "view {0}/embeddings.zarr -o {0}/a.parquet --anchors {0}/a.parquet",
         "embed {0}/a.ckpt {0}/a.parquet -o {0}/thesis --overwrite",
         "embed {0}/a.ckpt {0}/a.parquet -o {0} --overwrite",
         "embed {0}/a.ckpt {0}/a.parquet -o {0}/a.ckpt --overwrite",

@@ -22,6 +22,7 @@ from viscy_train.models.embedding import embed_table
 from viscy_train.models.export import export
 from viscy_train.models.fitting import open_as_trained
 from viscy_train.packed import TrainedOn, read_model
+from viscy_train.view.write import view_embeddings
 
 type Array = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -185,6 +186,10 @@ def test_the_command_takes_channels_by_name(
     assert main([*arguments, "--channels", "Phase3D=light", "RFP=mCherry"]) == 0
     kept = json.loads(read_embeddings(out).provenance["viscy_train"]["config"])
     assert TrainedOn.model_validate(kept["card"]["trained_on"]).pixel_size_um == pytest.approx(0.65)
+    # enough to read the same patches again
+    assert kept["channels"] == {"Phase3D": "light", "RFP": "mCherry"}
+    page = tmp_path / "view.html"
+    assert view_embeddings(out, page, kind="pca", progress=False).no_patches == ""
 
 
 def test_the_exported_graph_takes_pixels_as_stored(

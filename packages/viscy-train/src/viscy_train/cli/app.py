@@ -1,4 +1,4 @@
-"""The command line: ``viscy-train demo | fit | pack | show | export | embed | correct | evaluate``.
+"""The command line: ``viscy-train demo | fit | pack | show | export | embed | correct | evaluate | view``.
 
 Only what a command needs is imported, inside the command: ``--help`` answers at once.
 """
@@ -15,6 +15,7 @@ from viscy_train.cli.embed import add_embed
 from viscy_train.cli.evaluate import add_evaluate
 from viscy_train.cli.fit import fit
 from viscy_train.cli.model import add_export, add_pack, add_show
+from viscy_train.cli.view import add_view
 
 _ABOUT = "Train and evaluate embeddings of single cells on batches that are composed, not drawn at random."
 _WAY = """\
@@ -24,6 +25,7 @@ the way from movies to an embedding:
   viscy-train fit --config small --data.anchors anchors.parquet
   viscy-train embed runs/small/version_0/model.viscy anchors.parquet -o embeddings.zarr
   viscy-train evaluate embeddings.zarr -o metrics.json
+  viscy-train view embeddings.zarr -o view.html
 or all of it at once, on synthetic data or your own:
   viscy-train demo
   viscy-train demo --data experiments.yaml
@@ -70,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         _described(commands.add_parser, "correct", help="move experiments together by their control cells")
     )
     add_evaluate(_described(commands.add_parser, "evaluate", help="measure an embedding"))
+    add_view(_described(commands.add_parser, "view", help="a page to look at an embedding"))
     return parser
 
 

@@ -52,13 +52,9 @@ def compare(
     embeddings: dict[str, FloatArray] = {}
     for name, one in trained.items():
         path = out / f"{name.split()[0]}.zarr"
-        config = {
-            "batches": name,
-            "anchors": str(source.anchors_path.absolute()),
-            "settings": repr(settings),
-            "model": dict(one.module.hparams),
-        }
-        embed(one.module, cells, path, config=config, overwrite=True, progress=progress)
+        config = {"batches": name, "settings": repr(settings), "model": dict(one.module.hparams)}
+        table = source.anchors_path
+        embed(one.module, cells, path, config=config, overwrite=True, table=table, progress=progress)
         embeddings[name] = read_embeddings(path).embedding
     width = next(iter(embeddings.values())).shape[1]
     embeddings[RAW] = pixel_components(cells, width, settings, progress=progress)

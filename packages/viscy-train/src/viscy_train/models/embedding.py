@@ -73,7 +73,6 @@ def embed_table(
         out,
         config={
             "model": str(model),
-            "anchors": str(Path(anchors).absolute()),
             "channels": dict(channels or {}),
             "accept": sorted(accept),
             "card": opened.card.model_dump(mode="json"),
