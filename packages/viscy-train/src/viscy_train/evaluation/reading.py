@@ -159,3 +159,18 @@ def _memory_bytes() -> float:
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, OSError, ValueError):  # no such figure on this system
         return float("inf")
+
+
+def table_of(path: Path, provenance: Mapping[str, Any]) -> Path | None:
+    """Return the table that embeddings are of: where it was, seen from them, or in its old place."""
+    made = provenance.get(PROVENANCE)
+    if not isinstance(made, Mapping) or ANCHORS not in made:
+        return None
+    old = Path(str(made[ANCHORS]))
+    places = [old]
+    try:
+        below = old.relative_to(Path(str(made.get(FOLDER))), walk_up=True)
+        places.insert(0, path.absolute().parent / below)
+    except ValueError:  # on another drive
+        pass
+    return next((place for place in places if place.is_file()), None)

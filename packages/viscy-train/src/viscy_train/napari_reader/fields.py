@@ -5,10 +5,10 @@ same in all channels of a cell is kept once, and what differs becomes a column f
 ``PC1 [Phase3D]``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from sklearn.decomposition import PCA
 
 from viscy_data import InvalidInputError, read_anchors, suggest
 from viscy_data.columns import CHANNEL, EXPERIMENT, FOV, MARKER, TRACK_ID, T
-from viscy_train.evaluation.reading import ANCHORS, FOLDER, PROVENANCE, read_embeddings
+from viscy_train.evaluation.reading import read_embeddings, table_of
 from viscy_train.napari_reader.ours import NEEDED
 
 type Field = tuple[str, str]
@@ -91,7 +91,7 @@ def open_table(path: str | Path) -> CellTable:
         )
     own = {name: one for name, one in components(file.embedding).items() if name not in file.obs}
     rows = file.obs.assign(**own)
-    return CellTable(path, _fields(path, rows), _index_of(path, file.provenance.get(PROVENANCE)), rows)
+    return CellTable(path, _fields(path, rows), table_of(path, file.provenance), rows)
 
 
 def _fields(path: Path, rows: pd.DataFrame) -> tuple[Field, ...]:
@@ -99,20 +99,6 @@ def _fields(path: Path, rows: pd.DataFrame) -> tuple[Field, ...]:
         raise InvalidInputError(f"path={str(path)!r}: it has no cells; index experiments that have tracks.")
     found = rows[[EXPERIMENT, FOV]].drop_duplicates().astype(str)
     return tuple(found.itertuples(index=False, name=None))
-
-
-def _index_of(path: Path, provenance: Any) -> Path | None:
-    """Return the index that embeddings are of: where it was, seen from them, or in its old place."""
-    if not isinstance(provenance, Mapping) or ANCHORS not in provenance:
-        return None
-    old = Path(str(provenance[ANCHORS]))
-    places = [old]
-    try:
-        below = old.relative_to(Path(str(provenance.get(FOLDER))), walk_up=True)
-        places.insert(0, path.absolute().parent / below)
-    except ValueError:  # on another drive
-        pass
-    return next((place for place in places if place.is_file()), None)
 
 
 def components(embedding: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:

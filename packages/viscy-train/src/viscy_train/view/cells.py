@@ -13,8 +13,8 @@ import pandas as pd
 from viscy_data import InvalidInputError, columns
 from viscy_train.evaluation import Resampling, read_embeddings
 from viscy_train.evaluation.arrays import FloatArray, IntArray, unit_rows
+from viscy_train.evaluation.cells import codes_of, paired
 from viscy_train.evaluation.evaluate import thin
-from viscy_train.evaluation.groups import codes_of, paired
 
 NEEDED = (columns.EXPERIMENT, columns.FOV, columns.TRACK_ID, columns.GLOBAL_TRACK_ID, columns.LINEAGE_ID)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from viscy_data import columns
 from viscy_train.evaluation.arrays import FloatArray
-from viscy_train.evaluation.groups import codes_of
+from viscy_train.evaluation.cells import codes_of
 from viscy_train.view.cells import Viewed
 from viscy_train.view.neighbours import COUNT, Neighbours, similarity
 

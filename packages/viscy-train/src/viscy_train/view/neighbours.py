@@ -16,7 +16,7 @@ import numpy as np
 
 from viscy_data import columns
 from viscy_train.evaluation.arrays import FloatArray, IntArray
-from viscy_train.evaluation.groups import codes_of, paired
+from viscy_train.evaluation.cells import codes_of, paired
 from viscy_train.evaluation.neighbours import NONE, nearest
 from viscy_train.view.cells import Viewed
 

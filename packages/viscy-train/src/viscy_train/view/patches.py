@@ -15,7 +15,7 @@ import pandas as pd
 
 from viscy_data import AnchorDataset, InvalidInputError, columns, shown
 from viscy_train.evaluation.arrays import IntArray
-from viscy_train.evaluation.reading import ANCHORS, FOLDER, PROVENANCE
+from viscy_train.evaluation.reading import ANCHORS, PROVENANCE, table_of
 from viscy_train.models.fitting import open_as_trained
 from viscy_train.packed import TrainedOn
 
@@ -49,19 +49,13 @@ def find_table(
                 f"anchors={str(given)!r}: there is no such file; give the table that viscy-data index wrote."
             )
         return given, ""
+    found = table_of(embeddings, provenance)
+    if found is not None:
+        return found, ""
     made = provenance.get(PROVENANCE)
-    if not isinstance(made, Mapping) or not made.get(ANCHORS):
+    named = made.get(ANCHORS) if isinstance(made, Mapping) else None
+    if not named:
         return None, "the embeddings file does not say which table it was made of: give --anchors"
-    named = Path(str(made[ANCHORS]))
-    # both may have been moved, together with the folders between them
-    beside = named.parent if FOLDER not in made else Path(str(made[FOLDER]))
-    try:
-        moved = embeddings.absolute().parent / named.relative_to(beside, walk_up=True)
-    except ValueError:  # on another drive
-        moved = named
-    for path in (moved, named):
-        if path.is_file():
-            return path, ""
     return None, f"the table {shown(named, 300)} is not there any more: give --anchors"
 
 

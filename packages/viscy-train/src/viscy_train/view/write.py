@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from viscy_data import InvalidInputError, check_output, columns, progress_bar, shown, write_text
-from viscy_train.evaluation.groups import codes_of, paired
+from viscy_train.evaluation.cells import codes_of, paired
 from viscy_train.view.cells import Viewed, viewed_cells
 from viscy_train.view.labels import TAKEN, label_keys
 from viscy_train.view.looks import looks
