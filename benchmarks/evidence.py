@@ -1,0 +1,94 @@
+"""What composing batches is worth: train every arm on fresh data, measure, and write docs/evidence.md.
+
+    uv run python benchmarks/evidence.py train --folder evidence         # hours; go on with the same command
+    uv run python benchmarks/evidence.py measure --folder evidence       # minutes; figures beside this file
+    uv run python benchmarks/evidence.py page                            # the page from the figures
+
+A *run* is one training of one arm on the data of one seed: a file. ``train`` makes the runs that are
+missing, most telling first, and can be stopped at any time; several of them may work on different
+``--seeds``. The verdict's rule (``study/findings.py``) was fixed before the first run.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from study.arms import ARMS
+from study.data import make
+from study.findings import records_of, summary
+from study.page import write as write_page
+from study.training import train
+
+from viscy_data import whole_file
+
+FIGURES = Path(__file__).parent / "evidence.json"
+DOCS = Path(__file__).parents[1] / "docs"
+SEEDS = (21, 22, 23, 24, 25)
+TRAININGS = 3
+STEPS = 1350
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    training = commands.add_parser("train", help="make the runs that are missing")
+    training.add_argument("--folder", type=Path, required=True, help="for data and runs: some gigabytes")
+    training.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="of the data; all fresh")
+    training.add_argument("--trainings", type=int, default=TRAININGS, help="per arm and seed")
+    training.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    training.add_argument("--steps", type=int, nargs="+", default=[STEPS], help="several: a curve")
+    training.add_argument("--threads", type=int, default=1)
+    measuring = commands.add_parser("measure", help="measure what there is, and write the figures")
+    measuring.add_argument("--folder", type=Path, required=True)
+    commands.add_parser("page", help="write the page and its picture from the figures")
+    options = parser.parse_args()
+    if options.command == "train":
+        make_runs(options)
+    elif options.command == "measure":
+        write_json(FIGURES, summary(list(records_of(options.folder))))
+    else:
+        write_page(json.loads(FIGURES.read_text()), DOCS / "evidence.md", DOCS / "images" / "evidence.svg")
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    with whole_file(path) as beside:
+        Path(beside).write_text(json.dumps(content, indent=1))
+
+
+def make_runs(options: argparse.Namespace) -> None:
+    torch.set_num_threads(options.threads)
+    runs = list(runs_of(options))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        task = progress.add_task("", total=len(runs))
+        for seed, arm, number, steps in runs:
+            progress.update(task, description=f"seed {seed}, {arm}, training {number}")
+            folder = options.folder / f"seed_{seed}"
+            path = folder / "runs" / f"{arm}_{steps}_{number}.npz"
+            if not path.exists():
+                make(folder, seed)
+                path.parent.mkdir(exist_ok=True)
+                found = train(folder, arm, number, seed, steps)
+                with whole_file(path) as beside, Path(beside).open("wb") as file:
+                    np.savez_compressed(file, **found)
+            progress.advance(task)
+
+
+def runs_of(options: argparse.Namespace) -> Iterator[tuple[int, str, int, int]]:
+    """Go through all arms and seeds once before anything is trained again."""
+    for number in range(options.trainings):
+        for arm in options.arms:
+            for seed in options.seeds:
+                for steps in options.steps:
+                    yield seed, arm, number, steps
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,6 @@
+"""What composing batches is worth: the parts of ``benchmarks/evidence.py``.
+
+Read in this order: `arms` (what is compared), `data` (synthetic experiments and their twins), `training`
+(one encoder of one arm), `measures` (what an embedding is asked), `findings` (all runs to intervals and a
+verdict), `page` (docs/evidence.md and its picture).
+"""

@@ -1,0 +1,89 @@
+"""What is compared: encoders that differ in one thing each, on the same data, for the same number of steps.
+
+The questions, in order: does composing help against what anybody does (*random*)? Against what anybody
+could do instead: stronger augmentation of intensities (*strong*), or correcting the embedding afterwards by
+control cells, which every arm is measured with, too? Which axis does it? Does it still where the encoder
+has never seen the experiment that is asked about (*held_out*)?
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from viscy_data import Intensity
+
+USUAL: Final = Intensity()
+STRONG: Final = Intensity(
+    scale=(0.4, 2.5),
+    shift=(-1.0, 1.0),
+    contrast=(0.5, 2.0),
+    gamma=(0.5, 2.0),
+    noise=(0.0, 0.6),
+    blur=(0.0, 2.0),
+    probability=0.8,
+)
+"""Wide enough that gain, offset, noise and focus of one microscope pass for those of another."""
+
+ALL_OFF: Final = {"experiment_aware": False, "condition_balanced": False, "temporal_enrichment": False}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way of training.
+
+    Attributes
+    ----------
+    batches
+        What differs from batches drawn at random: arguments of `viscy_train.BatchOptions`.
+    intensity
+        Augmentation of intensities.
+    backbone
+        ``small``, or ``batchnorm``: the same with batch normalisation, whose statistics are those of one
+        experiment, in training because a batch holds one, afterwards because they are taken again over
+        each experiment's cells (BEN; bioRxiv 2022.10.14.512286).
+    held_out
+        The encoder never sees the experiment that the probe is asked about.
+    loss
+        ``labels``: cross-entropy of the condition in place of the contrast: what the encoder can do at best.
+    """
+
+    batches: dict[str, Any] = field(default_factory=dict)
+    intensity: Intensity = USUAL
+    backbone: str = "small"
+    held_out: bool = False
+    loss: str = "contrast"
+
+
+_ONE = {"experiment_aware": True}
+_BALANCE = {"condition_balanced": True}
+
+ARMS: Final = {
+    "random": Arm(),
+    "both": Arm(_ONE | _BALANCE),
+    "random_strong": Arm(intensity=STRONG),
+    "random_held_out": Arm(held_out=True),
+    "both_held_out": Arm(_ONE | _BALANCE, held_out=True),
+    "both_strong": Arm(_ONE | _BALANCE, intensity=STRONG),
+    "both_ben": Arm(_ONE | _BALANCE, backbone="batchnorm"),
+    "one_experiment": Arm(_ONE),
+    "balance": Arm(_BALANCE),
+    "both_leak": Arm(_ONE | _BALANCE | {"leaky": 0.2}),
+    "both_focus": Arm(_ONE | _BALANCE | {"temporal_enrichment": True}),
+    "labels": Arm(held_out=True, loss="labels"),
+}
+"""Most telling first: runs are made in this order, so that a study that is cut short can be read."""
+
+TITLES: Final = {
+    "raw": "raw pixels",
+    "random": "random batches",
+    "random_strong": "random, strong augmentation",
+    "one_experiment": "one experiment a batch",
+    "balance": "conditions balanced",
+    "both": "both",
+    "both_ben": "both, batch norm per experiment",
+    "both_strong": "both, strong augmentation",
+    "both_leak": "both, leak 0.2",
+    "both_focus": "both, focal time",
+    "random_held_out": "random, never saw the experiment",
+    "both_held_out": "both, never saw the experiment",
+    "labels": "trained with the labels",
+}

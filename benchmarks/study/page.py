@@ -1,0 +1,210 @@
+"""The page a reviewer reads: docs/evidence.md, and its picture, from the committed figures."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import matplotlib as mpl
+
+from study.arms import TITLES
+from study.findings import Record, by_seed, compare, mean_of, shown
+from study.measures import HOURS_BINS, LATE
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+
+_IN_PICTURE: Final = ("raw", "random", "random_strong", "one_experiment", "balance", "both", "both_ben")
+_COLUMNS: Final = (
+    ("state", "state, AUC"),
+    ("corrected/state", "corrected"),
+    ("phenotype", "phenotype, r"),
+    ("microscope", "microscope's share"),
+    ("corrected/microscope", "corrected"),
+    ("twin", "twin found"),
+    ("leakage", "experiment read"),
+    ("corrected/leakage", "corrected"),
+    ("leakage_near", "by neighbours"),
+)
+_QUESTIONS: Final = (
+    ("Does composing help at all?", "both", "random"),
+    ("One experiment a batch, alone?", "one_experiment", "random"),
+    ("Balanced conditions, alone?", "balance", "random"),
+    ("Strong augmentation instead?", "random_strong", "random"),
+    ("Strong augmentation on top?", "both_strong", "both"),
+    ("Batch norm per experiment on top?", "both_ben", "both"),
+    ("A leak of 0.2 on top?", "both_leak", "both"),
+    ("A focal time on top?", "both_focus", "both"),
+    ("With the experiment never seen?", "both_held_out", "random_held_out"),
+)
+
+
+def write(figures: Mapping[str, Any], page: Path, picture: Path) -> None:
+    """Write the page and the picture that it shows."""
+    draw(figures, picture)
+    page.write_text(text_of(figures, f"{picture.parent.name}/{picture.name}"))
+
+
+def text_of(figures: Mapping[str, Any], picture: str) -> str:
+    """Return the page in Markdown."""
+    records = figures["runs"]
+    parts = [
+        "# Evidence: what composing batches is worth",
+        "<!-- Made by benchmarks/evidence.py page from benchmarks/evidence.json: edit those. -->",
+        _design(records),
+        "## The verdict",
+        _verdict(figures["verdict"]),
+        f"![Each dot is one run: how much an embedding knows of the microscope, and of the cells]({picture})",
+        "## Which axis, and compared with what",
+        _differences(records),
+        "## All figures",
+        _table(records, figures["ceiling"]),
+        "## By hours after infection",
+        _hours(records),
+        _WORDS,
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _design(records: list[Record]) -> str:
+    trained = [one for one in records if one["arm"] != "raw"]
+    seeds = sorted({one["seed"] for one in trained})
+    hours = sum(one["seconds"] for one in trained) / 3600
+    steps = sorted({one["steps"] for one in trained})
+    each = ", ".join(f"{step:,}" for step in steps)
+    return (
+        "Five synthetic plates to a seed, each with a microscope and a cell line of its own and wells that "
+        f"differ; {len(seeds)} seeds of data ({', '.join(map(str, seeds))}) that nothing was chosen on; "
+        f"{len(trained)} trainings of {each} steps of 64 pairs, {hours:.1f} hours of one core. The rule of "
+        "the verdict was fixed before the first of them. The unit is the data seed: trainings of one seed "
+        "are averaged, arms are compared seed by seed, and intervals are Student's t over seeds (95 %)."
+    )
+
+
+def _verdict(findings: list[Mapping[str, Any]]) -> str:
+    words = {True: "holds", False: "**does not hold**", None: "not known"}
+    rows = ["| asked | found | |", "|---|---|---|"]
+    rows += [f"| {one['asked']} | {one['found']} | {words[one['holds']]} |" for one in findings]
+    held = [one["holds"] for one in findings]
+    if all(held):
+        said = "**The claim holds** on these data, in all of its parts."
+    elif False in held:
+        said = "**The claim does not hold as a whole**; what holds and what does not:"
+    else:
+        said = "**Not all of it has been measured yet**; so far:"
+    return said + "\n\n" + "\n".join(rows)
+
+
+def _differences(records: list[Record]) -> str:
+    rows = [
+        "| question | arms | state, AUC | phenotype, r | microscope's share | experiment read |",
+        "|---|---|---|---|---|---|",
+    ]
+    for question, arm, other in _QUESTIONS:
+        found = [
+            compare(records, arm, other, name) for name in ("state", "phenotype", "microscope", "leakage")
+        ]
+        if found[0] is not None:
+            cells = " | ".join("" if one is None else shown(one) for one in found)
+            rows.append(f"| {question} | {TITLES[arm]} - {TITLES[other]} | {cells} |")
+    corrected = compare(records, "both", "random", "state", "corrected/state")
+    if corrected is not None:
+        rows.append(
+            f"| Rather than correcting afterwards? | both - random corrected | {shown(corrected)} | | | |"
+        )
+    return "\n".join(rows)
+
+
+def _table(records: list[Record], ceiling: float | None) -> str:
+    rows = [
+        "| arm | runs | " + " | ".join(title for _, title in _COLUMNS) + " |",
+        "|---|---|" + "---|" * len(_COLUMNS),
+    ]
+    for arm, title in TITLES.items():
+        count = sum(len(values) for values in by_seed(records, arm, "state").values())
+        if count:
+            cells = " | ".join(f"{mean_of(records, arm, name):.3f}" for name, _ in _COLUMNS)
+            rows.append(f"| {title} | {count} | {cells} |")
+    said = (
+        ""
+        if ceiling is None
+        else (
+            f"\n\nBest possible: {ceiling:.3f} for the state, which is what the true phenotype of each cell "
+            "tells of its condition; 0 for the microscope's share; 1 for twins. By chance: 0.5 for the "
+            "state, 0.2 for the experiment."
+        )
+    )
+    return "\n".join(rows) + said
+
+
+def _hours(records: list[Record]) -> str:
+    names = [f"{low:g}" for low, _ in HOURS_BINS]
+    rows = [
+        "| arm | " + " | ".join(f"{low:g} to {high:g} h" for low, high in HOURS_BINS) + " |",
+        "|---|" + "---|" * len(names),
+    ]
+    for arm, title in TITLES.items():
+        found = [one["figures"]["state_by_hours"] for one in records if one["arm"] == arm]
+        if found:
+            means = [[one[name] for one in found if name in one] for name in names]
+            rows.append(
+                f"| {title} | "
+                + " | ".join(f"{sum(values) / len(values):.2f}" if values else "" for values in means)
+                + " |"
+            )
+    return "\n".join(rows)
+
+
+_WORDS: Final = f"""## What the words mean
+
+- *state*: whether a cell is infected, told from cells of {LATE:g} hours and more, by a probe that has seen
+  the other experiments only; area under the ROC curve, mean over the experiments left out.
+- *phenotype*: correlation of the true phenotype with what a ridge regression reads, in experiments that it
+  has not seen.
+- *microscope's share*: the same cells are seen through five microscopes; of the variance of their embeddings,
+  the share that lies between microscopes, inside a cell. *twin found*: the nearest cell under another
+  microscope is the cell itself.
+- *experiment read*: balanced accuracy of a probe for the experiment, among uninfected cells of wells that it
+  has not seen. Cell lines differ between experiments, so not all of it is the microscope.
+- *corrected*: the embedding centred and scaled by the uninfected cells of each experiment
+  (`viscy-train correct`).
+
+Made by `benchmarks/evidence.py`, which can be stopped and goes on; figures in `benchmarks/evidence.json`.
+Synthetic cells are not cells: what is shown is what batches do to an encoder where the truth is known.
+"""
+
+
+def draw(figures: Mapping[str, Any], path: Path) -> None:
+    """Draw each run: the microscope's share from right to left, the state upwards; best is the upper left."""
+    records = figures["runs"]
+    with plt.rc_context({"svg.hashsalt": "evidence", "svg.fonttype": "none", "font.size": 9}):
+        figure, axes = plt.subplots(figsize=(7.0, 4.6), layout="constrained")
+        for number, arm in enumerate(_IN_PICTURE):
+            runs = [one["figures"] for one in records if one["arm"] == arm]
+            if not runs:
+                continue
+            colour = f"C{number}"
+            across = [one["microscope"] for one in runs]
+            up = [one["state"] for one in runs]
+            axes.scatter(across, up, s=14, color=colour, alpha=0.45, linewidths=0)
+            mean = mean_of(records, arm, "microscope"), mean_of(records, arm, "state")
+            axes.scatter(*mean, s=70, color=colour, label=TITLES[arm], edgecolor="white", zorder=3)
+            corrected = (
+                mean_of(records, arm, "corrected/microscope"),
+                mean_of(records, arm, "corrected/state"),
+            )
+            arrow = {"arrowstyle": "->", "color": colour, "alpha": 0.7}
+            axes.annotate("", corrected, mean, arrowprops=arrow)
+        if figures["ceiling"] is not None:
+            axes.axhline(figures["ceiling"], color="0.4", linewidth=0.8, linestyle="--")
+            axes.text(
+                axes.get_xlim()[1],
+                figures["ceiling"],
+                "what the true phenotype tells ",
+                ha="right",
+                va="bottom",
+            )
+        axes.set_xlabel("microscope's share of the variance (0: knows nothing of it)")
+        axes.set_ylabel(f"state told at {LATE:g} h and later, AUC")
+        axes.legend(fontsize=8, loc="lower right", title="large: mean; arrow: corrected by controls")
+        figure.savefig(path, metadata={"Date": None})
+        plt.close(figure)
