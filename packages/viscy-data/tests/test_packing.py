@@ -25,7 +25,18 @@ def test_wide_values_keep_their_order_and_input_is_left_alone() -> None:
     np.testing.assert_array_equal(column, before)
 
 
-@given(st.lists(st.integers(0, 9) | st.integers(2**16 - 2, 2**16 + 1), max_size=40))
+# Around the ends of each way of sorting, and where the row has room beside no key.
+EDGES = (
+    st.integers(-2, 9) | st.integers(2**16 - 2, 2**16 + 1) | st.integers(2**57, 2**63 - 1) | st.just(-(2**63))
+)
+
+
+@given(st.lists(EDGES, max_size=40))
 def test_a_stable_order_is_that_of_sorted(keys: list[int]) -> None:
     column = np.array(keys, dtype=np.int64)
     assert stable_order(column).tolist() == sorted(range(len(keys)), key=keys.__getitem__)
+
+
+def test_an_order_does_not_overflow_narrow_numbers() -> None:
+    ends = np.iinfo(np.int32)
+    assert stable_order(np.array([ends.max, ends.min, 0], dtype=np.int32)).tolist() == [1, 2, 0]

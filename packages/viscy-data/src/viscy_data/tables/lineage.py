@@ -10,6 +10,7 @@ share the names of their fovs, and fovs always share track ids.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,9 +18,11 @@ from numpy.typing import NDArray
 
 from viscy_data.columns import NO_PARENT
 from viscy_data.errors import TracksError
+from viscy_data.packing import stable_order
 
 type IntArray = NDArray[np.int64]
 type BoolArray = NDArray[np.bool_]
+type Whole = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Forest:
     parent: IntArray
 
 
-def build_forest(group: IntArray, track_id: IntArray, parent_track_id: IntArray) -> Forest:
+def build_forest(group: Whole, track_id: Whole, parent_track_id: Whole) -> Forest:
     """Collect the tracks of a table from its columns, each (N,).
 
     A track's parent is the one that its rows name; rows that name none do not matter.
@@ -64,7 +67,7 @@ def build_forest(group: IntArray, track_id: IntArray, parent_track_id: IntArray)
     nodes, every = pd.factorize(np.concatenate([tracks, wanted]))
     parent = np.full(len(every), NO_PARENT, dtype=np.int64)
     parent[: len(tracks)][has_parent] = nodes[len(tracks) :]
-    return Forest(rows.astype(np.int64), every >> 32, every & 0xFFFFFFFF, parent)
+    return Forest(rows.astype(np.int64, copy=False), every >> 32, every & 0xFFFFFFFF, parent)
 
 
 def root_tracks(parent: IntArray) -> IntArray:
@@ -122,7 +125,7 @@ def preorder(parent: IntArray) -> tuple[IntArray, IntArray]:
     """
     root, depth = _climb(parent)
     _refuse_cycles(parent, root)
-    by_depth = np.argsort(depth, kind="stable")
+    by_depth = stable_order(depth)
     levels = np.split(by_depth, np.cumsum(np.bincount(depth))[:-1]) if len(parent) else []
     size = np.ones(len(parent), dtype=np.int64)
     for level in levels[:0:-1]:
@@ -135,7 +138,7 @@ def preorder(parent: IntArray) -> tuple[IntArray, IntArray]:
 
 def _before_among_sisters(parent: IntArray, size: IntArray) -> IntArray:
     """Sum the subtree sizes of the elder sisters of each track (all roots count as sisters)."""
-    order = np.argsort(parent, kind="stable")
+    order = stable_order(parent)
     ends = np.cumsum(size[order])
     begins = ends - size[order]
     opens = np.flatnonzero(np.diff(parent[order], prepend=-2))
@@ -166,22 +169,25 @@ def _refuse_cycles(parent: IntArray, root: IntArray) -> None:
         )
 
 
-def _number(group: IntArray, track_id: IntArray) -> tuple[IntArray, IntArray]:
+def _number(group: Whole, track_id: Whole) -> tuple[IntArray, IntArray]:
     """Return the number of each row's track (N,), in order of appearance, and the tracks' keys (n,)."""
     width = int(track_id.max(initial=-1)) + 1
     size = (int(group.max(initial=-1)) + 1) * width
     if size > 4 * len(group):  # ids are sparse
         return pd.factorize(_keys(group, track_id))
-    place = group * width + track_id
-    first = np.full(size, len(place))
-    first[place[::-1]] = np.arange(len(place) - 1, -1, -1)  # of several values for one index the last stays
+    place = group.astype(np.int64)
+    place *= width
+    place += track_id
+    first: Whole = np.full(size, len(place), dtype=np.int32 if len(place) < 2**31 else np.int64)
+    backwards = np.arange(len(place) - 1, -1, -1, dtype=first.dtype)
+    first[place[::-1]] = backwards  # of several values for one index the last stays
     used = np.flatnonzero(first < len(place))
-    used = used[np.argsort(first[used])]
+    used = used[stable_order(first[used])]
     number = np.empty(size, dtype=np.int64)
     number[used] = np.arange(len(used))
     return number[place], _keys(*np.divmod(used, width))
 
 
-def _keys(group: IntArray, track_id: IntArray) -> IntArray:
+def _keys(group: Whole, track_id: Whole) -> IntArray:
     # Track ids are int32 in the anchors table: both fit one word.
     return np.asarray((group.astype(np.int64) << 32) | track_id.astype(np.int64), dtype=np.int64)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from viscy_data.packing import stable_order
 from viscy_data.tables.lineage import BoolArray, Forest, IntArray, preorder
 
 
@@ -54,9 +55,9 @@ class Relatives:
         self._first, self._size = preorder(forest.parent)
         self._elders, self._sibling, self._siblings = _families(forest.parent)
         keys = self._keys(self.t, self._first[forest.rows])
-        self.by_time = np.argsort(keys, kind="stable")
+        self.by_time = stable_order(keys)
         self._sorted = keys[self.by_time]
-        self._outlived = _outlived(forest.parent, forest.rows[self.by_time], self.t[self.by_time])
+        self._outlived = _outlived(forest.parent, forest.rows, self.t)
 
     def count(self, rows: IntArray, tau: IntArray) -> IntArray:
         """Return how many relatives each row (n,) has tau (n,) frames later."""
@@ -80,10 +81,13 @@ class Relatives:
         timetable = np.zeros(width * tracks, dtype=np.bool_)
         place = self.track.astype(np.int64) * width + self.t
         timetable[place] = True
-        place += low[self.track]
-        reach = (high - low)[self.track]
+        reach = high - low
+        alike = (low == low[:1]).all() and (reach == reach[:1]).all()  # as in one experiment
+        place += low[0] if alike and tracks else low[self.track]
+        of_rows = None if alike else reach[self.track]
         for step in range(int(reach.max(initial=-1)) + 1):
-            found |= timetable[place + step] & (step <= reach)
+            there = timetable[place + step]
+            found |= there if of_rows is None else there & (step <= of_rows)
         return found
 
     def exist(self, rows: IntArray, tau: IntArray) -> BoolArray:
@@ -147,7 +151,7 @@ def _families(parent: IntArray) -> tuple[IntArray, IntArray, IntArray]:
 
     A family is the tracks with one parent; roots have none, size 0.
     """
-    order = np.argsort(parent, kind="stable")
+    order = stable_order(parent)
     begin = np.searchsorted(parent[order], parent)
     end = np.searchsorted(parent[order], parent, side="right")
     return begin, order, np.where(parent < 0, 0, end - begin)
@@ -156,13 +160,12 @@ def _families(parent: IntArray) -> tuple[IntArray, IntArray, IntArray]:
 def _outlived(parent: IntArray, track: IntArray, t: NDArray[np.int32]) -> BoolArray:
     """Say of each track whether an ancestor is still there after its first frame.
 
-    ``track`` and ``t`` (M,) are those of the rows in the order of time.
+    ``track`` and ``t`` (M,) are those of the rows.
     """
-    start = np.full(len(parent), np.iinfo(np.int32).max, dtype=np.int64)
-    end = np.full(len(parent), -1, dtype=np.int64)
-    # Of several values for one index the last stays.
-    start[track[::-1]] = t[::-1]
-    end[track] = t
+    start = np.full(len(parent), np.iinfo(np.int32).max, dtype=np.int32)
+    end = np.full(len(parent), -1, dtype=np.int32)
+    np.minimum.at(start, track, t)
+    np.maximum.at(end, track, t)
     latest = np.where(parent >= 0, end[parent], -1)
     above = parent
     while (above >= 0).any():

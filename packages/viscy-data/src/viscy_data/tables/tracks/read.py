@@ -255,7 +255,7 @@ def _assemble(found: Sequence[Detections], names: Sequence[str]) -> tuple[pd.Dat
 def _order(fov: IntArray, t: IntArray, ids: IntArray) -> IntArray:
     """Return the order of rows by fov, t and track; as trackers write them, by fov and track, it is quick."""
     written = _ascending(pack([fov, ids]))
-    return stable_order(pack([fov, t])) if written else np.argsort(pack([fov, t, ids]))
+    return stable_order(pack([fov, t] if written else [fov, t, ids]))
 
 
 def _ascending(keys: IntArray) -> bool:
