@@ -16,7 +16,7 @@ O(B K log N).
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -88,9 +88,7 @@ class Positives:
         _check(anchors, decay, tau_per)
         self._decay, self._seed, self._per_frame = decay, seed, tau_per == "frame"
         experiment, self._ranges = _ranges(anchors, frames)
-        ids, parents, t = (
-            anchors[name].to_numpy().astype(np.int64) for name in (TRACK_ID, PARENT_TRACK_ID, T)
-        )
+        ids, parents, t = (_whole(anchors[name].to_numpy()) for name in (TRACK_ID, PARENT_TRACK_ID, T))
         places, channels = lines_of_channels(anchors)
         forest = build_forest(places, ids, parents)
         self._group = forest.group // channels
@@ -202,6 +200,11 @@ def _check(anchors: pd.DataFrame, decay: float, tau_per: str) -> None:
         raise InvalidInputError(f"tau_per={tau_per!r}: 'anchor' or 'frame' are allowed")
 
 
+def _whole(values: NDArray[Any]) -> NDArray[np.integer[Any]]:
+    """Return whole numbers as narrow as they come."""
+    return values if np.issubdtype(values.dtype, np.integer) else values.astype(np.int64)
+
+
 def _ranges(
     anchors: pd.DataFrame, frames: Mapping[str, tuple[int, int] | None]
 ) -> tuple[NDArray[np.int32], IntArray]:
@@ -222,11 +225,11 @@ def _ranges(
 def place_numbers(anchors: pd.DataFrame) -> IntArray:
     """Return the number of each row's (experiment, well, fov); a table without wells does without."""
     columns = [codes_of(anchors[name])[0] for name in (EXPERIMENT, WELL, FOV) if name in anchors]
-    keys = pack(columns)
     # Tables are sorted by fov: number the runs, not the rows.
-    opens = np.flatnonzero(np.diff(keys, prepend=-1))
-    _, number = np.unique(keys[opens], return_inverse=True)
-    return np.repeat(number.astype(np.int64), np.diff(opens, append=len(keys)))
+    changes = np.any([column[1:] != column[:-1] for column in columns], axis=0)
+    opens = np.concatenate([[0], np.flatnonzero(changes) + 1])[: len(anchors)]
+    _, number = np.unique(pack([column[opens] for column in columns]), return_inverse=True)
+    return np.repeat(number.astype(np.int64), np.diff(opens, append=len(anchors)))
 
 
 def lines_of_channels(anchors: pd.DataFrame) -> tuple[IntArray, int]:

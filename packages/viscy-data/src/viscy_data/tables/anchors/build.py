@@ -15,7 +15,7 @@ counted under a reason; no string is made for a row, only for a track.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -445,25 +445,33 @@ def _identities(
     experiment: Experiment, fovs: Sequence[FovInfo], tracks: pd.DataFrame, fov: IntArray, kept: IntArray
 ) -> dict[str, pd.Categorical]:
     """Return track and lineage ids; lineages are traced through rows that are not kept, too."""
-    ids, parents = (tracks[name].to_numpy().astype(np.int64) for name in (TRACK_ID, PARENT_TRACK_ID))
+    ids, parents = (tracks[name].to_numpy() for name in (TRACK_ID, PARENT_TRACK_ID))
     forest = build_forest(fov, ids, parents)
     root = root_tracks(forest.parent)
     prefixes = pa.array([f"{experiment.name}/{info.well}/{info.fov}/" for info in fovs])
 
-    def named(track: IntArray) -> pd.Categorical:
-        used, codes = _compress(track, len(forest.track_id))
-        places = prefixes.take(pa.array(forest.group[used]))
-        labels = pa_compute.binary_join_element_wise(
-            places, pa.array(forest.track_id[used]).cast(pa.string()), ""
-        )
-        return pd.Categorical.from_codes(codes, categories=pd.Index(labels.to_pandas(), dtype="str"))
+    def names_of(tracks: IntArray) -> "pd.Index[Any]":
+        places = prefixes.take(pa.array(forest.group[tracks]))
+        numbers = pa.array(forest.track_id[tracks]).cast(pa.string())
+        labels = pa_compute.binary_join_element_wise(places, numbers, "")
+        names: pd.Index[Any] = pd.Index(labels.to_pandas(), dtype="str")
+        return names
 
     own = forest.rows[kept]
-    return {GLOBAL_TRACK_ID: named(own), LINEAGE_ID: named(root[own])}
+    used, code = _compress(own, len(forest.track_id))
+    names = names_of(used)
+    track: pd.Categorical = pd.Categorical.from_codes(code[own], categories=names)
+    roots = root[own]
+    if (code[roots] < 0).any():  # no row of a root is kept
+        used, code = _compress(roots, len(forest.track_id))
+        names = names_of(used)
+    # else one list for both: pandas makes a hash table of each
+    lineage: pd.Categorical = pd.Categorical.from_codes(code[roots], categories=names)
+    return {GLOBAL_TRACK_ID: track, LINEAGE_ID: lineage}
 
 
 def _compress(values: IntArray, limit: int) -> tuple[IntArray, NDArray[np.int32]]:
-    """Return the values that occur, ascending, and for each row its place among them."""
+    """Return the values that occur, ascending, and of each number below the limit its place there, or -1."""
     occurs = np.zeros(limit, dtype=np.bool_)
     occurs[values] = True
-    return np.flatnonzero(occurs), (np.cumsum(occurs, dtype=np.int32) - 1)[values]
+    return np.flatnonzero(occurs), np.where(occurs, np.cumsum(occurs, dtype=np.int32) - 1, np.int32(-1))
