@@ -26,6 +26,7 @@ from viscy_data.tables.own_columns.table import UserTable
 from viscy_data.text import shown
 
 type IntArray = NDArray[np.int64]
+type Codes = NDArray[np.integer[Any]]
 
 _WELL: Final = re.compile(r"\s*([A-Za-z]+)\s*[/_-]?\s*0*(\d+)\s*")
 _NAMED: Final = 6
@@ -192,9 +193,7 @@ def _alike(ours: Any, table: UserTable, name: str) -> tuple[IntArray, IntArray]:
     return np.where(missing, -1, np.searchsorted(known, values)), found
 
 
-def _refuse_several(
-    table: UserTable, name: str, keys: IntArray, rows: NDArray[np.integer[Any]], *, framed: bool
-) -> None:
+def _refuse_several(table: UserTable, name: str, keys: IntArray, rows: Codes, *, framed: bool) -> None:
     """Refuse a row that would be of several cells of a field of view, or of a frame of it."""
     order = np.argsort(keys, kind="stable")
     again = np.flatnonzero(np.diff(keys[order]) == 0)
@@ -207,31 +206,27 @@ def _refuse_several(
         )
 
 
-def _codes_of(column: "pd.Series[Any]") -> IntArray:
-    values = column.cat.codes if isinstance(column.dtype, pd.CategoricalDtype) else column
-    return np.asarray(values.to_numpy(), dtype=np.int64)
+def _codes_of(column: "pd.Series[Any]") -> Codes:
+    return (column.cat.codes if isinstance(column.dtype, pd.CategoricalDtype) else column).to_numpy()
 
 
-def _cells(anchors: pd.DataFrame, *, framed: bool) -> tuple[dict[str, IntArray], NDArray[Any] | None]:
+def _cells(anchors: pd.DataFrame, *, framed: bool) -> tuple[dict[str, Codes], Codes | None]:
     """Return the keys of all cells, or of all tracks and, for each row, the number of its track."""
-    fov, track, t = anchors[FOV].cat.codes, anchors[TRACK_ID], anchors[T]
+    # by frame before track: as the anchors table is sorted
+    keys = {name: _codes_of(anchors[name]) for name in ((FOV, T, TRACK_ID) if framed else (FOV, TRACK_ID))}
     if framed:
-        # by frame before track: as the anchors table is sorted
-        return {
-            FOV: fov.to_numpy(np.int64),
-            T: t.to_numpy(np.int64),
-            TRACK_ID: track.to_numpy(np.int64),
-        }, None
+        return keys, None
     codes = anchors[GLOBAL_TRACK_ID].cat.codes.to_numpy()
     first = np.zeros(len(anchors[GLOBAL_TRACK_ID].cat.categories), dtype=np.int64)
     first[codes[::-1]] = np.arange(len(codes))[::-1]
-    return {FOV: fov.to_numpy(np.int64)[first], TRACK_ID: track.to_numpy(np.int64)[first]}, codes
+    return {name: column[first] for name, column in keys.items()}, codes
 
 
-def _taken(table: UserTable, rows: IntArray, matched: int, of: tuple[Level, str]) -> Joined:
+def _taken(table: UserTable, rows: Codes, matched: int, of: tuple[Level, str]) -> Joined:
     level, experiment = of
-    lacking = int((rows < 0).sum())
-    chosen = pa.array(rows, mask=rows < 0 if lacking else None)
+    without = rows < 0
+    lacking = int(np.count_nonzero(without))
+    chosen = pa.array(rows, mask=without if lacking else None)
     columns = {name: column.take(chosen) for name, column in table.own.items()}
     for name, value in table.fill.items():
         if value is not None:
@@ -250,17 +245,17 @@ def _taken(table: UserTable, rows: IntArray, matched: int, of: tuple[Level, str]
     return Joined(columns, report)
 
 
-def _fov_codes(table: UserTable, held: Sequence[str]) -> IntArray:
+def _fov_codes(table: UserTable, held: Sequence[str]) -> Codes:
     """Return the number of each row's field of view, -1 for one without cells."""
     if FOV not in table.keys:
-        return np.zeros(len(table), dtype=np.int64)
+        return np.zeros(len(table), dtype=np.int32)
     column = table.keys[FOV]
     if not pa.types.is_dictionary(column.type):
         column = column.cast(pa.string()).dictionary_encode()
     place = {name: i for i, name in enumerate(held)}
     names = [place.get(str(name).strip().strip("/"), -1) for name in column.dictionary.to_pylist()]
-    codes: IntArray = column.indices.fill_null(len(names)).to_numpy(zero_copy_only=False)
-    return np.array([*names, -1], dtype=np.int64)[codes]
+    codes: Codes = column.indices.fill_null(len(names)).to_numpy(zero_copy_only=False)
+    return np.array([*names, -1], dtype=np.int32)[codes]
 
 
 def _whole(table: UserTable, name: str) -> IntArray:

@@ -7,8 +7,9 @@ each of them says which row has it. Otherwise the table's words are sorted and s
 Cost: up to 64 bytes for each row of both sides.
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -21,18 +22,19 @@ from viscy_data.tables.own_columns.table import UserTable
 from viscy_data.text import shown
 
 type IntArray = NDArray[np.int64]
+type Codes = NDArray[np.integer[Any]]
+"""Whole numbers as narrow as they came."""
 
 # Places in the list of all possible words, for each row of both sides, up to which it is made: 4 bytes each.
 _ROOM: Final = 16
 
 
-def packed(ours: Mapping[str, IntArray], theirs: Mapping[str, IntArray]) -> tuple[IntArray, IntArray]:
+def packed(ours: Mapping[str, Codes], theirs: Mapping[str, Codes]) -> tuple[IntArray, IntArray]:
     """Return both sides' keys as words that are equal where all columns are; below 0: of nothing."""
     sides = [[side[name] for name in ours] for side in (ours, theirs)]
-    most = [max(int(column.max(initial=0)) for column in pair) for pair in zip(*sides, strict=True)]
-    widths = [value.bit_length() for value in most]
-    if sum(widths) <= 63:
-        return _words(sides[0], widths), _words(sides[1], widths)
+    extents = [max(int(column.max(initial=0)) for column in pair) + 1 for pair in zip(*sides, strict=True)]
+    if math.prod(extents) < 2**63:
+        return _words(sides[0], extents), _words(sides[1], extents)
     columns = [np.concatenate(pair) for pair in zip(*sides, strict=True)]
     known = np.flatnonzero(np.all([column >= 0 for column in columns], axis=0))
     keys = np.full(len(columns[0]), -1, dtype=np.int64)
@@ -41,18 +43,21 @@ def packed(ours: Mapping[str, IntArray], theirs: Mapping[str, IntArray]) -> tupl
     return keys[:count], keys[count:]
 
 
-def _words(columns: Sequence[IntArray], widths: Sequence[int]) -> IntArray:
-    """Return columns (N,) as words (N,), major first, each column so many bits wide; below 0: -1."""
-    keys = np.zeros(len(columns[0]), dtype=np.int64)
-    for column, width in zip(columns, widths, strict=True):
-        keys <<= width
-        keys |= column  # of a column below 0 all bits are set, and stay so
-    return np.maximum(keys, -1, out=keys)
+def _words(columns: Sequence[Codes], extents: Sequence[int]) -> IntArray:
+    """Return columns (N,) as words (N,), major first, each column below its extent; below 0: -1."""
+    keys = columns[0].astype(np.int64)
+    for column, extent in zip(columns[1:], extents[1:], strict=True):
+        keys *= extent
+        keys += column
+    for column in columns:
+        if column.min(initial=0) < 0:
+            keys[column < 0] = -1
+    return keys
 
 
 def rows_of(
     table: UserTable, ours: IntArray, theirs: IntArray, what: str, *, several: bool = False
-) -> tuple[IntArray, int]:
+) -> tuple[Codes, int]:
     """Return the row of the table that each of our keys has, else -1, and how many rows have one of them.
 
     Keys below 0 are of nothing; ``several`` of ours may be equal.
@@ -80,7 +85,7 @@ def rows_of(
     return np.where(hit, order[place], -1), matched
 
 
-def _looked_up(ours: IntArray, theirs: IntArray, largest: int) -> IntArray | None:
+def _looked_up(ours: IntArray, theirs: IntArray, largest: int) -> Codes | None:
     """Return the row that each of our keys has, else -1; None where two rows have one key.
 
     A place for each key up to the largest costs a quarter of what sorting does.
@@ -88,11 +93,12 @@ def _looked_up(ours: IntArray, theirs: IntArray, largest: int) -> IntArray | Non
     place = np.zeros(largest + 2, dtype=np.int32)  # the last is that of keys below 0
     rows = np.arange(1, len(theirs) + 1, dtype=np.int32)  # 0: none
     place[theirs] = rows
-    known = theirs >= 0
-    if not (place[theirs] == rows)[known].all():
-        return None
     place[-1] = 0
-    return place[ours].astype(np.int64) - 1
+    if np.count_nonzero(place) < np.count_nonzero(theirs >= 0):
+        return None
+    found = place[ours]
+    found -= 1
+    return found
 
 
 def _refuse_conflicts(table: UserTable, rows: IntArray, keys: IntArray, what: str) -> None:
