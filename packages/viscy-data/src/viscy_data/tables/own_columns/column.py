@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pa_compute
+from numpy.typing import NDArray
 
 from viscy_data.errors import InvalidInputError
 from viscy_data.tables.own_columns.fields import Level
@@ -70,11 +71,10 @@ class OwnColumn:
         if pa.types.is_null(column.type) or nulls == len(column):
             return cls(name, level, "null", source, nulls)
         if pa.types.is_dictionary(column.type):
-            found = sorted(pa_compute.unique(column).dictionary_decode().drop_null().to_pylist())
+            found = sorted(set(column.dictionary.filter(pa.array(occurring(column))).drop_null().to_pylist()))
             values = tuple(found) if len(found) <= MOST_VALUES else None
             return cls(name, level, "text", source, nulls, values, len(found))
-        ends = pa_compute.min_max(column)
-        least, most = ends["min"].as_py(), ends["max"].as_py()
+        least, most = ends_of(column)
         return cls(name, level, str(column.type), source, nulls, None, 0, least, most)
 
     @property
@@ -143,8 +143,35 @@ def tidied(column: Any, where: str) -> Any:
 
 def is_exact(column: Any) -> bool:
     """Return whether floats hold all values of a column of whole numbers."""
+    return all(abs(end or 0) <= EXACT for end in ends_of(column))
+
+
+def ends_of(column: Any) -> tuple[Any, Any]:
+    """Return the least and the largest value of numbers; None where there is none."""
+    plain = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+    if plain and len(column) and not column.null_count:
+        values = column.to_numpy()  # NumPy finds them in a tenth of the time
+        return values.min().item(), values.max().item()
     ends = pa_compute.min_max(column)
-    return all(abs(ends[name].as_py() or 0) <= EXACT for name in ("min", "max"))
+    return ends["min"].as_py(), ends["max"].as_py()
+
+
+def narrowed(column: Any) -> Any:
+    """Return whole numbers in 32 bits, where they fit: they are written and read in half the time."""
+    if column.type != pa.int64():
+        return column
+    least, most = ends_of(column)
+    ends = np.iinfo(np.int32)
+    fits = least is not None and ends.min <= least and most <= ends.max
+    return column.cast(pa.int32(), safe=False) if fits else column
+
+
+def occurring(column: Any) -> NDArray[np.bool_]:
+    """Return which values of its dictionary (n,) a column of text has."""
+    codes = column.indices.drop_null() if column.null_count else column.indices
+    occurs = np.zeros(len(column.dictionary), dtype=np.bool_)
+    occurs[codes.to_numpy()] = True
+    return occurs
 
 
 def trimmed(column: Any) -> Any:

@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pa_compute
 
 from viscy_data.columns import (
     NO_PARENT,
@@ -27,12 +26,11 @@ from viscy_data.columns import (
     SOURCE_TRACK_NAME,
 )
 from viscy_data.tables.lineage import BoolArray, IntArray
+from viscy_data.tables.own_columns.column import is_exact
 
 NOT_NUMBERED: Final = -1
 """In an array of ids: the file has none."""
 
-_EXACT: Final = 1 << 53
-"""Whole numbers up to which every one is a float, too."""
 _LARGEST_TRACK: Final = np.iinfo(np.int32).max
 _TYPES: Final = {
     column.name: pa.dictionary(pa.int32(), pa.string()) if column.dtype == "dictionary" else pa.int64()
@@ -124,8 +122,7 @@ def id_column(ids: Any) -> dict[str, Any]:
 
     A reader that has to fill in nulls makes floats of whole numbers, and two ids would become one.
     """
-    ends = pa_compute.min_max(ids)
-    if max(abs(ends["min"].as_py() or 0), abs(ends["max"].as_py() or 0)) <= _EXACT:
+    if is_exact(ids):
         return {SOURCE_ID: ids}
     return {SOURCE_NAME: one_array(ids.cast(pa.string()).dictionary_encode())}
 
