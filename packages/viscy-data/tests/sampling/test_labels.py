@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from viscy_data.composition import Balance, BatchPlan, Focus, Grouping
 from viscy_data.errors import InvalidInputError
-from viscy_data.sampling.labels import layout_of
+from viscy_data.sampling.labels import MOST_STRATA, layout_of
 from viscy_data.sampling.sampler import FlexibleBatchSampler
 
 AXES = {"grouping": "experiment_aware", "balance": "condition_balanced", "focus": "temporal_enrichment"}
@@ -46,6 +46,15 @@ def test_several_columns_are_the_combinations_that_occur() -> None:
     layout = layout_of(table, BatchPlan(1, grouping=Grouping(["p", "q"])), AXES)
     assert layout.groups.values == ((1, "x"), (2, "x"), (2, "y"))
     assert layout.size.tolist() == [[2, 1, 2]]
+
+
+def test_a_balance_of_ids_is_refused_with_what_to_do_instead() -> None:
+    plan = BatchPlan(2, balance=Balance("condition"))
+    most = pd.DataFrame({"condition": np.arange(MOST_STRATA)})
+    assert len(layout_of(most, plan, AXES).strata.values) == MOST_STRATA
+    more = pd.DataFrame({"condition": np.arange(MOST_STRATA + 1)})
+    with pytest.raises(InvalidInputError, match=r"=condition: 4,097 values .* at most 4,096; .*weights"):
+        layout_of(more, plan, AXES)
 
 
 def test_combinations_are_not_joined_texts() -> None:

@@ -24,6 +24,9 @@ from viscy_data.text import shown
 
 Codes = NDArray[Any]
 
+MOST_STRATA: Final = 4096
+"""Values that a balance may have: what it costs to share a batch among them grows with their square."""
+
 _SHOWN: Final = 6
 
 
@@ -42,7 +45,8 @@ def layout_of(anchors: pd.DataFrame, plan: BatchPlan | Curriculum, axes: Mapping
     Raises
     ------
     InvalidInputError
-        Not a table, an empty one, a missing column, or missing values in a column that is needed.
+        Not a table, an empty one, a missing column, missing values in a column that is needed, or more
+        than `MOST_STRATA` values to balance.
     """
     if not isinstance(anchors, pd.DataFrame):
         raise InvalidInputError(
@@ -58,7 +62,7 @@ def layout_of(anchors: pd.DataFrame, plan: BatchPlan | Curriculum, axes: Mapping
     layout = AnchorLayout.build(
         len(anchors),
         _labels(anchors, plan.grouping.by if plan.grouping else ()),
-        _labels(anchors, plan.balance.by if plan.balance else ()),
+        _strata(anchors, plan.balance.by if plan.balance else (), axes["balance"]),
         None if clock is None else _times(anchors, clock),
         None if locality is None else _label_codes(anchors, locality.columns),
         are_fovs=locality is not None and locality.frames is None,
@@ -210,6 +214,17 @@ def _labels(anchors: pd.DataFrame, by: str | Sequence[str]) -> Labels:
         before, last = np.divmod(present, len(found))
         tuples = [(*tuples[i], found[j]) for i, j in zip(before.tolist(), last.tolist(), strict=True)]
     return Labels(names, codes, tuple(tuples))
+
+
+def _strata(anchors: pd.DataFrame, by: Sequence[str], axis: str) -> Labels:
+    labels = _labels(anchors, by)
+    if len(labels.values) > MOST_STRATA:
+        raise InvalidInputError(
+            f"{axis}={', '.join(by)}: {len(labels.values):,} values are in the table, and a balance has "
+            f"at most {MOST_STRATA:,}; take a column of fewer values, or draw rows by weights (weighting): "
+            "one over the number of rows of a value draws all values alike."
+        )
+    return labels
 
 
 def _codes(column: "pd.Series[Any]") -> tuple[Codes, list[Any]]:
