@@ -10,10 +10,12 @@ from viscy_data.pages.page import (
     Beside,
     Code,
     Drawing,
+    Gallery,
     Page,
     Paragraph,
     Picture,
     Section,
+    Tile,
     Tone,
     Verdict,
     render,
@@ -30,7 +32,9 @@ def page(said: str, tone: Tone = "good") -> Page:
     """Return a page that says the same in every place of every block."""
     table = Table(said, (said, said), ((said, Cell(said, said, strong=True)),))
     drawing = Drawing(picture(10, 10, [text(0, 0, said)], said), said, (("#ffffff", said),), said)
-    blocks = (Paragraph(said), Code(said, said), Picture(PNG, said, said), table, Beside([drawing, drawing]))
+    gallery = Gallery([Tile(PNG, said), Tile(PNG)], said, said)
+    pictures = (Picture(PNG, said, said), gallery, Beside([drawing, drawing]))
+    blocks = (Paragraph(said), Code(said, said), table, *pictures)
     verdict = Verdict(said, tone, said, (said, Cell(said, said)), (said,))
     return Page(said, said, (verdict,), ((said, said),), (Section(said, said, blocks),), said)
 

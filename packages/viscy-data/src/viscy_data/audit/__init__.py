@@ -11,5 +11,5 @@ Read in this order:
 - `audited`: one plan on one table
 - `splits`: what they hold of the values of any column
 - `tables`: asked and held, as tables; `taus`: how far positives are
-- `page`: the page; `charts`: its pictures
+- `page`: the page; `charts`: its pictures; `patches`: the cells of a batch, where pixels are asked for
 """

@@ -11,7 +11,7 @@ from viscy_data.audit.tables import amount_text, audit_tables, name_text, unchec
 from viscy_data.check.finding import CheckReport
 from viscy_data.pages.charts import batches_keys, shades_text
 from viscy_data.pages.markup import Markup
-from viscy_data.pages.page import Beside, Code, Drawing, Page, Section, Verdict
+from viscy_data.pages.page import Beside, Code, Drawing, Gallery, Page, Section, Verdict
 from viscy_data.sampling.report import CompositionReport, plain
 from viscy_data.text import shown
 
@@ -41,22 +41,30 @@ CHARTS: Final[Sequence[tuple[str, str, tuple[Chart, ...]]]] = (
 )
 """Heading, lead and pictures of each section; a new axis adds its own."""
 
+PATCHES: Final = (
+    "Cells of the first batch as the model gets them, normalised, and all in one contrast. Where experiments "
+    "can be told apart at a glance, a model can tell them apart, too."
+)
 MOST = 12
 """Problems and deviations listed at most."""
 
 
-def tell(audits: Sequence[Audited], *, check: CheckReport | None = None) -> Page:
-    """Return the page; with what a check of the table found, if there is one."""
+def tell(
+    audits: Sequence[Audited], *, check: CheckReport | None = None, galleries: Sequence[Gallery] = ()
+) -> Page:
+    """Return the page; with what a check of the table found, and with patches of batches, if there are."""
     several = len(audits) > 1
     checked = [] if check is None or not check.problems else [_checked(check)]
     drawn = (_section(*one, audits) for one in CHARTS)
     return Page(
         "Batch audit",
-        f"What the first {amount_text(audits)} hold, against what was asked. No pixel was read.",
+        f"What the first {amount_text(audits)} hold, against what was asked."
+        + ("" if galleries else " No pixel was read."),
         [*checked, *(_verdict(one, _heading(one, several)) for one in audits)],
         [] if several else _facts(audits[0].report),
         [
             Section("Asked and held", "", list(audit_tables(audits))),
+            *([Section("What a batch looks like", PATCHES, galleries)] if galleries else []),
             *(section for section in drawn if section.blocks),
             Section(
                 "The plans" if several else "The plan", "", [Beside([_plan(one, several) for one in audits])]

@@ -74,6 +74,10 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
     html: Annotated[
         Path | None, typer.Option(help="Write one page with pictures.", show_default=False)
     ] = None,
+    patches: Annotated[
+        bool,
+        typer.Option("--patches", help="With --html: show cells of the first batch, whose pixels are read."),
+    ] = False,
     strict: Annotated[
         bool,
         typer.Option(
@@ -103,6 +107,7 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
     """
     from viscy_data.audit.command import audit_plans, read_counted_anchors, rule_of, say_left_out, taus_of
     from viscy_data.audit.page import tell
+    from viscy_data.audit.patches import batch_galleries
     from viscy_data.audit.tables import audit_tables
     from viscy_data.files.outputs import check_reports, marked, write_text
     from viscy_data.pages.page import write_page
@@ -130,6 +135,7 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
         plans.append((compare.stem, read_plan(compare, plans[0][1])))
     printed = json_path == Path("-")
     check_reports(html, json_path, inputs=[anchors, plan, compare])
+    _check_patches(html, asked=patches)
     kind, pairing = rule_of(positive, anywhere=across_experiments)
     checked = say_check(anchors, later=kind == "lineage")
     counted = read_counted_anchors(
@@ -148,7 +154,9 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
         progress=not printed,
     )
     if html is not None:
-        write_page(tell(audits, check=checked), html, argument="html")
+        shown_plans = plans if patches else []
+        galleries = batch_galleries(anchors, counted, shown_plans, seed=seed, positive=kind, pairing=pairing)
+        write_page(tell(audits, check=checked, galleries=galleries), html, argument="html")
     if json_path is not None:
         content = json.dumps([marked(one.to_dict() | {"check": checked.to_dict()}) for one in audits])
         typer.echo(content) if printed else write_text(json_path, content, argument="json")
@@ -160,6 +168,11 @@ def audit(  # noqa: PLR0913 - the flat face of a plan, as the sampler has it
     _say_what_leaves(audits, strict=strict)
     if strict and checked.problems:
         raise typer.Exit(1)
+
+
+def _check_patches(html: Path | None, *, asked: bool) -> None:
+    if asked and html is None:
+        raise InvalidInputError("patches=True: a page is needed to show them on; add --html audit.html.")
 
 
 def _say_what_leaves(audits: "Sequence[Audited]", *, strict: bool) -> None:

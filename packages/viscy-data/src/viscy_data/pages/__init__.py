@@ -14,5 +14,6 @@ Read in this order:
 
 - `page`: from values to one HTML file, by ``page.html`` and ``style.css``; `table`: tables of texts
 - `markup`: elements, and the one place where text is escaped
+- `pixels`: patches as pictures of 8 bits, for galleries
 - `charts`: pictures that several reports draw; `svg`: their shapes; `colours`: what a colour means
 """

@@ -18,7 +18,7 @@ from viscy_data.pages.colours import STYLE
 from viscy_data.pages.markup import Markup, escaped, tag, told
 from viscy_data.pages.table import Cell, Table
 
-type Block = Paragraph | Code | Picture | Drawing | Table | Beside
+type Block = Paragraph | Code | Picture | Drawing | Gallery | Table | Beside
 type Tone = Literal["good", "bad", "plain"]
 
 
@@ -54,6 +54,23 @@ class Drawing:
     svg: Markup = field(repr=False)
     heading: str = ""
     keys: Sequence[tuple[str, str]] = ()
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A small picture, as PNG, and what stands below it; an empty caption leaves nothing there."""
+
+    png: bytes = field(repr=False)
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Small pictures in rows, such as patches of cells; a heading above them, a caption below."""
+
+    tiles: Sequence[Tile]
+    heading: str = ""
     caption: str = ""
 
 
@@ -181,17 +198,28 @@ def _block(block: Block) -> Markup:
         case Code(text, heading):
             return tag("div", told("h3", heading), tag("pre", text))
         case Picture(png, alt, caption):
-            # as text, it would be shortened
-            source = Markup(f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}")
-            return tag("figure", tag("img", alt=alt, src=source), told("figcaption", caption))
+            return tag("figure", tag("img", alt=alt, src=_source(png)), told("figcaption", caption))
         case Drawing(svg, heading, keys, caption):
             known = [tag("span", tag("i", "", style=f"background:{fill}"), name) for fill, name in keys]
             legend = told("div", Markup("".join(known)), class_="legend")
             return tag("figure", told("h3", heading), svg, legend, told("figcaption", caption))
+        case Gallery(tiles, heading, caption):
+            grid = tag("div", "", *map(_tile, tiles), class_="gallery")
+            return tag("div", told("h3", heading), grid, told("p", caption, class_="note"))
         case Table():
             return tag("div", _table(block), class_="wide")
         case Beside(blocks):
             return tag("div", *map(_block, blocks), class_="beside")
+
+
+def _source(png: bytes) -> Markup:
+    # as text, it would be shortened
+    return Markup(f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}")
+
+
+def _tile(tile: Tile) -> Markup:
+    image = tag("img", alt=tile.caption or "a cell", src=_source(tile.png), title=tile.caption)
+    return tag("figure", image, told("figcaption", tile.caption))
 
 
 def _table(table: Table) -> Markup:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from viscy_data.pages.colours import PALETTE, STYLE, UNKNOWN
 from viscy_data.pages.markup import Markup, escaped, tag
+from viscy_data.pages.pixels import TINTS
 from viscy_train.evaluation.arrays import IntArray
 from viscy_train.view.thumbnails import TILES, Thumbnails, sheets
 
@@ -126,6 +127,7 @@ def _data(page: ViewPage) -> dict[str, Any]:
         "keys": [{"name": name, "values": list(values)} for name, values in page.keys.items()],
         "taken": list(page.taken),
         "palette": list(PALETTE),
+        "tints": list(TINTS),
         "unknown": UNKNOWN,
         "pictures": None
         if pictures is None

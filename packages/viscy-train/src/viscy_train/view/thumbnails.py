@@ -13,27 +13,22 @@ Cost: about 0.9 kB for a picture of 48 pixels in one channel; memory for the pix
 import base64
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from viscy_data import AnchorDataset
+from viscy_data.pages.pixels import Bytes, eight_bits, jpeg_of
 from viscy_train.evaluation.arrays import IntArray
-
-type Bytes = NDArray[np.uint8]
 
 TILES: Final = 16
 """Tiles in a row, and rows, of a sheet."""
 
 _BLOCK: Final = 8  # pixels of a JPEG that are compressed together: tiles that end within one would blur
 _AT_ONCE: Final = 256
-_LOW, _HIGH = 1.0, 99.7
-_SAMPLE: Final = 2_000_000
 _QUALITY: Final = 82
 
 
@@ -122,28 +117,6 @@ def _scaled(patches: Tensor, side: int) -> NDArray[np.float32]:
     return scaled
 
 
-def eight_bits(values: NDArray[np.float32]) -> Bytes:
-    """Return pictures (N, C, S, S) from 0 to 255, each channel between two of its percentiles.
-
-    Examples
-    --------
-    >>> eight_bits(np.linspace(0, 1, 16, dtype=np.float32).reshape(1, 1, 4, 4)).ravel()[[0, -1]].tolist()
-    [0, 255]
-    """
-    made = np.zeros(values.shape, dtype=np.uint8)
-    for channel in range(values.shape[1]):
-        own = values[:, channel]
-        sample = own.ravel()[:: max(1, own.size // _SAMPLE)]
-        sample = sample[np.isfinite(sample)]
-        if not sample.size:
-            continue
-        low, high = np.percentile(sample, [_LOW, _HIGH])
-        spread = max(float(high - low), float(np.finfo(np.float32).tiny))
-        level = np.nan_to_num((own - low) / spread, nan=0.0, posinf=1.0, neginf=0.0)
-        made[:, channel] = np.rint(np.clip(level, 0, 1) * 255)
-    return made
-
-
 def sheets(pictures: Bytes) -> Iterator[str]:
     """Yield sheets of one channel's pictures (N, S, S), each a JPEG in base64.
 
@@ -156,6 +129,4 @@ def sheets(pictures: Bytes) -> Iterator[str]:
         padded = np.zeros((rows * TILES, side, side), dtype=np.uint8)
         padded[: len(some)] = some
         sheet = padded.reshape(rows, TILES, side, side).swapaxes(1, 2).reshape(rows * side, TILES * side)
-        buffer = BytesIO()
-        Image.fromarray(sheet).save(buffer, format="JPEG", quality=_QUALITY)
-        yield base64.b64encode(buffer.getvalue()).decode("ascii")
+        yield base64.b64encode(jpeg_of(sheet, _QUALITY)).decode("ascii")

@@ -3,7 +3,6 @@
 (() => {
   const KINDS = { f4: Float32Array, f8: Float64Array, i4: Int32Array, u1: Uint8Array };
   const VIRIDIS = ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"];
-  const TINTS = ["#a8a8a8", "#ff3dbb", "#38e070", "#4a90ff", "#ffd23d"];
   const FADED = "#e4e7ea";
   const MOST_NAMES = 60, MOST_PATCHES = 24, MOST_OF_TRACK = 18;
 
@@ -275,7 +274,7 @@
       const tinted = layer.getContext("2d");
       tinted.drawImage(image, left, top, side, side, 0, 0, side, side);
       tinted.globalCompositeOperation = "multiply";
-      tinted.fillStyle = TINTS[place % TINTS.length];
+      tinted.fillStyle = data.tints[wanted[place] % data.tints.length];
       tinted.fillRect(0, 0, side, side);
       pen.drawImage(layer, 0, 0);
     });
