@@ -1,4 +1,4 @@
-"""The command line: ``viscy-train demo | fit | pack | show | export | embed | correct | evaluate | view``.
+"""The command line ``viscy-train``: demo, fit, pack, show, export, embed, correct, evaluate, label and view.
 
 Only what a command needs is imported, inside the command: ``--help`` answers at once.
 """
@@ -14,6 +14,7 @@ from viscy_train.cli.demo import add_demo
 from viscy_train.cli.embed import add_embed
 from viscy_train.cli.evaluate import add_evaluate
 from viscy_train.cli.fit import fit
+from viscy_train.cli.label import add_label
 from viscy_train.cli.model import add_export, add_pack, add_show
 from viscy_train.cli.view import add_view
 
@@ -72,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         _described(commands.add_parser, "correct", help="move experiments together by their control cells")
     )
     add_evaluate(_described(commands.add_parser, "evaluate", help="measure an embedding"))
+    add_label(_described(commands.add_parser, "label", help="give cells the classes of a saved probe"))
     add_view(_described(commands.add_parser, "view", help="a page to look at an embedding"))
     return parser
 

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -158,6 +158,19 @@ def _checked(array: "zarr.Array[Any]", obs: "pd.DataFrame", named: str) -> BoolA
     if not finite.any():
         raise InvalidInputError(f"{named}: none of {len(finite)} rows is finite; embed them anew.")
     return finite
+
+
+def correction_of(provenance: Mapping[str, Any], layer: str) -> str:
+    """Return what uns says of how a layer was corrected; empty for X, and for layers of others."""
+    known = provenance.get(DONE)
+    said = known.get(layer, "") if layer and isinstance(known, Mapping) else ""
+    try:
+        values = json.loads(str(said)) if said else {}
+        return ", ".join(
+            f"{name}={values[name]}" for name in ("controls", "method", "hours") if name in values
+        )
+    except (ValueError, TypeError):
+        return str(said)
 
 
 def _opened(file: Path, named: str) -> "zarr.Group":

@@ -1,0 +1,127 @@
+"""Give each cell of an embeddings file the class that a saved probe reads from it.
+
+The result is a table of cells, ``experiment,fov,track_id,t,LABEL_predicted,LABEL_probability``, which
+``cell_columns`` of an experiments file reads as it is, and so does ``evaluate --annotations``: what one
+embedding says of cells may weight the batches of the next. Where a row is one channel of a cell, the
+probabilities of its channels are averaged.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from viscy_data import InvalidInputError, claimed, columns, whole_file
+from viscy_train.evaluation.evaluate import thin
+from viscy_train.evaluation.intervals import Resampling
+from viscy_train.evaluation.layers import correction_of
+from viscy_train.evaluation.reading import EmbeddingsFile, read_embeddings
+from viscy_train.evaluation.saved_probe import Origin, SavedProbe, read_probe
+
+_CELL = (columns.EXPERIMENT, columns.FOV, columns.TRACK_ID, columns.T)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """How many cells got each class, and how many rows were not finite and got none."""
+
+    counts: dict[str, int]
+    not_finite: int
+
+
+def origin_of(file: EmbeddingsFile, layer: str = "") -> Origin:
+    """Return which model, and which layer, an embedding is of."""
+    made_by = file.provenance.get("viscy_train")
+    digest = made_by.get("model_digest", "") if isinstance(made_by, Mapping) else ""
+    return Origin(model_digest=str(digest), layer=layer, correction=correction_of(file.provenance, layer))
+
+
+def label_cells(path: str | Path, probe: str | Path, out: str | Path) -> Labelled:
+    """Write the class and its probability of each cell of an embeddings file.
+
+    Parameters
+    ----------
+    path : str or Path
+        AnnData in Zarr, of the model that the probe was fitted on.
+    probe : str or Path
+        What `SavedProbe.write` wrote.
+    out : str or Path
+        CSV; a file that is there is not replaced.
+
+    Raises
+    ------
+    InvalidInputError
+        If the probe does not fit the embedding, `out` exists, or a file is not what it has to be.
+    """
+    if not str(out).lower().endswith(".csv"):
+        raise InvalidInputError(
+            f"out={str(out)!r}: a name that ends in .csv is needed, as a table is written."
+        )
+    with claimed(out, overwrite=False, inputs=[path, probe]) as target:
+        found = read_probe(probe)
+        file = read_embeddings(path, layer=found.origin.layer)
+        found.check_fits(
+            origin_of(file, found.origin.layer), file.embedding.shape[1], f"probe={str(probe)!r}"
+        )
+        table, left = _table(file, found)
+        with whole_file(target) as beside:
+            table.to_csv(beside, index=False, float_format="%.4f")
+    counts = table[f"{found.label}_predicted"].value_counts()
+    return Labelled({name: int(counts.get(name, 0)) for name in found.classes}, left)
+
+
+def _table(file: EmbeddingsFile, probe: SavedProbe) -> tuple[pd.DataFrame, int]:
+    """Return keys, class and probability of each cell, and how many rows have none."""
+    missing = [name for name in _CELL if name not in file.obs.columns]
+    if missing:
+        raise InvalidInputError(
+            f"obs lacks the columns {', '.join(missing)}, by which cells are named; embed anew."
+        )
+    probability = probe.probabilities(file.embedding)
+    finite = np.isfinite(probability).all(axis=1)
+    keys = file.obs.loc[finite, list(_CELL)]
+    by_cell = keys.groupby(list(_CELL), observed=True, sort=False).ngroup().to_numpy()
+    means = pd.DataFrame(probability[finite]).groupby(by_cell).mean().to_numpy()
+    table = keys.drop_duplicates().reset_index(drop=True)
+    best = means.argmax(axis=1) if means.size else np.zeros(0, dtype=np.int64)
+    table[f"{probe.label}_predicted"] = np.array(probe.classes, dtype=object)[best]
+    table[f"{probe.label}_probability"] = means[np.arange(len(best)), best]
+    return table, int((~finite).sum())
+
+
+def fit_and_save(
+    path: str | Path,
+    out: str | Path,
+    label: str,
+    *,
+    layer: str = "",
+    annotations: pd.DataFrame | None = None,
+    max_cells: int = 20_000,
+    metrics: list[dict[str, Any]] | None = None,
+) -> SavedProbe:
+    """Fit a probe to the cells that an evaluation of the same settings takes, and write it.
+
+    Parameters
+    ----------
+    path, out : str or Path
+        Embeddings, and the file to write.
+    label : str
+        Column of obs, or of the annotations.
+    layer : str
+    annotations : DataFrame, optional
+        More columns of the same rows.
+    max_cells : int
+        More cells are thinned as in `evaluate`.
+    metrics : list of dict, optional
+        What the evaluation found of this label.
+    """
+    file = read_embeddings(path, layer=layer)
+    obs = file.obs if annotations is None else file.obs.join(annotations)
+    rows = np.flatnonzero(np.isfinite(file.embedding).all(axis=1))
+    rows = rows[thin(obs.iloc[rows], max_cells, Resampling())]
+    probe = SavedProbe.fit(file.embedding[rows], obs[label].iloc[rows], origin_of(file, layer), metrics)
+    probe.write(out)
+    return probe

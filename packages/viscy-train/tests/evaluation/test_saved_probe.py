@@ -1,0 +1,158 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from viscy_data import InvalidInputError, join_annotations
+from viscy_train.cli.app import main
+from viscy_train.evaluation.correction import Controls
+from viscy_train.evaluation.labelling import fit_and_save, label_cells
+from viscy_train.evaluation.layers import write_corrected
+from viscy_train.evaluation.reading import quiet_anndata, read_embeddings
+from viscy_train.evaluation.saved_probe import Origin, SavedProbe, read_probe
+
+
+def embeddings(path: Path, *, digest: str = "0123456789abcdef", width: int = 4, channels: int = 1) -> Path:
+    """Write two experiments of tracks; the first feature tells the condition, one row is not finite."""
+    rng = np.random.default_rng(width)
+    keys = pd.MultiIndex.from_product(
+        [["e0", "e1"], ["A/1/0", "A/2/0"], range(12), range(2), range(channels)],
+        names=["experiment", "fov", "track_id", "t", "row"],
+    )
+    obs = keys.to_frame(index=False)
+    obs["global_track_id"] = [f"{one.experiment}/{one.fov}/{one.track_id}" for one in obs.itertuples()]
+    obs["lineage_id"] = obs["global_track_id"]
+    obs["condition"] = np.where(obs["fov"] == "A/1/0", "mock", "drug")
+    obs.index = pd.Index([str(i) for i in range(len(obs))], dtype=object)
+    values = rng.normal(size=(len(obs), width)).astype(np.float32)
+    values[:, 0] += 4 * (obs["condition"] == "drug")
+    values[5] = np.nan
+    with quiet_anndata():
+        anndata.AnnData(values, obs=obs, uns={"viscy_train": {"model_digest": digest}}).write_zarr(path)
+    return path
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_probabilities_after_the_file_are_those_of_the_regression(tmp_path: Path, classes: int) -> None:
+    rng = np.random.default_rng(classes)
+    codes = rng.integers(0, classes, 200)
+    embedding = rng.normal(size=(200, 6)) + codes[:, None]
+    names = np.array(["ä, b", "c'd", "e/f", "g"])[:classes]
+    labels = pd.Series(pd.Categorical(names[codes]), name="shape").where(codes >= 0)
+
+    SavedProbe.fit(embedding, labels, Origin()).write(tmp_path / "probe.json")
+    probe = read_probe(tmp_path / "probe.json")
+
+    scaler = StandardScaler().fit(embedding)
+    model = LogisticRegression(class_weight="balanced", max_iter=1000)
+    model.fit(scaler.transform(embedding), names[codes].astype(str))
+    assert list(probe.classes) == list(model.classes_)
+    expected = model.predict_proba(scaler.transform(embedding))
+    np.testing.assert_allclose(probe.probabilities(embedding), expected, atol=1e-6)
+    assert probe.cells == tuple(np.bincount(codes)[np.argsort(names)])
+
+
+def test_labels_of_cells_are_read_by_the_join_of_the_index(tmp_path: Path) -> None:
+    path = embeddings(tmp_path / "e.zarr")
+    fit_and_save(path, tmp_path / "p.json", "condition")
+
+    found = label_cells(path, tmp_path / "p.json", tmp_path / "labels.csv")
+
+    assert found.not_finite == 1
+    assert sum(found.counts.values()) == 95
+    file = read_embeddings(path)
+    columns, report = join_annotations(tmp_path / "labels.csv", file.obs)
+    assert (report.rows, report.matched, report.cells_without_row) == (95, 95, 1)
+    finite = columns["condition_predicted"].notna()
+    assert (columns["condition_predicted"] == file.obs["condition"])[finite].mean() > 0.9
+    assert columns["condition_probability"][finite].between(0.5, 1).all()
+
+
+def test_channels_of_a_cell_share_one_label(tmp_path: Path) -> None:
+    path = embeddings(tmp_path / "e.zarr", channels=2)
+    probe = fit_and_save(path, tmp_path / "p.json", "condition")
+    label_cells(path, tmp_path / "p.json", tmp_path / "labels.csv")
+
+    table = pd.read_csv(tmp_path / "labels.csv")
+    file = read_embeddings(path)
+    mean = np.nanmean(probe.probabilities(file.embedding).reshape(-1, 2, 2), axis=1)
+    assert len(table) == len(mean)
+    np.testing.assert_allclose(table["condition_probability"], mean.max(axis=1), atol=1e-4)
+
+
+def test_an_embedding_that_does_not_fit_is_refused_by_name(tmp_path: Path) -> None:
+    path, probe = embeddings(tmp_path / "e.zarr"), tmp_path / "p.json"
+    fit_and_save(path, probe, "condition")
+    for other, said in (
+        (
+            embeddings(tmp_path / "model.zarr", digest="fedcba98"),
+            r"the model 0123456789.*this embedding is of fedcba98",
+        ),
+        (embeddings(tmp_path / "width.zarr", width=5), "takes 4 features, and this embedding has 5"),
+    ):
+        with pytest.raises(InvalidInputError, match=said):
+            label_cells(other, probe, tmp_path / "labels.csv")
+    assert not (tmp_path / "labels.csv").exists()
+
+    write_corrected(path, Controls("condition", "mock"))
+    fit_and_save(path, probe, "condition", layer="corrected")
+    label_cells(path, probe, tmp_path / "labels.csv")
+    bare = embeddings(tmp_path / "bare.zarr")
+    with pytest.raises(InvalidInputError, match=r"layer='corrected' is not a layer .* viscy-train correct"):
+        label_cells(bare, probe, tmp_path / "other.csv")
+    write_corrected(bare, Controls("condition", "mock"), method="whiten")
+    with pytest.raises(InvalidInputError, match=r"method=scale.*method=whiten.*the same way"):
+        label_cells(bare, probe, tmp_path / "other.csv")
+
+
+def test_only_probes_of_this_version_are_read(tmp_path: Path) -> None:
+    good = SavedProbe.fit(np.arange(8.0)[:, None] % 2, pd.Series(["a", "b"] * 4, name="x"), Origin())
+    values = good.model_dump(mode="json")
+    changes: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"format": 2}, "format"),
+        ({"weights": [[1.0]]}, "2 classes and 1 features"),
+        ({"scale": [0.0]}, "greater than 0"),
+        ({"bias": ["1; import os", 0.0]}, "valid number"),
+        ({"classes": ["a", "a"]}, "2 classes"),
+    )
+    for number, (change, said) in enumerate(changes):
+        path = tmp_path / f"{number}.json"
+        path.write_text(json.dumps({"probe": values | change}))
+        with pytest.raises(InvalidInputError, match=said):
+            read_probe(path)
+    for text, said in (
+        ("[]", "not a probe"),
+        ("{}", "holds no probe"),
+        ("\x80", "not JSON"),
+        ("NaN", "not a probe"),
+    ):
+        (tmp_path / "text.json").write_text(text)
+        with pytest.raises(InvalidInputError, match=said):
+            read_probe(tmp_path / "text.json")
+    with pytest.raises(InvalidInputError, match="does not exist"):
+        read_probe(tmp_path / "no.json")
+    with pytest.raises(InvalidInputError, match="cells have only a"):
+        SavedProbe.fit(np.ones((4, 1)), pd.Series(["a"] * 4, name="x"), Origin())
+
+
+def test_the_command_counts_classes_and_replaces_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = embeddings(tmp_path / "e.zarr"), tmp_path / "labels.csv"
+    fit_and_save(path, tmp_path / "p.json", "condition")
+    given = ["label", str(path), str(tmp_path / "p.json"), "-o"]
+    assert main([*given, str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "95 cells: drug " in said
+    assert "1 rows are not finite" in said
+    for name, reason in ((str(out), "exists"), (str(tmp_path / "a.parquet"), "ends in .csv")):
+        assert main([*given, name]) == 1
+        found = capsys.readouterr().err
+        assert reason in found
+        assert found.count("\n") == 1
