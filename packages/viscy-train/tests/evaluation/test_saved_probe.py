@@ -156,3 +156,32 @@ def test_the_command_counts_classes_and_replaces_nothing(
         found = capsys.readouterr().err
         assert reason in found
         assert found.count("\n") == 1
+
+
+@pytest.mark.filterwarnings("ignore:1 of 96 rows are not finite")
+def test_evaluate_asks_for_annotations_and_keeps_their_probe(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = embeddings(tmp_path / "e.zarr")
+    obs = read_embeddings(path).obs
+    rows = (
+        obs[["experiment", "fov", "track_id"]]
+        .drop_duplicates()
+        .assign(shape=lambda table: np.where(table["fov"] == "A/1/0", "round", "long"))
+    )
+    stranger = rows.iloc[:1].assign(track_id=999)
+    pd.concat([rows.iloc[2:], stranger]).to_csv(tmp_path / "lasso.csv", index=False)
+    given = ["evaluate", str(path), "--annotations", str(tmp_path / "lasso.csv"), "--labels", "shape"]
+
+    assert main([*given, "--save-probe", str(tmp_path / "p.json")]) == 0
+
+    said = " ".join(capsys.readouterr().out.split())
+    assert "46 of 47 rows belong to a cell; 1 rows without a cell, 4 of 96 cells without a row" in said
+    probe = read_probe(tmp_path / "p.json")
+    assert probe.classes == ("long", "round")
+    assert sum(probe.cells) == 91  # one row is not finite
+    assert probe.metrics
+    assert main([*given, "--labels", "condition", "--save-probe", str(tmp_path / "q.json")]) == 1
+    assert "a probe is of one label" in capsys.readouterr().err
+    assert main([*given[:2], "--layer", "corrected"]) == 1
+    assert "viscy-train correct" in capsys.readouterr().err

@@ -42,6 +42,21 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
         help="control cells: measure once more relative to those of each experiment",
     )
     parser.add_argument(
+        "--layer", default="", metavar="NAME", help="measure a layer, such as what correct wrote: corrected"
+    )
+    parser.add_argument(
+        "--annotations",
+        type=Path,
+        metavar="CSV",
+        help="a table whose columns become labels, joined by source_id, or by fov, track_id and t",
+    )
+    parser.add_argument(
+        "--save-probe",
+        type=Path,
+        metavar="JSON",
+        help="keep the probe of the label, fitted on all cells evaluated; viscy-train label uses it",
+    )
+    parser.add_argument(
         "--max-cells",
         type=whole,
         default=20_000,
@@ -55,22 +70,59 @@ def _evaluate(options: argparse.Namespace) -> None:
     from viscy_data import check_output, shown
     from viscy_train.evaluation import Controls, evaluate
 
-    if options.out is not None:
-        check_output(options.out, inputs=[options.embeddings])
+    inputs = [one for one in (options.embeddings, options.annotations) if one is not None]
+    for out, argument in ((options.out, "out"), (options.save_probe, "save_probe")):
+        if out is not None:
+            check_output(out, argument=argument, inputs=inputs)
     controls = None if options.controls is None else Controls.parse(options.controls)
-    named = [name.strip() for text in options.labels or ["condition"] for name in text.split(",")]
+    given = [name.strip() for text in options.labels or ["condition"] for name in text.split(",")]
+    labels = [name for name in given if name]
+    _check_one_label(options.save_probe, labels)
     with warnings_as_sentences():
         evaluation = evaluate(
             options.embeddings,
-            labels=[name for name in named if name],
+            labels=labels,
             leave_out=options.leave_out,
             controls=controls,
+            layer=options.layer,
+            annotations=options.annotations,
             max_cells=options.max_cells,
+            say=print,
         )
     _show(evaluation)
     if options.out is not None:
         evaluation.write(options.out)
         sys.stdout.write(f"wrote {shown(options.out, 4096)}\n")
+    if options.save_probe is not None:
+        _save_probe(options, labels[0], evaluation)
+
+
+def _check_one_label(save_probe: Path | None, labels: list[str]) -> None:
+    from viscy_data import InvalidInputError
+
+    if save_probe is not None and len(labels) != 1:
+        raise InvalidInputError(
+            f"labels={','.join(labels)!r}: a probe is of one label; name one beside --save-probe."
+        )
+
+
+def _save_probe(options: argparse.Namespace, label: str, evaluation: Any) -> None:
+    from viscy_data import shown
+    from viscy_train.evaluation.labelling import fit_and_save
+
+    probe = fit_and_save(
+        options.embeddings,
+        options.save_probe,
+        label,
+        layer=options.layer,
+        annotations=options.annotations,
+        max_cells=options.max_cells,
+        metrics=[one.to_dict() for one in evaluation.outcomes],
+    )
+    classes = ", ".join(f"{shown(name)} {n:,}" for name, n in zip(probe.classes, probe.cells, strict=True))
+    sys.stdout.write(
+        f"wrote {shown(options.save_probe, 4096)}: a probe of {shown(label)}, fitted on {classes}\n"
+    )
 
 
 def _show(evaluation: Any) -> None:

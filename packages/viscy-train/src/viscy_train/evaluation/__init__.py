@@ -18,7 +18,7 @@ Read in this order:
 - `saved_probe`: a probe in a file; `labelling`: what it says of the cells of an embeddings file
 - `intervals`: intervals over units; `scores`: accuracies of many replicates at once
 - `neighbours`: nearest neighbours among allowed cells; `arrays`: checks and small transforms
-- `reading`: embeddings files
+- `reading`: embeddings files; `annotations`: labels from a table of a user's own
 """
 
 from viscy_train.evaluation.collapse import collapse, effective_rank

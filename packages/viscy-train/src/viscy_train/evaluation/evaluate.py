@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from viscy_data import InvalidInputError, columns, suggest
+from viscy_train.evaluation.annotations import annotated
 from viscy_train.evaluation.arrays import BoolArray, EmbeddingArray, IntArray, as_embedding
 from viscy_train.evaluation.cells import Cells, Correction, codes_of
 from viscy_train.evaluation.correction import Controls, parts_of, too_few_controls
@@ -38,8 +39,11 @@ def evaluate(
     labels: str | Sequence[str] = columns.CONDITION,
     leave_out: str = columns.EXPERIMENT,
     controls: Controls | None = None,
+    layer: str = "",
+    annotations: str | Path | None = None,
     max_cells: int = 20_000,
     resampling: Resampling | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Measure an embeddings file written by `viscy_train.embed`.
 
@@ -54,9 +58,15 @@ def evaluate(
         Column of which one value at a time is left out of learning.
     controls : Controls, optional
         Control cells; all is measured once more of the embedding relative to those of each experiment.
+    layer : str
+        Of the file's layers, the one to measure, such as ``corrected``; empty: X itself.
+    annotations : str or Path, optional
+        A table whose columns become labels, joined as `viscy_data.join_annotations` does.
     max_cells : int
         More cells are thinned by whole lineages, evenly over experiments.
     resampling : Resampling, optional
+    say : callable, optional
+        Told how many rows of the annotations found a cell.
 
     Returns
     -------
@@ -67,7 +77,12 @@ def evaluate(
     InvalidInputError
         If a column that every evaluation needs is missing, or the file is not one of embeddings.
     """
-    file = read_embeddings(path)
+    file = read_embeddings(path, layer=layer)
+    obs = file.obs
+    if annotations is not None:
+        obs, said = annotated(obs, annotations)
+        if say is not None:
+            say(said)
     finite = np.isfinite(file.embedding).all(axis=1)
     if not finite.any():
         raise InvalidInputError(f"path={str(path)!r}: none of {len(finite)} rows is finite; embed them anew.")
@@ -79,7 +94,7 @@ def evaluate(
         )
     evaluation = evaluate_arrays(
         file.embedding[finite],
-        file.obs[finite],
+        obs[finite],
         labels=labels,
         leave_out=leave_out,
         controls=controls,

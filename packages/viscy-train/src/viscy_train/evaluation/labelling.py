@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from viscy_data import InvalidInputError, claimed, columns, whole_file
+from viscy_train.evaluation.annotations import annotated
 from viscy_train.evaluation.evaluate import thin
 from viscy_train.evaluation.intervals import Resampling
 from viscy_train.evaluation.layers import correction_of
@@ -98,7 +99,7 @@ def fit_and_save(
     label: str,
     *,
     layer: str = "",
-    annotations: pd.DataFrame | None = None,
+    annotations: str | Path | None = None,
     max_cells: int = 20_000,
     metrics: list[dict[str, Any]] | None = None,
 ) -> SavedProbe:
@@ -111,15 +112,15 @@ def fit_and_save(
     label : str
         Column of obs, or of the annotations.
     layer : str
-    annotations : DataFrame, optional
-        More columns of the same rows.
+    annotations : str or Path, optional
+        As for `evaluate`.
     max_cells : int
         More cells are thinned as in `evaluate`.
     metrics : list of dict, optional
         What the evaluation found of this label.
     """
     file = read_embeddings(path, layer=layer)
-    obs = file.obs if annotations is None else file.obs.join(annotations)
+    obs = file.obs if annotations is None else annotated(file.obs, annotations)[0]
     rows = np.flatnonzero(np.isfinite(file.embedding).all(axis=1))
     rows = rows[thin(obs.iloc[rows], max_cells, Resampling())]
     probe = SavedProbe.fit(file.embedding[rows], obs[label].iloc[rows], origin_of(file, layer), metrics)
