@@ -15,6 +15,7 @@ Read in this order:
 - `probe`, `leakage`, `mixing`, `retrieval`, `smoothness`, `collapse`: a metric each
 - `mmd`: how far groups of cells lie apart; `profiles`: one vector a well, and which find each other
 - `correction`: an embedding relative to control cells; `layers`: the same, written into its file
+- `quick_probe`: one number, while a model trains
 - `saved_probe`: a probe in a file; `labelling`: what it says of the cells of an embeddings file
 - `intervals`: intervals over units; `scores`: accuracies of many replicates at once
 - `neighbours`: nearest neighbours among allowed cells; `arrays`: checks and small transforms

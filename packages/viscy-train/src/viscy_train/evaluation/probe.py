@@ -357,6 +357,13 @@ def _scores(
     return balanced_accuracy(confusion), area, f1(confusion)
 
 
+def plain_scores(task: Task, found: Predictions) -> tuple[float, float, float]:
+    """Return balanced accuracy, AUROC and F1 alone, without interval and shuffled labels."""
+    ones = np.ones((1, task.units.count))
+    accuracy, area, score = _scores(task.codes, task.units.codes, found, ones)
+    return float(accuracy[0]), float(area[0]), float(score[0])
+
+
 def split_text(unit: str, group: str | None = None) -> str:
     """Say how rows are split: by units, or a column's values left out."""
     if group is not None:

@@ -20,7 +20,15 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
 from viscy_data import InvalidInputError, ViscyDataError, check_anchors
-from viscy_train.callbacks import CompositionLog, DataWait, FitProgress, PlanCheck, SaveLast, SaveModel
+from viscy_train.callbacks import (
+    CompositionLog,
+    DataWait,
+    FitProgress,
+    PlanCheck,
+    SaveLast,
+    SaveModel,
+    ValidationProbe,
+)
 from viscy_train.callbacks.save_model import MODEL
 from viscy_train.datamodule import AnchorDataModule
 from viscy_train.fit.earlier import (
@@ -108,6 +116,7 @@ class FitCLI(LightningCLI):
     @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(SaveLast, "save")
+        parser.add_lightning_class_args(ValidationProbe, "probe")
 
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
