@@ -39,7 +39,8 @@ def rewritten(made: Path, out: Path, obs: pd.DataFrame) -> None:
     """Write some rows of the file anew, as a program does that knows AnnData and nothing of us."""
     file = read_embeddings(made / "embeddings.zarr")
     with quiet_anndata():
-        anndata.AnnData(file.embedding[obs["row"]], obs, uns=file.provenance).write_zarr(out)
+        rows = file.embedding[obs["row"]]
+        anndata.AnnData(rows, obs, uns=file.provenance, layers={"turned": rows[:, ::-1]}).write_zarr(out)
 
 
 def test_a_page_holds_every_cell_and_its_patch(made: Path, tmp_path: Path) -> None:
@@ -78,6 +79,15 @@ def test_a_file_that_was_cut_and_sorted_elsewhere_still_finds_its_patches(made: 
     written = view_embeddings(tmp_path / "cut.zarr", tmp_path / "view.html", kind="pca", progress=False)
     assert written.no_patches == ""
     assert written.cells == -(-len(cells) // 2)
+
+
+def test_a_layer_is_shown_by_its_name(made: Path, tmp_path: Path) -> None:
+    rewritten(made, tmp_path / "e.zarr", read_embeddings(made / "embeddings.zarr").obs)
+    options: dict[str, Any] = {"kind": "pca", "patches": False, "progress": False}
+    view_embeddings(tmp_path / "e.zarr", tmp_path / "view.html", layer="turned", **options)
+    assert "<h1>e.zarr, turned: " in (tmp_path / "view.html").read_text(encoding="utf-8")
+    with pytest.raises(InvalidInputError, match="layer='corrected' is not a layer of"):
+        view_embeddings(tmp_path / "e.zarr", tmp_path / "view.html", layer="corrected", **options)
 
 
 @pytest.mark.parametrize(

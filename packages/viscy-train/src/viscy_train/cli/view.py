@@ -24,6 +24,9 @@ def add_view(parser: argparse.ArgumentParser) -> None:
         metavar="TABLE",
         help="the table that was embedded, if it was moved; the embeddings file knows where it was",
     )
+    parser.add_argument(
+        "--layer", default="", metavar="NAME", help="show a layer, such as corrected, which correct writes"
+    )
     parser.add_argument("--no-patches", action="store_true", help="a map alone, where pixels are not at hand")
     parser.add_argument(
         "--map",
@@ -54,6 +57,7 @@ def _view(options: argparse.Namespace) -> None:
             options.embeddings,
             options.out,
             anchors=options.anchors,
+            layer=options.layer,
             kind=options.map,
             max_cells=options.max_cells,
             side=options.side,

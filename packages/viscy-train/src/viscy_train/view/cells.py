@@ -65,15 +65,16 @@ class Viewed:
         return paired(codes_of(self.obs[columns.GLOBAL_TRACK_ID]), channel)
 
 
-def viewed_cells(path: str | Path, *, max_cells: int, seed: int) -> Viewed:
+def viewed_cells(path: str | Path, *, max_cells: int, seed: int, layer: str = "") -> Viewed:
     """Read an embeddings file and choose what is shown of it.
 
     Raises
     ------
     InvalidInputError
-        If it is not a file of embeddings, lacks a column that every page needs, or holds no finite row.
+        If it is not a file of embeddings, lacks the layer or a column that every page needs, or holds no
+        finite row.
     """
-    file = read_embeddings(path)
+    file = read_embeddings(path, layer=layer)
     named = f"embeddings={str(path)!r}"
     missing = [name for name in (*NEEDED, columns.T) if name not in file.obs.columns]
     if missing:

@@ -5,7 +5,7 @@ frames. Neither tells anything. So neighbours are of other lineages, and of each
 counts.
 Nearest is in the whole embedding, by cosine distance, not on the map.
 
-Cost: N x N products, a block of 1,024 rows at a time; about a minute for 50,000 cells.
+Cost: N x N products, a block of 1,024 rows at a time; about a minute of one core for 50,000 cells.
 """
 
 from collections.abc import Callable

@@ -48,6 +48,7 @@ def view_embeddings(
     out: str | Path,
     *,
     anchors: str | Path | None = None,
+    layer: str = "",
     kind: Kind = "tsne",
     max_cells: int = 10_000,
     side: int = 48,
@@ -65,6 +66,8 @@ def view_embeddings(
         The page.
     anchors : str or Path, optional
         The table that was embedded, where the file does not name it, or it was moved.
+    layer : str
+        Of the file's layers, the one to show, such as ``corrected``; empty: the embedding itself.
     kind : {"tsne", "umap", "pca"}
         Which map is shown first; principal components are there in any case.
     max_cells : int
@@ -85,7 +88,7 @@ def view_embeddings(
         table is not the one that they are of.
     """
     library = _checked(embeddings, out, anchors, kind, max_cells, side)
-    cells = viewed_cells(embeddings, max_cells=max_cells, seed=seed)
+    cells = viewed_cells(embeddings, max_cells=max_cells, seed=seed, layer=layer)
     table, lacking = None, "they were not asked for: --no-patches"
     if patches:
         table, lacking = find_table(cells.provenance, Path(embeddings), _path(anchors))
@@ -95,7 +98,7 @@ def view_embeddings(
         found = find_neighbours(cells, advance=advance)
     made = looks(cells, found)
     page = ViewPage(
-        title=f"{Path(embeddings).name}: {len(cells):,} cells",
+        title=f"{Path(embeddings).name}{layer and f', {layer}'}: {len(cells):,} cells",
         subtitle=_subtitle(cells),
         facts=_facts(cells, pictures),
         notes=_notes(cells, pictures, lacking, elsewhere=bool((found.elsewhere >= 0).any())),
