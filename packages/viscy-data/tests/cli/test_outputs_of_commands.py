@@ -1,5 +1,6 @@
 """Outputs of the commands: what they read is never replaced, and a full disk loses nothing."""
 
+import json
 import os
 import subprocess
 import sys
@@ -151,8 +152,6 @@ def test_a_damaged_journal_is_no_traceback(project: Path, harm: str, place: int)
     out = project.parent / "fast.zarr"
     job = plan_job(project.parent / "Daten ü" / "Platte 1.zarr", out, patch=(1, 8, 8))
     job.work.mkdir()
-    import json
-
     lines = [json.dumps(job.terms()), ""]
     lines[place : place + 1] = [harm]
     (job.work / "journal.jsonl").write_text("\n".join(lines) + "\n")
@@ -164,16 +163,41 @@ def test_a_damaged_journal_is_no_traceback(project: Path, harm: str, place: int)
         assert out.is_dir()
 
 
-# Writes past a size are refused as on a full disk; the signal that comes with it is ignored.
+# Writes past a size are refused as on a full disk; the signal that comes with it is ignored. One process pays
+# for the imports, and each command ends in a fork of it.
 FULL = """
-import resource, signal, sys
+import json, os, resource, signal, sys, traceback
 from typer.main import get_command
 from viscy_data.cli.app import app
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 import viscy_data.indexing.run, viscy_data.convert.run, viscy_data.audit.page, viscy_data.optimize.run
 import viscy_data.synthetic.writing, viscy_data.bench.run, viscy_data.bench.page, tifffile, iohub.ngff
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
-get_command(app)(sys.argv[2:])
+
+def command(size, arguments):
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    try:
+        get_command(app)(arguments)
+    except SystemExit as ended:
+        return ended.code
+    except BaseException:
+        traceback.print_exc()
+    return 1
+
+ended = {}
+for name, (size, arguments) in json.load(sys.stdin).items():
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(writing, 2)
+        code = command(size, arguments)
+        sys.stderr.flush()
+        os._exit(code or 0)
+    os.close(writing)
+    with open(reading) as said:
+        text = said.read()
+    ended[name] = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), text]
+print(json.dumps(ended))
 """
 
 
@@ -191,29 +215,52 @@ COMMANDS = {
 }
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no limit of file sizes")
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_full_disk_is_one_sentence_and_nothing_is_lost(project: Path, tmp_path: Path, command: str) -> None:
-    given, out = project.parent, tmp_path / "out"
-    out.mkdir()
+type Tree = dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def on_a_full_disk(
+    tmp_path_factory: pytest.TempPathFactory, write_store: WriteStore
+) -> tuple[dict[str, tuple[int, str]], Tree, Path]:
+    """Run all commands; return how each ended and what it said, and what it was given before."""
+    if sys.platform == "win32":
+        pytest.skip("no limit of file sizes")
+    folder = tmp_path_factory.mktemp("full")
+    project = write_project(folder / "in", write_store)
+    given = project.parent
     index_project(project, given / "a.parquet")
     project.rename(given / "experiments.yaml")
     (given / "plate.zarr").symlink_to(given / "Daten ü" / "Platte 1.zarr")
     write_movie(given / "movie")
     before = tree(given)
-    arguments = COMMANDS[command].format(given=given, out=out).split()
-    size = 300 if command == "check" else 2000
+    asked = {}
+    for name, command in COMMANDS.items():
+        out = folder / name
+        out.mkdir()
+        # split first: the folder's name may hold blanks
+        arguments = [one.format(given=given, out=out) for one in command.split()]
+        asked[name] = [300 if name == "check" else 2000, arguments]
     done = subprocess.run(
-        [sys.executable, "-c", FULL, str(size), *arguments], capture_output=True, text=True, check=False
+        [sys.executable, "-c", FULL], input=json.dumps(asked), capture_output=True, text=True, check=False
     )
-    assert done.returncode == 2, (done.stdout, done.stderr)
-    assert "Traceback" not in done.stderr
-    assert "Error: " in done.stderr
-    assert "File too large" in done.stderr
-    assert "the output:" not in done.stderr, "which one is not said"
-    after = {name: content for name, content in tree(given).items() if ".parts/" not in name}
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout), before, folder
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_full_disk_is_one_sentence_and_nothing_is_lost(
+    on_a_full_disk: tuple[dict[str, tuple[int, str]], Tree, Path], command: str
+) -> None:
+    ended, before, folder = on_a_full_disk
+    code, said = ended[command]
+    assert code == 2, said
+    assert "Traceback" not in said
+    assert "Error: " in said
+    assert "File too large" in said
+    assert "the output:" not in said, "which one is not said"
+    after = {name: content for name, content in tree(folder / "in").items() if ".parts/" not in name}
     assert after == before
-    assert not [name for name in tree(out) if not name.startswith(".")]
+    assert not [name for name in tree(folder / command) if not name.startswith(".")]
 
 
 def test_staged_entries_are_ours_and_survive_a_failed_run(tmp_path: Path) -> None:

@@ -44,8 +44,7 @@ def ended(process: "subprocess.Popen[str]") -> int:
     return process.returncode
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("loop", ["plain", "stateful"])
+@pytest.mark.parametrize(("loop", "workers"), [("plain", 0), ("plain", 2), ("stateful", 2)])
 def test_a_killed_loop_goes_on(loop: str, workers: int, uninterrupted: Log, tmp_path: Path) -> None:
     folder = tmp_path
     assert ended(start(loop, folder, workers, KILLED)) == -9

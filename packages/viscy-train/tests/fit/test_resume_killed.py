@@ -15,6 +15,7 @@ import pytest
 
 CHECKPOINT = 4  # batches trained on when the checkpoint is written, and when the process dies
 KILLED = 6
+WORKERS = 2  # which have drawn ahead when the process dies; without them goes on what test_resume.py stops
 type Log = list[tuple[list[int], float]]
 
 
@@ -97,21 +98,19 @@ def uninterrupted(anchors_path: Path, tmp_path_factory: pytest.TempPathFactory) 
     return read(folder)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_killed_fit_goes_on(workers: int, anchors_path: Path, uninterrupted: Log, tmp_path: Path) -> None:
-    code, said = started(anchors_path, tmp_path, workers, KILLED)
+def test_a_killed_fit_goes_on(anchors_path: Path, uninterrupted: Log, tmp_path: Path) -> None:
+    code, said = started(anchors_path, tmp_path, WORKERS, KILLED)
     assert code == -9, said
     assert read(tmp_path) == uninterrupted[:KILLED]
     (tmp_path / "log0.jsonl").unlink()
-    code, said = started(anchors_path, tmp_path, workers, 0)
+    code, said = started(anchors_path, tmp_path, WORKERS, 0)
     assert code == 0, said
     assert read(tmp_path) == uninterrupted[CHECKPOINT:]
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_two_killed_ranks_go_on(workers: int, anchors_path: Path, uninterrupted: Log, tmp_path: Path) -> None:
+def test_two_killed_ranks_go_on(anchors_path: Path, uninterrupted: Log, tmp_path: Path) -> None:
     """Each kills itself in the middle of an epoch; its batches are its own of those of one rank alone."""
-    code, said = started(anchors_path, tmp_path, workers, KILLED, 2)
+    code, said = started(anchors_path, tmp_path, WORKERS, KILLED, 2)
     assert code != 0, said
     n = len(uninterrupted) // 2
     assert n > 2 * KILLED
@@ -121,7 +120,7 @@ def test_two_killed_ranks_go_on(workers: int, anchors_path: Path, uninterrupted:
         assert seen == own[rank][: len(seen)]
         assert len(seen) >= CHECKPOINT
         (tmp_path / f"log{rank}.jsonl").unlink()
-    code, said = started(anchors_path, tmp_path, workers, 0, 2)
+    code, said = started(anchors_path, tmp_path, WORKERS, 0, 2)
     assert code == 0, said
     for rank in range(2):
         found = [rows for rows, _ in read(tmp_path, rank)]

@@ -56,8 +56,10 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("config", CONFIGS)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    ("case", "config"),
+    [*((case, "small") for case in CASES), ("Ctrl-C at validation", "fit"), ("kill in the middle", "fit")],
+)
 def test_a_stopped_run_goes_on(
     case: str, config: str, anchors_path: Path, whole: dict[str, dict[int, float]], tmp_path: Path
 ) -> None:
