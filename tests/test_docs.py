@@ -113,17 +113,29 @@ def test_every_step_of_a_guide_runs_in_an_empty_folder(
                 _run(*words)
 
 
+def _help(package: str, command: str) -> str:
+    """Return a command's help, asked for where possible in this process: starting another takes seconds."""
+    environment = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+    if package == "data":
+        from viscy_data.cli.app import app
+
+        shown = CliRunner(env=environment).invoke(app, [command, "--help"])
+        assert shown.exit_code == 0, f"viscy-data has no command {command!r}: {shown.output}"
+        return shown.output
+    program = Path(sys.executable).with_name("viscy-train")
+    asked = "--help-all" if command == "fit" else "--help"
+    done = subprocess.run(
+        [program, command, asked], env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"viscy-train has no command {command!r}: {done.stderr}"
+    return done.stdout
+
+
 @cache
 def _options(package: str, command: str) -> set[str]:
     """Return the options in the command's help, and those that a configuration of fit can hold."""
-    program = Path(sys.executable).with_name(f"viscy-{package}")
-    environment = os.environ | {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
-    asked = "--help-all" if command == "fit" else "--help"
-    done = subprocess.run(
-        [program, command, asked], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"viscy-{package} has no command {command!r}: {done.stderr}"
-    known = set(_OPTION.findall(done.stdout))
+    said = _help(package, command)
+    known = set(_OPTION.findall(said))
     if command == "fit":
         known |= {"--fresh", "--help-all"}  # read before the others are
         for config in (ROOT / "packages" / "viscy-train" / "src").glob("viscy_train/configs/*.yaml"):
