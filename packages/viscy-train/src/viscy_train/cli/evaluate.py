@@ -10,9 +10,12 @@ from viscy_train.cli.options import warnings_as_sentences, whole
 _EXAMPLE = """\
 example:
   viscy-train evaluate embeddings.zarr --labels condition,drug --controls condition=uninfected
+  viscy-train evaluate mine.zarr other.zarr --html page.html
 
 Probes leave out what a label was given to (experiments, wells, lineages: told from the table) and one
-experiment at a time; intervals are over these units, and "guess" is what shuffled labels give."""
+experiment at a time; intervals are over these units, and "guess" is what shuffled labels give. Of several
+embeddings of the same cells, one is said to be better only where the interval of their paired difference
+excludes 0."""
 
 
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
@@ -22,8 +25,11 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
         "comes with its n, an interval over units of treatment and what shuffled labels give."
     )
     parser.epilog = _EXAMPLE
-    parser.add_argument("embeddings", type=Path, help="what embed wrote")
+    parser.add_argument(
+        "embeddings", type=Path, nargs="+", help="what embed wrote; several of one table are compared"
+    )
     parser.add_argument("-o", "--out", type=Path, help="write all of it as JSON")
+    parser.add_argument("--html", type=Path, help="write a page: the answer in words, then the evidence")
     parser.add_argument(
         "--labels",
         action="append",
@@ -68,18 +74,19 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from viscy_data import check_output, shown
-    from viscy_train.evaluation import Controls, evaluate
+    from viscy_train.evaluation import Controls, evaluate_together
 
-    inputs = [one for one in (options.embeddings, options.annotations) if one is not None]
-    for out, argument in ((options.out, "out"), (options.save_probe, "save_probe")):
+    inputs = [one for one in (*options.embeddings, options.annotations) if one is not None]
+    outs = (("out", options.out), ("save_probe", options.save_probe), ("html", options.html))
+    for argument, out in outs:
         if out is not None:
             check_output(out, argument=argument, inputs=inputs)
     controls = None if options.controls is None else Controls.parse(options.controls)
     given = [name.strip() for text in options.labels or ["condition"] for name in text.split(",")]
     labels = [name for name in given if name]
-    _check_one_label(options.save_probe, labels)
+    _check_one_label(options.save_probe, labels, options.embeddings)
     with warnings_as_sentences():
-        evaluation = evaluate(
+        found = evaluate_together(
             options.embeddings,
             labels=labels,
             leave_out=options.leave_out,
@@ -89,16 +96,51 @@ def _evaluate(options: argparse.Namespace) -> None:
             max_cells=options.max_cells,
             say=print,
         )
-    _show(evaluation)
+    for name, evaluation in found.evaluations.items():
+        _show(evaluation, name if len(found.evaluations) > 1 else "")
+    _show_differences(found)
     if options.out is not None:
-        evaluation.write(options.out)
+        found.write(options.out)
         sys.stdout.write(f"wrote {shown(options.out, 4096)}\n")
+    if options.html is not None:
+        _write_page(found, options.html)
+        sys.stdout.write(f"wrote {shown(options.html, 4096)}\n")
     if options.save_probe is not None:
-        _save_probe(options, labels[0], evaluation)
+        _save_probe(options, labels[0], next(iter(found.evaluations.values())))
 
 
-def _check_one_label(save_probe: Path | None, labels: list[str]) -> None:
+def _write_page(found: Any, path: Path) -> None:
+    from viscy_data.pages.page import write_page
+    from viscy_train.report.evaluation_page import evaluation_page
+
+    write_page(evaluation_page(found.evaluations, same_cells=found.same_cells), path, argument="html")
+
+
+def _show_differences(found: Any) -> None:
+    """Print for each headline which embedding is better, where that is shown."""
+    from rich.console import Console
+
+    from viscy_data import shown, verbatim
+    from viscy_train.report.evaluation_page import NO_PAIRS
+    from viscy_train.report.sentences import difference_sentence
+
+    console = Console()
+    if not found.same_cells:
+        console.print(verbatim(NO_PAIRS, "bold"))
+    asked = {one.outcome.name for each in found.evaluations.values() for one in each.headlines}
+    for one in found.differences:
+        if one.definition.name in asked:
+            text = f"{one.definition.title}: {difference_sentence(one)}"
+            console.print(verbatim(shown(text, 1000), "bold"))
+
+
+def _check_one_label(save_probe: Path | None, labels: list[str], embeddings: list[Path]) -> None:
     from viscy_data import InvalidInputError
+
+    if save_probe is not None and len(embeddings) != 1:
+        raise InvalidInputError(
+            f"embeddings: {len(embeddings)} files, but a probe is of one; name one beside --save-probe."
+        )
 
     if save_probe is not None and len(labels) != 1:
         raise InvalidInputError(
@@ -111,7 +153,7 @@ def _save_probe(options: argparse.Namespace, label: str, evaluation: Any) -> Non
     from viscy_train.evaluation.labelling import fit_and_save
 
     probe = fit_and_save(
-        options.embeddings,
+        options.embeddings[0],
         options.save_probe,
         label,
         layer=options.layer,
@@ -125,7 +167,7 @@ def _save_probe(options: argparse.Namespace, label: str, evaluation: Any) -> Non
     )
 
 
-def _show(evaluation: Any) -> None:
+def _show(evaluation: Any, name: str = "") -> None:
     """Print the headlines, a table of what has a number, numbers by hours, and reasons, each once."""
     from rich.console import Console
     from rich.table import Table
@@ -133,6 +175,8 @@ def _show(evaluation: Any) -> None:
     from viscy_data import shown, verbatim
 
     console = Console()
+    if name:
+        console.rule(verbatim(shown(name, 200)))
     for headline in evaluation.headlines:
         console.print(verbatim(shown(headline.text, 1000), "bold"))
     both = evaluation.corrected is not None

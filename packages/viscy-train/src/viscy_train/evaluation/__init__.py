@@ -17,6 +17,7 @@ Read in this order:
 - `correction`: an embedding relative to control cells; `layers`: the same, written into its file
 - `quick_probe`: one number, while a model trains
 - `saved_probe`: a probe in a file; `labelling`: what it says of the cells of an embeddings file
+- `differences`: two embeddings of the same cells; `together`: several files, side by side
 - `intervals`: intervals over units; `scores`: accuracies of many replicates at once
 - `neighbours`: nearest neighbours among allowed cells; `arrays`: checks and small transforms
 - `reading`: embeddings files; `annotations`: labels from a table of a user's own
@@ -24,6 +25,7 @@ Read in this order:
 
 from viscy_train.evaluation.collapse import collapse, effective_rank
 from viscy_train.evaluation.correction import Controls, correct_by_controls
+from viscy_train.evaluation.differences import Difference, difference, differences
 from viscy_train.evaluation.evaluate import evaluate, evaluate_arrays
 from viscy_train.evaluation.intervals import Resampling
 from viscy_train.evaluation.leakage import leakage, neighbour_leakage
@@ -37,12 +39,14 @@ from viscy_train.evaluation.result import Evaluation, Headline
 from viscy_train.evaluation.retrieval import condition_retrieval, next_frame_retrieval
 from viscy_train.evaluation.series import Bin, Series
 from viscy_train.evaluation.smoothness import smoothness
+from viscy_train.evaluation.together import Together, evaluate_together
 from viscy_train.evaluation.units import Units, units_of
 
 __all__ = [
     "Bin",
     "Controls",
     "Definition",
+    "Difference",
     "Discrepancy",
     "EmbeddingsFile",
     "Evaluation",
@@ -54,13 +58,17 @@ __all__ = [
     "Profiles",
     "Resampling",
     "Series",
+    "Together",
     "Units",
     "collapse",
     "condition_retrieval",
     "correct_by_controls",
+    "difference",
+    "differences",
     "effective_rank",
     "evaluate",
     "evaluate_arrays",
+    "evaluate_together",
     "leakage",
     "mixing",
     "mmd",

@@ -23,7 +23,7 @@ from viscy_train.evaluation.cells import Cells, Correction, codes_of
 from viscy_train.evaluation.correction import Controls, parts_of, too_few_controls
 from viscy_train.evaluation.intervals import Resampling
 from viscy_train.evaluation.metric import Outcome
-from viscy_train.evaluation.reading import read_embeddings
+from viscy_train.evaluation.reading import EmbeddingsFile, read_embeddings
 from viscy_train.evaluation.result import Evaluation
 from viscy_train.evaluation.series import Series
 from viscy_train.evaluation.tasks import MEASURES
@@ -101,9 +101,13 @@ def evaluate(
         max_cells=max_cells,
         resampling=resampling,
     )
+    return replace(evaluation, model_digest=model_digest_of(file))
+
+
+def model_digest_of(file: EmbeddingsFile) -> str:
+    """Return the digest of the weights that embeddings are of; empty where it is not known."""
     made_by = file.provenance.get("viscy_train")
-    digest = made_by.get("model_digest", "") if isinstance(made_by, Mapping) else ""
-    return replace(evaluation, model_digest=str(digest))
+    return str(made_by.get("model_digest", "")) if isinstance(made_by, Mapping) else ""
 
 
 def evaluate_arrays(

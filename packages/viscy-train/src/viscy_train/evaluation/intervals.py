@@ -147,6 +147,32 @@ class Deletions:
         return value, min(value, low), max(value, high)
 
 
+@dataclass(frozen=True)
+class Replicates:
+    """A number of all units, then of all but some: what its interval, and that of a difference, comes from.
+
+    Attributes
+    ----------
+    values : ndarray (1 + G,)
+    deletions : Deletions
+    """
+
+    values: FloatArray
+    deletions: Deletions
+
+    def interval(
+        self, level: float, bounds: tuple[float, float] = (-np.inf, np.inf), chance: float | None = None
+    ) -> tuple[float, float, float]:
+        """Return value, low and high."""
+        return self.deletions.interval(self.values, level, bounds, chance)
+
+    def less(self, other: "Replicates") -> "Replicates | None":
+        """Return the difference, unit by unit; None where the two leave out other units."""
+        mine, theirs = self.deletions, other.deletions
+        same = np.array_equal(mine.weights, theirs.weights) and np.array_equal(mine.stratum, theirs.stratum)
+        return Replicates(self.values - other.values, mine) if same else None
+
+
 def _half_width(variances: FloatArray, freedom: IntArray, level: float) -> float:
     total = variances.sum()
     if not variances.size or total <= 1e-24:  # what rounding leaves of equal values
@@ -201,8 +227,14 @@ def ratio(
     >>> ratio(np.ones(4), np.full(4, 2.0), units, Resampling())
     (0.5, 0.5, 0.5)
     """
+    return ratio_replicates(numerator, denominator, units, strata).interval(resampling.level, bounds)
+
+
+def ratio_replicates(
+    numerator: FloatArray, denominator: FloatArray, units: Units, strata: IntArray | None = None
+) -> Replicates:
+    """Return sum(numerator) / sum(denominator) of all units, then with some left out."""
     above = unit_sums(numerator, units.codes)
     below = unit_sums(denominator, units.codes)
     deletions = Deletions.of(np.zeros(above.size, dtype=np.int64) if strata is None else strata)
-    values = divide(deletions.weights @ above, deletions.weights @ below, fill=np.nan)
-    return deletions.interval(values, resampling.level, bounds)
+    return Replicates(divide(deletions.weights @ above, deletions.weights @ below, fill=np.nan), deletions)

@@ -23,7 +23,7 @@ from viscy_train.evaluation.arrays import (
     as_embedding,
     unit_rows,
 )
-from viscy_train.evaluation.intervals import Deletions, Resampling
+from viscy_train.evaluation.intervals import Deletions, Replicates, Resampling
 from viscy_train.evaluation.metric import Definition, Metric, NotAvailable, Outcome
 from viscy_train.evaluation.neighbours import NEIGHBOURS, NONE, nearest
 from viscy_train.evaluation.probe import FOLDS, Folds, Task, measure, probe_definitions, unit_folds
@@ -144,7 +144,8 @@ def neighbour_leakage(
     part = units.part(rows)
     deletions = Deletions.of(part.strata(codes[rows]), resampling.seed)
     values = _voted(codes, pool, found, rows, part.codes, deletions.weights)
-    value, low, high = deletions.interval(values, resampling.level, (0.0, 1.0))
+    replicates = Replicates(values, deletions)
+    value, low, high = replicates.interval(resampling.level, (0.0, 1.0))
     ones = np.ones((1, part.count))
     chance = [
         _voted(codes[deal(units, rng, within=pool)], pool, found, rows, part.codes, ones)[0]
@@ -160,6 +161,7 @@ def neighbour_leakage(
         units=part.count,
         unit=units.name,
         p=resampling.share_beyond(value, np.array(chance), low=True),
+        replicates=replicates,
     )
 
 

@@ -7,11 +7,12 @@ would be best, where there is one. A number that cannot be computed is a `NotAva
 there is no NaN anywhere.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from math import inf, isfinite
 from typing import Any, Literal
 
 from viscy_data import InvalidInputError
+from viscy_train.evaluation.intervals import Replicates
 
 type Better = Literal["higher", "lower", "near 1", "neither"]
 type Outcome = Metric | NotAvailable
@@ -72,6 +73,9 @@ class Metric:
         such as an encoder trained with the labels; None where not known.
     note : str
         What a reader must know about this number, such as parts that were left out.
+    replicates : Replicates or None
+        The number with units left out, from which the interval of a difference to another embedding of the
+        same cells comes (`differences`).
 
     Raises
     ------
@@ -97,12 +101,13 @@ class Metric:
     floor: float | None = None
     ceiling: float | None = None
     note: str = ""
+    replicates: Replicates | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for field in ("value", "low", "high", "shuffled"):
-            if not isfinite(getattr(self, field)):
+        for name in ("value", "low", "high", "shuffled"):
+            if not isfinite(getattr(self, name)):
                 raise InvalidInputError(
-                    f"{field}={getattr(self, field)} of metric {self.name!r} is not finite; "
+                    f"{name}={getattr(self, name)} of metric {self.name!r} is not finite; "
                     "a number that cannot be computed is a NotAvailable with its reason"
                 )
         if not self.low <= self.value <= self.high:
@@ -133,7 +138,8 @@ class Metric:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {"name": self.name, "available": True, **asdict(self), "definition": self.definition.to_dict()}
+        plain = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "replicates"}
+        return {"name": self.name, "available": True, **plain, "definition": self.definition.to_dict()}
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from viscy_train.evaluation.arrays import (
     divide,
     unit_rows,
 )
-from viscy_train.evaluation.intervals import Resampling, ratio
+from viscy_train.evaluation.intervals import Resampling, ratio_replicates
 from viscy_train.evaluation.leakage import obstacle
 from viscy_train.evaluation.metric import Definition, Metric, NotAvailable, Outcome
 from viscy_train.evaluation.neighbours import NEIGHBOURS, NONE, nearest
@@ -83,7 +83,8 @@ def mixing(
     if found is None:
         found = nearest(unit_rows(array), k, own=lineages, pool=pool)
     observed, expected = _shares(found, experiments, lineages, pool)
-    value, low, high = ratio(observed, expected, units, resampling, bounds=definition.bounds)
+    replicates = ratio_replicates(observed, expected, units)
+    value, low, high = replicates.interval(resampling.level, definition.bounds)
     chance = np.array(
         [_dealt(found, experiments, units, pool, resampling, i) for i in range(resampling.shuffles)]
     )
@@ -98,6 +99,7 @@ def mixing(
         units=np.unique(lineages[counted]).size,
         unit=units.name,
         p=resampling.share_beyond(value, chance, low=True),
+        replicates=replicates,
     )
 
 

@@ -31,7 +31,7 @@ from viscy_train.evaluation.arrays import (
     as_codes,
     as_embedding,
 )
-from viscy_train.evaluation.intervals import Deletions, Resampling
+from viscy_train.evaluation.intervals import Deletions, Replicates, Resampling
 from viscy_train.evaluation.metric import Better, Definition, Metric, NotAvailable, Outcome
 from viscy_train.evaluation.scores import auroc, balanced_accuracy, f1, unit_confusions
 from viscy_train.evaluation.units import CELLS, Units, constant_within, deal, lone_unit, spread
@@ -299,8 +299,9 @@ def outcomes_of(
         if not np.isfinite(values[0]) or not drawn.size:
             outcomes.append(NotAvailable(definition, "no fold holds two classes"))
             continue
-        value, low, high = deletions.interval(
-            values, resampling.level, definition.bounds, chance=float(drawn.mean())
+        replicates = Replicates(values, deletions)
+        value, low, high = replicates.interval(
+            resampling.level, definition.bounds, chance=float(drawn.mean())
         )
         single = units.dealt.max() + 1 > units.count  # labels given to cells: rows are no random units
         p = None if single else resampling.share_beyond(value, drawn, low=definition.better == "lower")
@@ -316,6 +317,7 @@ def outcomes_of(
                 unit=units.name,
                 p=p,
                 note=note,
+                replicates=replicates,
             )
         )
     return tuple(outcomes)

@@ -22,7 +22,7 @@ from viscy_train.evaluation.arrays import (
     as_embedding,
     unit_rows,
 )
-from viscy_train.evaluation.intervals import Resampling, ratio
+from viscy_train.evaluation.intervals import Resampling, ratio_replicates
 from viscy_train.evaluation.metric import Definition, Metric, NotAvailable, Outcome
 from viscy_train.evaluation.neighbours import NONE, nearest
 from viscy_train.evaluation.units import LINEAGES, Units, constant_within, deal, lone_unit, spread
@@ -166,8 +166,8 @@ def _share(
 ) -> Metric:
     part = units.part(rows)
     strata = None if labels is None else part.strata(labels[rows])
-    each, bounds = np.ones(right.size), definition.bounds
-    value, low, high = ratio(right.astype(np.float64), each, part, resampling, strata=strata, bounds=bounds)
+    replicates = ratio_replicates(right.astype(np.float64), np.ones(right.size), part, strata)
+    value, low, high = replicates.interval(resampling.level, definition.bounds)
     return Metric(
         definition,
         value,
@@ -179,6 +179,7 @@ def _share(
         unit=units.name,
         p=None if labels is None else resampling.share_beyond(value, chance),
         note=note,
+        replicates=replicates,
     )
 
 

@@ -1,8 +1,9 @@
-"""The report's own pictures: arrays in, PNG out. `viscy_data.pages` makes the page, and all that is SVG.
-
-What is told, and in which order, is the caller's affair.
+"""The report's own pictures and words: evaluations in, a page out; `viscy_data.pages` makes the markup.
 
 Read in this order:
 
-- `figures`: patches, maps, metrics and losses, drawn by matplotlib
+- `evaluation_page`: the page of one embedding, or of several side by side
+- `headlines`: the answer that comes first; `sentences`: what a number says, for a biologist
+- `curves`: curves over hours and intervals beside each other, as SVG
+- `figures`: patches, maps and losses, drawn by matplotlib
 """

@@ -1,0 +1,193 @@
+"""Several embeddings files, measured so that their numbers can be compared.
+
+Two embeddings can be compared where they are of the same cells: then the rows that are finite in all of
+them are measured, in one order, and differences have intervals (`differences`). Files that share no cell
+are measured one by one, and nothing is said of which is better. Files that share some cells only are
+refused: their numbers would differ by their cells, and a reader would take that for a difference of models.
+"""
+
+import json
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from viscy_data import InvalidInputError, columns, marked, shown, write_text
+from viscy_train.evaluation.annotations import annotated
+from viscy_train.evaluation.correction import Controls
+from viscy_train.evaluation.differences import Difference, differences
+from viscy_train.evaluation.evaluate import evaluate, evaluate_arrays, model_digest_of
+from viscy_train.evaluation.intervals import Resampling
+from viscy_train.evaluation.reading import EmbeddingsFile, read_embeddings
+from viscy_train.evaluation.result import Evaluation
+
+
+@dataclass(frozen=True)
+class Together:
+    """Evaluations by name of the embedding.
+
+    Attributes
+    ----------
+    evaluations : dict of str to Evaluation
+    same_cells : bool
+        Whether all are of the same cells, so that differences have pairs.
+    """
+
+    evaluations: dict[str, Evaluation]
+    same_cells: bool = True
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """The first embedding less each other one, where they are of the same cells."""
+        return differences(self.evaluations) if self.same_cells else ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "embeddings": {name: one.to_dict() for name, one in self.evaluations.items()},
+            "same_cells": self.same_cells,
+            "differences": [one.to_dict() for one in self.differences],
+        }
+
+    def write(self, path: str | Path) -> None:
+        """Write the metrics as JSON: of one embedding as `Evaluation.write`, of several by their names."""
+        if len(self.evaluations) == 1:
+            next(iter(self.evaluations.values())).write(path)
+        else:
+            write_text(path, json.dumps(marked(self.to_dict(), "viscy-train"), indent=1))
+
+
+def names_of(paths: Sequence[str | Path]) -> list[str]:
+    """Return a name of each file: its stem, with as many folders before it as tell it from others.
+
+    Raises
+    ------
+    InvalidInputError
+        If a file is named twice.
+
+    Examples
+    --------
+    >>> names_of(["runs/a/embeddings.zarr", "runs/b/embeddings.zarr"])
+    ['a/embeddings', 'b/embeddings']
+    """
+    whole = [Path(one).absolute() for one in paths]
+    for place, path in enumerate(whole):
+        if path in whole[:place]:
+            raise InvalidInputError(f"embeddings={str(path)!r} is named twice; name each file once.")
+    for depth in range(1, max(len(one.parts) for one in whole) + 1):
+        names = ["/".join((*one.parts[-depth:-1], one.stem)) for one in whole]
+        if len(set(names)) == len(names):
+            return names
+    return [str(one) for one in whole]
+
+
+def evaluate_together(
+    paths: Sequence[str | Path],
+    *,
+    labels: str | Sequence[str] = columns.CONDITION,
+    leave_out: str = columns.EXPERIMENT,
+    controls: Controls | None = None,
+    layer: str = "",
+    annotations: str | Path | None = None,
+    max_cells: int = 20_000,
+    resampling: Resampling | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Together:
+    """Measure embeddings files side by side; parameters as of `evaluate`.
+
+    Raises
+    ------
+    InvalidInputError
+        If files share some of their cells only, or say different things of the same cells.
+    """
+    named = dict(zip(names_of(paths), paths, strict=True))
+    options: dict[str, Any] = {
+        "labels": labels,
+        "leave_out": leave_out,
+        "controls": controls,
+        "max_cells": max_cells,
+        "resampling": resampling,
+    }
+    apart = options | {"layer": layer, "annotations": annotations, "say": say}
+    if len(named) == 1:
+        return Together({name: evaluate(path, **apart) for name, path in named.items()})
+    files = {name: read_embeddings(path, layer=layer) for name, path in named.items()}
+    if not _same_cells(files):
+        return Together({name: evaluate(path, **apart) for name, path in named.items()}, same_cells=False)
+    first = next(iter(files.values())).obs
+    arrays = {}
+    for name, file in files.items():
+        order = file.obs.index.get_indexer(first.index)
+        _check_columns(name, first, file.obs.iloc[order])
+        arrays[name] = file.embedding[order]
+    if annotations is not None:
+        first, said = annotated(first, annotations)
+        if say is not None:
+            say(said)
+    finite = np.all([np.isfinite(array).all(axis=1) for array in arrays.values()], axis=0)
+    if not finite.any():
+        raise InvalidInputError("No row is finite in all embeddings; embed them anew.")
+    if not finite.all():
+        warnings.warn(
+            f"{(~finite).sum()} of {len(finite)} rows are not finite in some embedding: left out of all.",
+            stacklevel=2,
+        )
+    evaluations = {
+        name: replace(
+            evaluate_arrays(array[finite], first[finite], **options),
+            model_digest=model_digest_of(files[name]),
+        )
+        for name, array in arrays.items()
+    }
+    return Together(evaluations)
+
+
+def _same_cells(files: Mapping[str, EmbeddingsFile]) -> bool:
+    """Tell whether all are of the same cells, or none shares any with another; else refuse."""
+    found = list(files.items())
+    for name, file in found:
+        if not file.obs.index.is_unique:
+            raise InvalidInputError(
+                f"embeddings={shown(name)!r}: rows have no names of their own, by which cells of two files "
+                "are compared; evaluate it alone, or embed it anew."
+            )
+    relations = []
+    for place, (name, file) in enumerate(found):
+        for other, theirs in found[:place]:
+            shared = int(file.obs.index.isin(theirs.obs.index).sum())
+            if shared and not shared == len(file.obs) == len(theirs.obs):
+                raise InvalidInputError(
+                    f"embeddings={shown(other)!r} and {shown(name)!r} are of different tables: {shared:,} "
+                    f"cells are in both, of {len(theirs.obs):,} and {len(file.obs):,}. Embed one table with "
+                    "both models, or evaluate them one at a time."
+                )
+            relations.append(shared > 0)
+    if any(relations) and not all(relations):
+        raise InvalidInputError(
+            "embeddings: some of these files are of the same cells and others share none with them; "
+            "evaluate those of the same cells together, and the others on their own."
+        )
+    return all(relations)
+
+
+def _check_columns(name: str, first: pd.DataFrame, other: pd.DataFrame) -> None:
+    """Refuse files that say different things of the same cells."""
+    for column in [one for one in first if one in other and not pd.api.types.is_float_dtype(first[one])]:
+        mine, theirs = (one[column].astype(object).to_numpy() for one in (first, other))
+        differ = (mine != theirs) & ~(pd.isna(mine) & pd.isna(theirs))
+        if column in _OF_THE_FILE or not differ.any():
+            continue
+        row = int(np.flatnonzero(differ)[0])
+        raise InvalidInputError(
+            f"embeddings={shown(name)!r}: column {shown(column)!r} says {shown(theirs[row])!r} of the cell "
+            f"{shown(first.index[row])!r}, of which the first file says {shown(mine[row])!r}; index once and "
+            "embed that table with both models."
+        )
+
+
+_OF_THE_FILE = ("row",)
+"""Columns that say where a cell is in its table."""
