@@ -97,7 +97,9 @@ def _evaluate(options: argparse.Namespace) -> None:
             say=print,
         )
     for name, evaluation in found.evaluations.items():
-        _show(evaluation, name if len(found.evaluations) > 1 else "")
+        if len(found.evaluations) > 1:
+            sys.stdout.write(f"\n{shown(name, 200)}\n")
+        _show(evaluation)
     _show_differences(found)
     if options.out is not None:
         found.write(options.out)
@@ -167,7 +169,7 @@ def _save_probe(options: argparse.Namespace, label: str, evaluation: Any) -> Non
     )
 
 
-def _show(evaluation: Any, name: str = "") -> None:
+def _show(evaluation: Any) -> None:
     """Print the headlines, a table of what has a number, numbers by hours, and reasons, each once."""
     from rich.console import Console
     from rich.table import Table
@@ -175,8 +177,6 @@ def _show(evaluation: Any, name: str = "") -> None:
     from viscy_data import shown, verbatim
 
     console = Console()
-    if name:
-        console.rule(verbatim(shown(name, 200)))
     for headline in evaluation.headlines:
         console.print(verbatim(shown(headline.text, 1000), "bold"))
     both = evaluation.corrected is not None

@@ -1,0 +1,114 @@
+import json
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+from viscy_data.errors import InvalidInputError
+from viscy_train.cli.app import main
+from viscy_train.evaluation import Metric, Resampling, Together, evaluate_together
+from viscy_train.evaluation.reading import quiet_anndata
+from viscy_train.evaluation.together import names_of
+
+FEW = Resampling(shuffled_cells=100)
+
+
+def table(experiments: str = "ab", frames: int = 2) -> pd.DataFrame:
+    """Return cells of four wells of each experiment, two of each condition, six cells in a well."""
+    rows = [
+        (one, f"A/{well}", f"A/{well}/0", t, f"{one}/A/{well}/0/{cell}", "treated" if well % 2 else "control")
+        for one in experiments
+        for well in range(4)
+        for cell in range(6)
+        for t in range(frames)
+    ]
+    names = ["experiment", "well", "fov", "t", "global_track_id", "condition"]
+    obs = pd.DataFrame(rows, columns=names).astype(dict.fromkeys(set(names) - {"t"}, object))
+    obs["lineage_id"] = obs["global_track_id"]
+    obs["hours_post_infection"] = obs["t"].astype(float)
+    return obs.set_index(pd.Index(obs["global_track_id"] + "/" + obs["t"].astype(str), dtype=object))
+
+
+def write(path: Path, obs: pd.DataFrame, far: float) -> Path:
+    rng = np.random.default_rng(len(path.stem))
+    array = rng.normal(size=(len(obs), 3))
+    array[:, 0] += far * (obs["condition"] == "treated").to_numpy()
+    with quiet_anndata():
+        anndata.AnnData(X=array.astype(np.float32), obs=obs).write_zarr(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("together")
+    obs = table()
+    return {
+        "good": write(folder / "good.zarr", obs, 6.0),
+        "poor": write(folder / "poor.zarr", obs.iloc[::-1], 0.0),
+        "part": write(folder / "part.zarr", obs.iloc[:60], 6.0),
+        "others": write(folder / "others.zarr", table("cd"), 6.0),
+        "changed": write(
+            folder / "changed.zarr", obs.assign(condition=obs["condition"].to_numpy()[::-1].copy()), 6.0
+        ),
+    }
+
+
+@pytest.fixture(scope="module")
+def two(files: dict[str, Path]) -> Together:
+    return evaluate_together([files["good"], files["poor"]], resampling=FEW)
+
+
+def test_the_same_cells_in_another_order_are_compared(two: Together) -> None:
+    assert two.same_cells
+    found = {one.definition.name: one for one in two.differences}
+    told = found["condition_left_out/auroc"]
+    assert (told.better, told.first, told.second) == ("good", "good", "poor")
+    outcomes = [one["condition_left_out/auroc"] for one in two.evaluations.values()]
+    values = [one.value for one in outcomes if isinstance(one, Metric)]
+    assert told.value == pytest.approx(values[0] - values[1])
+
+
+def test_files_of_different_tables_are_refused(files: dict[str, Path]) -> None:
+    with pytest.raises(
+        InvalidInputError, match="are of different tables: 60 cells are in both, of 96 and 60"
+    ):
+        evaluate_together([files["good"], files["part"]])
+    with pytest.raises(InvalidInputError, match="others share none"):
+        evaluate_together([files["good"], files["poor"], files["others"]])
+
+
+def test_files_that_share_no_cell_have_no_difference(files: dict[str, Path]) -> None:
+    found = evaluate_together([files["good"], files["others"]], resampling=FEW)
+    assert not found.same_cells
+    assert found.differences == ()
+    assert list(found.evaluations) == ["good", "others"]
+
+
+def test_files_that_say_different_things_of_a_cell_are_refused(files: dict[str, Path]) -> None:
+    with pytest.raises(InvalidInputError, match="column 'condition' says 'treated' of the cell"):
+        evaluate_together([files["good"], files["changed"]])
+
+
+def test_names_tell_files_apart() -> None:
+    assert names_of(["a.zarr"]) == ["a"]
+    assert names_of(["x/a.zarr", "y/a.zarr", "y/b.zarr"]) == ["x/a", "y/a", "y/b"]
+    with pytest.raises(InvalidInputError, match="named twice"):
+        names_of(["x/a.zarr", "x/a.zarr"])
+
+
+def test_the_command_writes_one_page_and_one_table_of_both(
+    files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page, out = tmp_path / "page.html", tmp_path / "out.json"
+    given = ["evaluate", str(files["good"]), str(files["poor"]), "--html", str(page), "-o", str(out)]
+    assert main(given) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "good is better than poor by" in said
+    text = page.read_text(encoding="utf-8")
+    assert "Can control be told from treated?" in text
+    assert "good is better than poor by" in text
+    found = json.loads(out.read_text())
+    assert list(found["embeddings"]) == ["good", "poor"]
+    assert found["differences"]
