@@ -5,7 +5,6 @@ import pytest
 from numpy.typing import NDArray
 
 from viscy_data.pages.colours import CONDITIONS, PALETTE, UNKNOWN
-from viscy_train.evaluation import Definition, Metric
 from viscy_train.report.figures import (
     colours,
     drawing,
@@ -13,7 +12,6 @@ from viscy_train.report.figures import (
     legend_below,
     loss_figure,
     maps_figure,
-    metrics_figure,
     patches_figure,
 )
 
@@ -59,13 +57,6 @@ def test_maps_are_drawn_with_and_without_labels(known: bool) -> None:
     maps = {"one": rng.random((30, 2)), "other": rng.random((30, 2))}
     width, height = size_of(maps_figure(maps, labels, (hours, "hours")))
     assert min(width, height) > 700
-
-
-@pytest.mark.parametrize("count", [1, 3, 4])
-def test_any_number_of_metrics_is_drawn(count: int) -> None:
-    definition = Definition("m", "m", "lower", "how")
-    values = {name: Metric(definition, 0.5, 0.4, 0.6, 0.5, 9, 3) for name in ("composed", "random", "raw")}
-    assert size_of(metrics_figure({f"metric {i}": values for i in range(count)}))[0] > 1000
 
 
 NAMES = ["[/red]", "$\\frac$", "_hidden", "\x1b[31mred", "<script>", "\u4e2d 😀", '"quoted"', "a" * 1000]

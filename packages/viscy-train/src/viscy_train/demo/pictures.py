@@ -16,20 +16,10 @@ from viscy_train.demo.comparison import Comparison
 from viscy_train.demo.settings import DemoSettings
 from viscy_train.demo.source import Source
 from viscy_train.demo.training import Trained
-from viscy_train.evaluation import Metric, Resampling
+from viscy_train.evaluation import Resampling
 from viscy_train.evaluation.arrays import unit_rows
 from viscy_train.evaluation.evaluate import thin
-from viscy_train.report.figures import maps_figure, metrics_figure, patches_figure
-
-SHOWN = {
-    "condition_left_out/balanced_accuracy": "condition, experiment left out",
-    "experiment_leakage/balanced_accuracy": "experiment readable",
-    "experiment_mixing": "experiments mixed",
-    "retrieval/same_condition_elsewhere": "neighbour elsewhere has condition",
-    "retrieval/next_frame": "cell found in next frame",
-    "smoothness": "smoothness",
-}
-"""Metrics that are drawn, with short titles; the table has all of them."""
+from viscy_train.report.figures import maps_figure, patches_figure
 
 _BATCHES = 20
 _TIMES = 24
@@ -125,14 +115,3 @@ def _map(embedding: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
     perplexity = min(30.0, (len(unit) - 1) / 3)
     plane = TSNE(perplexity=perplexity, init="pca", random_state=seed, max_iter=500)
     return np.asarray(plane.fit_transform(unit), dtype=np.float64)
-
-
-def metrics_picture(comparison: Comparison) -> bytes:
-    """Draw the metrics that are available for all embeddings."""
-    drawn: dict[str, dict[str, Metric]] = {}
-    for key, title in SHOWN.items():
-        found = {name: one[key] for name, one in comparison.evaluations.items()}
-        metrics = {name: one for name, one in found.items() if isinstance(one, Metric)}
-        if len(metrics) == len(found):
-            drawn[title] = metrics
-    return metrics_figure(drawn)

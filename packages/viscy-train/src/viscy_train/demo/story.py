@@ -2,23 +2,24 @@
 
 from collections.abc import Mapping
 from importlib.metadata import version
-from itertools import groupby
 from typing import Any
 
 from viscy_data import shown
 from viscy_data.pages.page import Beside, Page, Paragraph, Picture, Section
 from viscy_data.pages.page import Verdict as Finding
-from viscy_data.pages.table import Cell, Table
+from viscy_data.pages.table import Table
 from viscy_train.demo.comparison import COMPOSED, RANDOM, Comparison
-from viscy_train.demo.pictures import batches_drawings, maps_picture, metrics_picture, pairs_picture
+from viscy_train.demo.pictures import batches_drawings, maps_picture, pairs_picture
 from viscy_train.demo.settings import DemoSettings
 from viscy_train.demo.source import Source
 from viscy_train.demo.training import Trained
-from viscy_train.demo.verdict import Verdict
+from viscy_train.demo.verdict import ONE_TRAINING, Verdict
 from viscy_train.embed import anchors_digest
-from viscy_train.evaluation import Metric, NotAvailable, Outcome
+from viscy_train.evaluation import differences
 from viscy_train.packed import model_digest
+from viscy_train.report.evaluation_page import sections
 from viscy_train.report.figures import loss_figure
+from viscy_train.report.headlines import verdicts
 
 _VERSIONS = ("viscy-data", "viscy-train", "torch", "lightning", "scikit-learn", "numpy", "anndata")
 _SUBTITLES = {
@@ -27,6 +28,13 @@ _SUBTITLES = {
     "movies": "Real movies, from images and tracks to a measured embedding.",
     "data": "From an experiments file to a measured embedding.",
 }
+
+
+_HOW = (
+    "All embeddings are of the same cells and as wide. Encoders were trained on all experiments, no loss saw "
+    "a label; conditions and hours at most chose which cells met in composed batches. Where an experiment is "
+    "left out, it is left out of the probe's training. " + ONE_TRAINING
+)
 
 
 def tell(
@@ -38,6 +46,8 @@ def tell(
 ) -> Page:
     """Return the report's page."""
     every = source.experiments.experiments
+    # composed batches come first, so that differences are theirs to the others
+    found = differences(comparison.evaluations, to=COMPOSED)
     facts = (
         ("experiments", str(len(every))),
         ("cells x frames indexed", f"{len(source.anchors):,}"),
@@ -48,12 +58,15 @@ def tell(
     return Page(
         title="What is in a batch decides what a model learns",
         subtitle=_SUBTITLES[source.origin],
-        verdicts=[Finding(verdict.text, verdict.tone)],
+        verdicts=[
+            Finding(verdict.text, verdict.tone, notes=verdict.notes),
+            *verdicts(comparison.evaluations, found),
+        ],
         facts=facts,
         sections=(
             _batches(source, trained),
             _pairs(source, trained[COMPOSED], settings),
-            _metrics(comparison),
+            *sections(comparison.evaluations, found, [_HOW]),
             _maps(source, comparison, settings),
             _losses(trained),
             _provenance(source, trained, settings),
@@ -86,76 +99,6 @@ def _pairs(source: Source, trained: Trained, settings: DemoSettings) -> Section:
         "An anchor and its positive are one cell at two times; the model learns to find one given the other."
     )
     return Section("What a pair shows", lead, (picture,))
-
-
-def _metrics(comparison: Comparison) -> Section:
-    evaluations = comparison.evaluations
-    names = list(evaluations)
-    rows = list(zip(*(one.outcomes for one in evaluations.values()), strict=True))
-    picture = Picture(
-        metrics_picture(comparison),
-        "Values and intervals of six metrics for three embeddings",
-        "Dots: values. Bars: 95 % intervals over units of treatment. Dashed: what shuffled labels give.",
-    )
-    measured = [found for found in rows if any(isinstance(one, Metric) for one in found)]
-    table = Table(
-        "Small: 95 % interval; what shuffled labels give. Bold: the best of the three.",
-        ("metric", *names, "n", "better"),
-        tuple(_row(outcomes) for outcomes in measured),
-        words=True,
-    )
-    how = [
-        Paragraph(f"{one.definition.title}: {one.definition.text}", note=True)
-        for one in _one_per_family([outcomes[0] for outcomes in measured])
-    ]
-    missing = _missing([outcomes[0] for outcomes in rows if outcomes not in measured])
-    lead = (
-        "All three embeddings are of the same cells and as wide. Encoders were trained on all experiments, "
-        "no loss saw a label; conditions and hours at most chose which cells met in composed batches. Where "
-        "an experiment is left out, it is left out of the probe's training."
-    )
-    return Section("What the embeddings know", lead, (picture, table, *missing, *how))
-
-
-def _missing(outcomes: list[Outcome]) -> list[Paragraph]:
-    """Say what is not available, and why, one paragraph for each reason."""
-    reasons = dict.fromkeys(one.reason for one in outcomes if isinstance(one, NotAvailable))
-    return [
-        Paragraph(
-            f"Not available, since {reason}: "
-            + "; ".join(one.definition.title for one in outcomes if getattr(one, "reason", None) == reason)
-            + "."
-        )
-        for reason in reasons
-    ]
-
-
-def _one_per_family(outcomes: list[Outcome]) -> list[Outcome]:
-    """Keep one of the metrics that differ by score only, such as accuracy and F1 of one probe."""
-    families = groupby(outcomes, key=lambda one: one.name.split("/")[0])
-    kept = []
-    for family, members in families:
-        found = list(members)
-        kept += found if family == "retrieval" else found[:1]
-    return kept
-
-
-def _row(outcomes: tuple[Outcome, ...]) -> tuple[Cell | str, ...]:
-    what = outcomes[0].definition
-    metrics = [one for one in outcomes if isinstance(one, Metric)]
-    # of what only describes an embedding none is the best
-    sign = {"higher": 1, "lower": -1}.get(what.better, 0)
-    best = max((sign * one.value for one in metrics), default=None) if sign else None
-    cells = [_cell(one, best=isinstance(one, Metric) and sign * one.value == best) for one in outcomes]
-    n = Cell(f"{metrics[0].n:,}", f"{metrics[0].units:,} {metrics[0].unit}") if metrics else Cell("")
-    return (what.title, *cells, n, what.better)
-
-
-def _cell(outcome: Outcome, *, best: bool) -> Cell:
-    if not isinstance(outcome, Metric):
-        return Cell("not available", outcome.reason)
-    interval = f"{outcome.low:.3f} to {outcome.high:.3f}; shuffled {outcome.shuffled:.3f}"
-    return Cell(f"{outcome.value:.3f}", interval, strong=best)
 
 
 def _maps(source: Source, comparison: Comparison, settings: DemoSettings) -> Section:

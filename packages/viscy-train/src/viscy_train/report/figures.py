@@ -1,6 +1,6 @@
 """The report's pictures: arrays in, PNG out.
 
-Colours are those of `viscy_data.pages.colours`, and an embedding has one throughout (`EMBEDDING_COLOURS`).
+Colours are those of `viscy_data.pages.colours`, and an embedding has one throughout (`curves.COLOURS`).
 Drawn on matplotlib's Agg canvas: no window, no global figure.
 """
 
@@ -20,14 +20,11 @@ from matplotlib.font_manager import findfont, get_font
 from numpy.typing import NDArray
 
 from viscy_data import shown
-from viscy_data.pages.colours import ACCENT, GREY, LINE, PALETTE, SOFT, UNKNOWN
-from viscy_train.evaluation import Metric
+from viscy_data.pages.colours import GREY, LINE, SOFT, UNKNOWN
+from viscy_train.report.curves import COLOURS
 
 type FloatArray = NDArray[np.floating[Any]]
 type IntArray = NDArray[np.int64]
-
-EMBEDDING_COLOURS: Final = (ACCENT, PALETTE[6], GREY)
-"""Composed batches, random batches, raw pixels."""
 
 _STYLE: Final[dict[Any, Any]] = {
     "font.size": 9.0,
@@ -104,7 +101,7 @@ def loss_figure(curves: Mapping[str, FloatArray]) -> bytes:
     """Draw loss against step, thin as logged and thick as a running mean."""
     with drawing(10, 3.4) as figure:
         axes = figure.subplots()
-        for (name, losses), colour in zip(curves.items(), EMBEDDING_COLOURS, strict=False):
+        for (name, losses), colour in zip(curves.items(), COLOURS, strict=False):
             steps = np.arange(1, losses.size + 1)
             axes.plot(steps, losses, color=colour, alpha=0.25, linewidth=0.8)
             width = max(1, losses.size // 20)
@@ -187,48 +184,6 @@ def maps_figure(
         grid[0, -1].set_title(hours[1])
         figure.colorbar(points, ax=grid[-1, -1], orientation="horizontal", fraction=0.05, pad=0.02)
         return png_of(figure)
-
-
-def metrics_figure(metrics: Mapping[str, Mapping[str, Metric]]) -> bytes:
-    """Draw each metric as a small panel: value and interval for each embedding, shuffled as a dashed line.
-
-    Parameters
-    ----------
-    metrics : mapping
-        Title of a metric to {name of an embedding: metric}, embeddings in the order of
-        `EMBEDDING_COLOURS`.
-    """
-    columns = 3
-    rows = -(-len(metrics) // columns)
-    with drawing(10.4, 1.75 * rows + 0.2) as figure:
-        grid = figure.subplots(rows, columns, squeeze=False)
-        for axes, (title, values) in zip(grid.ravel(), metrics.items(), strict=False):
-            _panel(axes, title, values)
-        for axes in grid.ravel()[len(metrics) :]:
-            axes.set_visible(False)
-        return png_of(figure)
-
-
-def _panel(axes: Axes, title: str, values: Mapping[str, Metric]) -> None:
-    better = next(iter(values.values())).definition.better
-    axes.set_title(title, fontsize=9)
-    told = {"higher": "better →", "lower": "← better", "near 1": "1: perfectly mixed"}.get(better, "")
-    axes.set_xlabel(told, fontsize=7.5, loc="left" if better == "lower" else "right")
-    places = -np.arange(len(values), dtype=float)
-    for place, (metric, colour) in zip(
-        places, zip(values.values(), EMBEDDING_COLOURS, strict=False), strict=True
-    ):
-        axes.plot([metric.low, metric.high], [place, place], color=colour, linewidth=2.5, alpha=0.45)
-        axes.scatter([metric.value], [place], color=colour, s=34, zorder=3)
-        axes.plot(
-            [metric.shuffled] * 2, [place - 0.4, place + 0.4], color=GREY, linewidth=1.1, dashes=(2, 1.5)
-        )
-    axes.set_yticks(places, list(values))
-    axes.set_ylim(places[-1] - 0.6, 0.6)
-    axes.tick_params(axis="y", length=0)
-    axes.margins(x=0.08)
-    axes.grid(axis="x", color=LINE, linewidth=0.8)
-    axes.set_axisbelow(True)
 
 
 def legend_below(axes: Axes, names: Sequence[str], palette: Sequence[str]) -> None:
