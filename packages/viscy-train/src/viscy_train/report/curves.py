@@ -18,7 +18,7 @@ type Place = Callable[[float, float], tuple[float, float]]
 COLOURS = (ACCENT, PALETTE[6], GREY, PALETTE[2], PALETTE[5], PALETTE[1], PALETTE[8])
 """Of embeddings, in their order."""
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, FLOOR = 640.0, 270.0, 40.0, 14.0, 22.0, 40.0
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, FLOOR = 480.0, 230.0, 34.0, 10.0, 22.0, 38.0
 
 
 def colour_of(place: int) -> str:

@@ -150,7 +150,8 @@ def _curves(evaluations: Mapping[str, Evaluation], label: str) -> list[Block]:
     )
     best = any(metric.ceiling is not None for one in series.values() for _, metric in one.metrics)
     caption += " Dotted: the best that is possible." if best else ""
-    return [Drawing(hours_curve(series), "By hours", keys if len(series) > 1 else (), caption)]
+    # alone beside nothing, it is as wide as it can be read, and no wider
+    return [Beside([Drawing(hours_curve(series), "By hours", keys if len(series) > 1 else (), caption)])]
 
 
 def _dots(rows: Mapping[str, Mapping[str, Outcome | None]]) -> Beside:
