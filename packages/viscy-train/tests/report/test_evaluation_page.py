@@ -49,8 +49,8 @@ QUESTION = "Can control be told from treated?"
 @pytest.mark.parametrize(
     ("found", "tone", "parts"),
     [
-        (evaluation(replace(metric(0.68), ceiling=0.9), (0.5, 0.55, 0.8)), "good",
-         ["0.68 [0.58, 0.78] (guess 0.50, best possible 0.90)", "not before 4 h", "0.80"]),
+        (evaluation(replace(metric(0.68), ceiling=0.9), (0.5, 0.55, 0.7, 0.8)), "good",
+         ["0.68 [0.58, 0.78] (guess 0.50, best possible 0.90)", "not before 4 h", "0.80 after 6 h"]),
         (evaluation(metric(0.68)), "good", ["0.68 [0.58, 0.78] (guess 0.50)."]),
         (evaluation(metric(0.55), (0.5, 0.5)), "bad", ["Not shown: 0.55", "at no hour beyond guessing"]),
         (evaluation(NotAvailable(AUROC, ALONE)), "plain", [f"Nothing can be concluded: {ALONE}."]),
