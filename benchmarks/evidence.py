@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from study.arms import ARMS
+from study.arms import ARMS, REAL_ARMS, SYNTHETIC_ARMS
 from study.data import make
-from study.findings import records_of, summary
+from study.findings import real_records_of, records_of, summary
 from study.page import write as write_page
+from study.real import SETS, make_real
 from study.training import train
 
 from viscy_data import whole_file
@@ -31,6 +32,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 SEEDS = (21, 22, 23, 24, 25)
 TRAININGS = 3
 STEPS = 1350
+CAMERA_SEED = 21
 
 
 def main() -> None:
@@ -42,17 +44,20 @@ def main() -> None:
     training.add_argument("--folder", type=Path, required=True, help="for data and runs: some gigabytes")
     training.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="of the data; all fresh")
     training.add_argument("--trainings", type=int, default=TRAININGS, help="per arm and seed")
-    training.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    training.add_argument("--arms", nargs="+", choices=ARMS, default=SYNTHETIC_ARMS)
     training.add_argument("--steps", type=int, nargs="+", default=[STEPS], help="several: a curve")
     training.add_argument("--threads", type=int, default=1)
+    training.add_argument("--movies", type=Path, help="folder of real movies: train on their crops instead")
     measuring = commands.add_parser("measure", help="measure what there is, and write the figures")
     measuring.add_argument("--folder", type=Path, required=True)
     commands.add_parser("page", help="write the page and its picture from the figures")
     options = parser.parse_args()
-    if options.command == "train":
+    if options.command == "train" and options.movies:
+        make_real_runs(options)
+    elif options.command == "train":
         make_runs(options)
     elif options.command == "measure":
-        write_json(FIGURES, summary(list(records_of(options.folder))))
+        write_json(FIGURES, summary(list(records_of(options.folder)), list(real_records_of(options.folder))))
     else:
         write_page(json.loads(FIGURES.read_text()), DOCS / "evidence.md", DOCS / "images" / "evidence.svg")
 
@@ -71,14 +76,31 @@ def make_runs(options: argparse.Namespace) -> None:
         for seed, arm, number, steps in runs:
             progress.update(task, description=f"seed {seed}, {arm}, training {number}")
             folder = options.folder / f"seed_{seed}"
-            path = folder / "runs" / f"{arm}_{steps}_{number}.npz"
-            if not path.exists():
-                make(folder, seed)
-                path.parent.mkdir(exist_ok=True)
-                found = train(folder, arm, number, seed, steps)
-                with whole_file(path) as beside, Path(beside).open("wb") as file:
-                    np.savez_compressed(file, **found)
+            make(folder, seed)
+            run(folder, arm, number, seed, steps)
             progress.advance(task)
+
+
+def make_real_runs(options: argparse.Namespace) -> None:
+    """Train on crops of real movies under imposed cameras: arms that need no conditions."""
+    torch.set_num_threads(options.threads)
+    for number in range(options.trainings):
+        for name in SETS:
+            for arm in REAL_ARMS:
+                folder = options.folder / f"real_{name}"
+                make_real(folder, name, options.movies, CAMERA_SEED)
+                run(folder, arm, number, CAMERA_SEED, options.steps[0])
+
+
+def run(folder: Path, arm: str, number: int, seed: int, steps: int) -> None:
+    """Make one run where it is missing."""
+    path = folder / "runs" / f"{arm}_{steps}_{number}.npz"
+    if path.exists():
+        return
+    path.parent.mkdir(exist_ok=True)
+    found = train(folder, arm, number, seed, steps)
+    with whole_file(path) as beside, Path(beside).open("wb") as file:
+        np.savez_compressed(file, **found)
 
 
 def runs_of(options: argparse.Namespace) -> Iterator[tuple[int, str, int, int]]:

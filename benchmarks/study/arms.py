@@ -68,15 +68,22 @@ ARMS: Final = {
     "balance": Arm(_BALANCE),
     "both_leak": Arm(_ONE | _BALANCE | {"leaky": 0.2}),
     "both_focus": Arm(_ONE | _BALANCE | {"temporal_enrichment": True}),
+    "one_experiment_strong": Arm(_ONE, intensity=STRONG),
     "labels": Arm(held_out=True, loss="labels"),
 }
 """Most telling first: runs are made in this order, so that a study that is cut short can be read."""
+
+SYNTHETIC_ARMS: Final = tuple(name for name in ARMS if name != "one_experiment_strong")
+
+REAL_ARMS: Final = ("random", "one_experiment", "random_strong", "one_experiment_strong")
+"""What can be tried on real crops, which have no conditions."""
 
 TITLES: Final = {
     "raw": "raw pixels",
     "random": "random batches",
     "random_strong": "random, strong augmentation",
     "one_experiment": "one experiment a batch",
+    "one_experiment_strong": "one experiment, strong augmentation",
     "balance": "conditions balanced",
     "both": "both",
     "both_ben": "both, batch norm per experiment",

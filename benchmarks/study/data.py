@@ -8,6 +8,7 @@ one cell lie apart is exactly what the model knows of the microscope.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def make(folder: Path, seed: int) -> None:
             overwrite=True,
             progress=False,
         )
-        _cut(folder, name)
+        cut(folder, name, pd.read_parquet(folder / name / "truth.parquet"), ["phenotype"], _EVERY[name])
     (folder / _DONE).write_text(json.dumps({"seed": seed}))
 
 
@@ -76,20 +77,26 @@ def cells_of(folder: Path, name: str) -> Cells:
     return Cells(pd.read_parquet(folder / f"{name}.parquet"), np.load(folder / f"{name}.npy", mmap_mode="r"))
 
 
-def _cut(folder: Path, name: str) -> None:
+def cut(folder: Path, name: str, truth: pd.DataFrame, known: Sequence[str], every: int = 1) -> None:
+    """Keep the crops of every so many frames, and what is known of them: ``NAME.npy`` and ``.parquet``.
+
+    Parameters
+    ----------
+    truth
+        One row per experiment, field of view, track and frame.
+    known
+        Its columns to keep.
+    """
     path = folder / name / "anchors.parquet"
     table = read_anchors(path)
-    rows = np.flatnonzero(table[T].to_numpy() % _EVERY[name] == 0)
+    rows = np.flatnonzero(table[T].to_numpy() % every == 0)
     dataset = AnchorDataset(path, positive="self")
     crops = [
         center_crop(dataset.read(rows[start : start + _ROWS_AT_ONCE]), (CROP, CROP)).numpy()
         for start in range(0, len(rows), _ROWS_AT_ONCE)
     ]
-    truth = pd.read_parquet(folder / name / "truth.parquet")
     keys = [EXPERIMENT, FOV, TRACK_ID, T]
-    shown = table.iloc[rows][[*keys, WELL, CONDITION, HOURS, "lineage_id"]].astype(
-        {EXPERIMENT: str, FOV: str}
-    )
-    obs = shown.merge(truth[[*keys, "phenotype"]], on=keys, how="left", validate="1:1")
+    shown = table.iloc[rows][[*keys, WELL, CONDITION, HOURS]].astype({EXPERIMENT: str, FOV: str})
+    obs = shown.merge(truth[[*keys, *known]], on=keys, how="left", validate="1:1")
     obs.to_parquet(folder / f"{name}.parquet", index=False)
     np.save(folder / f"{name}.npy", np.concatenate(crops).astype(np.float16))

@@ -17,7 +17,7 @@ from sklearn.decomposition import PCA
 
 from study.arms import TITLES
 from study.data import Cells, cells_of
-from study.measures import ceiling_of, measure
+from study.measures import ceiling_of, measure, measure_real
 
 _LEVEL: Final = 0.95
 _LEAST_FALL: Final = 0.3
@@ -58,6 +58,18 @@ def records_of(folder: Path) -> Iterator[Record]:
             yield _kept(
                 path.with_suffix(".json"), lambda path=path, both=(cells, twins): _of_run(path, *both)
             )
+
+
+def real_records_of(folder: Path) -> Iterator[Record]:
+    """Measure every run on real crops, and raw pixels."""
+    for set_folder in sorted(folder.glob("real_*")):
+        cells, twins = cells_of(set_folder, "data"), cells_of(set_folder, "twins")
+        name = set_folder.name.split("_", 1)[1]
+        for path in sorted((set_folder / "runs").glob("*.npz")):
+            with np.load(path) as run:
+                about = {key: run[key].item() for key in ("arm", "number", "steps", "seconds")}
+                figures = measure_real(run["data"], cells.obs, run["twins"], twins.obs)
+            yield about | {"set": name, "figures": figures}
 
 
 def _kept(path: Path, make: Any) -> Record:
@@ -169,11 +181,12 @@ def shown(found: Difference) -> str:
     return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}], {count}"
 
 
-def summary(records: list[Record]) -> Mapping[str, Any]:
+def summary(records: list[Record], real: list[Record]) -> Mapping[str, Any]:
     """Return what is committed: every run's figures, the verdict and the ceilings."""
     ceilings = [record["ceiling"] for record in records if record["arm"] == "raw"]
     return {
         "verdict": [asdict(one) for one in judge(records)],
         "ceiling": float(np.mean(ceilings)) if ceilings else None,
+        "real": real,
         "runs": sorted(records, key=lambda one: (list(TITLES).index(one["arm"]), one["seed"], one["number"])),
     }

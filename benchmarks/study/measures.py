@@ -11,6 +11,7 @@ All of it is measured as the encoder gives it and corrected by the uninfected ce
 """
 
 import warnings
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -67,7 +68,7 @@ def state_of(embedding: FloatArray, obs: pd.DataFrame, asked: list[str]) -> dict
     infected = (obs[CONDITION] == "infected").to_numpy()
     hours, experiment = obs[HOURS].to_numpy(), obs[EXPERIMENT].to_numpy()
     late = hours >= LATE
-    by_experiment, by_hours, phenotype = {}, {}, []
+    by_experiment, by_hours = {}, {}
     for name in asked:
         train, test = late & (experiment != name), experiment == name
         scale = StandardScaler().fit(embedding[train])
@@ -80,16 +81,12 @@ def state_of(embedding: FloatArray, obs: pd.DataFrame, asked: list[str]) -> dict
             some = (at >= low) & (at < high)
             if np.unique(truth[some]).size == 2:
                 by_hours.setdefault(f"{low:g}", []).append(roc_auc_score(truth[some], scores[some]))
-        ridge = Ridge(10.0).fit(
-            scale.transform(embedding[late & train]), obs["phenotype"].to_numpy()[late & train]
-        )
-        told = ridge.predict(scale.transform(embedding[late & test]))
-        phenotype.append(np.corrcoef(told, obs["phenotype"].to_numpy()[late & test])[0, 1])
+    ill = obs["phenotype"].to_numpy()[late]
     return {
         "state": float(np.mean(list(by_experiment.values()))),
         "state_by_experiment": by_experiment,
         "state_by_hours": {low: float(np.mean(values)) for low, values in by_hours.items()},
-        "phenotype": float(np.mean(phenotype)),
+        "phenotype": _told(embedding[late], experiment[late], ill, asked),
     }
 
 
@@ -136,6 +133,38 @@ def stack_twins(twins: FloatArray, obs: pd.DataFrame) -> FloatArray:
     if len(same) * count != len(obs):
         raise ValueError(f"{len(obs)} rows are not {len(same)} cells under {count} microscopes each")
     return np.asarray(twins, np.float64)[order].reshape(len(same), count, -1)
+
+
+def measure_real(
+    embedding: NDArray[Any], obs: pd.DataFrame, twins: NDArray[Any], twins_obs: pd.DataFrame
+) -> dict[str, Any]:
+    """Return the figures of an embedding of real crops: what it tells of labels under a camera not seen."""
+    cameras = obs[EXPERIMENT].to_numpy()
+    every = Controls("kind", "cell")  # no cell is treated: all of a camera's are its controls
+    found: dict[str, Any] = {}
+    for name in ("", "corrected/"):
+        cells, seen = (
+            correct_by_controls(one, table.assign(kind="cell"), every)
+            if name
+            else np.asarray(one, np.float64)
+            for one, table in ((embedding, obs), (twins, twins_obs))
+        )
+        figures = microscope_of(seen, twins_obs)
+        for label in ("label", "area"):
+            figures[label] = _told(cells, cameras, obs[label].to_numpy(), np.unique(cameras))
+        found |= {f"{name}{key}": value for key, value in figures.items()}
+    return found
+
+
+def _told(embedding: FloatArray, experiment: NDArray[Any], truth: FloatArray, asked: Iterable[str]) -> float:
+    """Return the correlation of a value with what ridge regression tells of it, one experiment left out."""
+    found = []
+    for name in asked:
+        train, test = experiment != name, experiment == name
+        scale = StandardScaler().fit(embedding[train])
+        ridge = Ridge(10.0).fit(scale.transform(embedding[train]), truth[train])
+        found.append(np.corrcoef(ridge.predict(scale.transform(embedding[test])), truth[test])[0, 1])
+    return float(np.mean(found))
 
 
 def ceiling_of(obs: pd.DataFrame) -> float:

@@ -39,7 +39,8 @@ def train(folder: Path, arm_name: str, number: int, seed: int, steps: int) -> di
     start = time.process_time()
     left_out = held_out_of(seed, number) if arm.held_out else ""
     data = _data(folder, arm, left_out, seed=1000 * seed + number)
-    module = _module(arm, seed=1000 * seed + number)
+    cells, twins = cells_of(folder, "data"), cells_of(folder, "twins")
+    module = _module(arm, cells.crops.shape[1], seed=1000 * seed + number)
     losses = _Losses()
     trainer = Trainer(
         accelerator="cpu",
@@ -65,8 +66,8 @@ def train(folder: Path, arm_name: str, number: int, seed: int, steps: int) -> di
         "held_out": left_out,
         "loss": np.array(losses.values, np.float32),
         "seconds": time.process_time() - start,
-        "data": embed(module, cells_of(folder, "data"), per_experiment=arm.backbone == "batchnorm"),
-        "twins": embed(module, cells_of(folder, "twins"), per_experiment=arm.backbone == "batchnorm"),
+        "data": embed(module, cells, per_experiment=arm.backbone == "batchnorm"),
+        "twins": embed(module, twins, per_experiment=arm.backbone == "batchnorm"),
     }
 
 
@@ -144,14 +145,14 @@ def _data(folder: Path, arm: Arm, left_out: str, seed: int) -> AnchorDataModule:
     )
 
 
-def _module(arm: Arm, seed: int) -> ContrastiveModule:
+def _module(arm: Arm, channels: int, seed: int) -> ContrastiveModule:
     own = f"{BatchNormBackbone.__module__}.{BatchNormBackbone.__name__}"
     backbone = own if arm.backbone == "batchnorm" else arm.backbone
     kind = _LabelsModule if arm.loss == "labels" else ContrastiveModule
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return kind(
-            EncoderOptions(backbone, in_channels=2, depth=1, projection=64),
+            EncoderOptions(backbone, in_channels=channels, depth=1, projection=64),
             LossOptions(temperature=0.5, beta=0.5),
             OptimizerOptions(2e-3),
             intensity=arm.intensity,
