@@ -30,6 +30,8 @@ from viscy_train.evaluation.tasks import MEASURES
 
 MOST_LABELS = 50
 """Different fractions that a column of labels may hold."""
+MANY_LEFT_OUT = 100
+"""Values of a column to leave out above which a warning says what that takes."""
 _NEEDED = (columns.EXPERIMENT, columns.FOV, columns.GLOBAL_TRACK_ID, columns.LINEAGE_ID, columns.T)
 
 
@@ -154,8 +156,11 @@ def evaluate_arrays(
     array = as_embedding(embedding)
     _check(array.shape[0], obs)
     names = tuple(dict.fromkeys([labels] if isinstance(labels, str) else labels))
+    if not names:
+        raise InvalidInputError("labels=(): name at least one column of obs; condition is usual.")
     for option, name in [*(("labels", name) for name in names), ("leave_out", leave_out)]:
         _check_labels(option, name, obs)
+    _warn_of_many(leave_out, obs)
     correction, uncorrected = _correction(obs, controls)
     kept = thin(obs, max_cells, resampling)
     cells = Cells.of(array[kept], obs[kept], names, leave_out)
@@ -240,6 +245,17 @@ def _check_labels(option: str, name: str, obs: pd.DataFrame) -> None:
         raise InvalidInputError(
             f"{option}={name!r} holds numbers of {count:,} values: labels are text, whole numbers, or "
             f"numbers of at most {MOST_LABELS} values; write a column of classes."
+        )
+
+
+def _warn_of_many(leave_out: str, obs: pd.DataFrame) -> None:
+    """Say that many probes take long: each value is left out of one, and each of those is shuffled."""
+    count = obs[leave_out].nunique()
+    if count > MANY_LEFT_OUT:
+        warnings.warn(
+            f"leave_out={leave_out!r} has {count:,} values, and a probe is fitted without each of them, "
+            "which may take hours; leave out a column of fewer values.",
+            stacklevel=3,
         )
 
 

@@ -61,6 +61,11 @@ def label_cells(path: str | Path, probe: str | Path, out: str | Path) -> Labelle
         raise InvalidInputError(
             f"out={str(out)!r}: a name that ends in .csv is needed, as a table is written."
         )
+    if Path(out).exists():
+        raise InvalidInputError(
+            f"out={str(out)!r} exists, and somebody may have edited it; choose another name, or remove "
+            "it yourself."
+        )
     with claimed(out, overwrite=False, inputs=[path, probe]) as target:
         found = read_probe(probe)
         file = read_embeddings(path, layer=found.origin.layer)

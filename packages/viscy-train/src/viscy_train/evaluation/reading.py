@@ -109,7 +109,7 @@ def _layer_of(data: Any, layer: str, named: str) -> Any:
     if not layer:
         return data.X
     if layer not in data.layers:
-        held = [str(name) for name in data.layers]
+        held = [str(name) for name in data.layers if name is not None]  # newer anndata's name of X
         there = f"it has {', '.join(map(shown, held))}" if held else "it has none"
         raise InvalidInputError(
             f"layer={layer!r} is not a layer of {named}; {there}.{suggest(layer, held)} viscy-train correct "
