@@ -37,7 +37,8 @@ def main() -> None:
         start = time.perf_counter()
         result = run_demo(out=options.out / f"seed_{seed}", settings=settings_of(seed, options))
         runs[seed] = values_of(result)
-        holds = "holds" if result.verdict.holds else "does not hold"
+        said = {True: "is shown", False: "does not hold", None: "is not shown, nor is the contrary"}
+        holds = said[result.verdict.holds]
         Console().print(f"seed {seed}: the claim {holds}; {time.perf_counter() - start:.0f} s")
         for key in (CONDITION, LEAKAGE):
             Console().print(key, {name: round(v, 3) for name, v in runs[seed][key].items()})
