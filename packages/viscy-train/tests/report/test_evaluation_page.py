@@ -16,6 +16,7 @@ from viscy_train.evaluation import (
     Series,
 )
 from viscy_train.evaluation.metric import Better
+from viscy_train.report.curves import colours_of
 from viscy_train.report.evaluation_page import NO_PAIRS, evaluation_page
 from viscy_train.report.headlines import verdicts
 from viscy_train.report.sentences import difference_sentence, sentence
@@ -158,3 +159,12 @@ def test_every_label_has_its_section() -> None:
     page = evaluation_page({"mine": found})
     assert [one.heading for one in page.sections[:2]] == ["Telling condition", "Telling drug"]
     assert len(page.verdicts) == 2
+
+
+def test_an_embedding_keeps_its_colour_where_another_has_no_number() -> None:
+    gone = evaluation(NotAvailable(AUROC, ALONE))
+    found = evaluation(metric(0.8), (0.5, 0.7))
+    page = render(evaluation_page({"first": gone, "second": found}))
+    fills = colours_of(["first", "second"])
+    assert fills["second"] in page
+    assert f'fill="{fills["first"]}"' not in page

@@ -4,7 +4,7 @@ Each embedding has a colour throughout; a band or a bar is the interval, a dashe
 gives, and where it is known a dotted line is the best that is possible.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from viscy_data import shown
@@ -21,13 +21,13 @@ COLOURS = (ACCENT, PALETTE[6], GREY, PALETTE[2], PALETTE[5], PALETTE[1], PALETTE
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, FLOOR = 480.0, 230.0, 34.0, 10.0, 22.0, 38.0
 
 
-def colour_of(place: int) -> str:
-    """Return the colour of an embedding by its place; they repeat."""
-    return COLOURS[place % len(COLOURS)]
+def colours_of(names: Iterable[str]) -> dict[str, str]:
+    """Return the colour of each embedding by its place among all, whether or not a metric has its number."""
+    return {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(names)}
 
 
-def hours_curve(series: Mapping[str, Series]) -> Markup:
-    """Draw a metric by hours: a line and band for each embedding, by its place in the mapping."""
+def hours_curve(series: Mapping[str, Series], fills: Mapping[str, str]) -> Markup:
+    """Draw a metric by hours: a line and band for each embedding, in its colour."""
     found = {name: one.metrics for name, one in series.items()}
     bins = [one for metrics in found.values() for one, _ in metrics]
     metrics = [metric for each in found.values() for _, metric in each]
@@ -50,17 +50,17 @@ def hours_curve(series: Mapping[str, Series]) -> Markup:
         x, y = place(hour, low)
         parts.append(text(x, y + 16, f"{hour:g}", anchor="middle"))
     parts.append(text(WIDTH - RIGHT, HEIGHT - 6, "hours post infection", anchor="end"))
-    for number, each in enumerate(found.values()):
-        parts += _bands(each, colour_of(number), place)
+    for name, each in found.items():
+        parts += _bands(each, fills[name], place)
     chance = [(one, metric.shuffled) for one, metric in next(each for each in found.values() if each)]
     parts.append(dashed([place((one.start + one.end) / 2, value) for one, value in chance], INK, "5 4"))
-    for number, each in enumerate(found.values()):
+    for name, each in found.items():
         middles = [(one, metric, (one.start + one.end) / 2) for one, metric in each]
         best = [place(at, metric.ceiling) for _, metric, at in middles if metric.ceiling is not None]
         points = [place(at, metric.value) for _, metric, at in middles]
-        parts += [dashed(best, colour_of(number), "1 4")] if best else []
-        parts.append(line(points, colour_of(number), width=2.2))
-        parts += [_dot(x, y, colour_of(number)) for x, y in points]
+        parts += [dashed(best, fills[name], "1 4")] if best else []
+        parts.append(line(points, fills[name], width=2.2))
+        parts += [_dot(x, y, fills[name]) for x, y in points]
     names = ", ".join(shown(name, 40) for name in series)
     return picture(WIDTH, HEIGHT, parts, f"Numbers by hours of {names}, intervals, and guessing")
 
@@ -77,7 +77,7 @@ def _bands(metrics: Sequence[tuple[Bin, Metric]], fill: str, place: Place) -> li
     ]
 
 
-def dots_chart(metrics: Mapping[str, Metric], title: str) -> Markup:
+def dots_chart(metrics: Mapping[str, Metric], title: str, fills: Mapping[str, str]) -> Markup:
     """Draw one metric of several embeddings: a dot with its interval each, and what guessing gives."""
     names = list(metrics)
     width, row, left = 340.0, 22.0, 118.0
@@ -105,7 +105,7 @@ def dots_chart(metrics: Mapping[str, Metric], title: str) -> Markup:
     parts.append(text(width, floor + 28, told, anchor="end"))
     for number, (name, metric) in enumerate(metrics.items()):
         y = 24 + row * (number + 0.5)
-        fill = colour_of(number)
+        fill = fills[name]
         parts += [
             text(left - 8, y + 4, shown(name, 18), anchor="end", fill=INK),
             box(x(metric.low), y - 3, max(1.0, x(metric.high) - x(metric.low)), 6, fill, opacity=0.35),

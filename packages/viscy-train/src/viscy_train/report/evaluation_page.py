@@ -17,7 +17,7 @@ from viscy_data import shown
 from viscy_data.pages.page import Beside, Block, Drawing, Page, Paragraph, Section
 from viscy_data.pages.table import Cell, Table
 from viscy_train.evaluation import Difference, Evaluation, Metric, NotAvailable, Outcome, Series, differences
-from viscy_train.report.curves import colour_of, dots_chart, hours_curve
+from viscy_train.report.curves import colours_of, dots_chart, hours_curve
 from viscy_train.report.headlines import verdicts
 from viscy_train.report.sentences import sentence
 
@@ -126,7 +126,7 @@ def _section(
     blocks = list(first)
     if measured:
         if len(evaluations) > 1:
-            blocks.append(_dots(measured))
+            blocks.append(_dots(measured, colours_of(evaluations)))
         blocks.append(_table(measured, evaluations, label))
     return Section(heading, lead, [*blocks, *_reasons(rows), *_notes(rows)])
 
@@ -143,7 +143,8 @@ def _curves(evaluations: Mapping[str, Evaluation], label: str) -> list[Block]:
             series[name] = found
     if not series:
         return []
-    keys = [(colour_of(place), shown(name, 60)) for place, name in enumerate(series)]
+    fills = colours_of(evaluations)
+    keys = [(fills[name], shown(name, 60)) for name in series]
     caption = (
         "Line: among one cell of each kind, how often the right one is picked. Band: its interval. Dashed: "
         "what guessing gives. Each point is of the hours around it."
@@ -151,10 +152,12 @@ def _curves(evaluations: Mapping[str, Evaluation], label: str) -> list[Block]:
     best = any(metric.ceiling is not None for one in series.values() for _, metric in one.metrics)
     caption += " Dotted: the best that is possible." if best else ""
     # alone beside nothing, it is as wide as it can be read, and no wider
-    return [Beside([Drawing(hours_curve(series), "By hours", keys if len(series) > 1 else (), caption)])]
+    return [
+        Beside([Drawing(hours_curve(series, fills), "By hours", keys if len(series) > 1 else (), caption)])
+    ]
 
 
-def _dots(rows: Mapping[str, Mapping[str, Outcome | None]]) -> Beside:
+def _dots(rows: Mapping[str, Mapping[str, Outcome | None]], fills: Mapping[str, str]) -> Beside:
     """Draw one metric of each family, the one that needs no threshold where there are several."""
     families: dict[str, str] = {}
     for key in rows:
@@ -166,7 +169,7 @@ def _dots(rows: Mapping[str, Mapping[str, Outcome | None]]) -> Beside:
         for key in families.values()
     ]
     charts = [
-        Drawing(dots_chart(metrics, shown(next(iter(metrics.values())).definition.title, 60)))
+        Drawing(dots_chart(metrics, shown(next(iter(metrics.values())).definition.title, 60), fills))
         for _, metrics in drawn
     ]
     return Beside(charts)
