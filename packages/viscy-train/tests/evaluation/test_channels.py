@@ -2,11 +2,12 @@
 
 import numpy as np
 import pandas as pd
+from few_shuffles import Few
 from numpy.typing import NDArray
 
-from viscy_train.evaluation import Resampling, evaluate_arrays
+from viscy_train.evaluation import evaluate_arrays
 
-FEW = Resampling(shuffled_cells=100)
+FEW = Few()
 LINEAGES, FRAMES = 48, 5
 MARKERS = {"a": ("ER", "phase"), "b": ("phase",), "c": ("nucleus", "phase")}
 

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
+from few_shuffles import Few
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from viscy_train.evaluation.collapse import collapse, effective_rank
-from viscy_train.evaluation.intervals import Resampling
 from viscy_train.evaluation.metric import Metric, NotAvailable
 
-FEW = Resampling(shuffled_cells=100)
+FEW = Few()
 
 
 @settings(deadline=None)

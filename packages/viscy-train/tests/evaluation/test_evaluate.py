@@ -5,15 +5,16 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from few_shuffles import Few
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from viscy_data.errors import InvalidInputError
-from viscy_train.evaluation import Metric, NotAvailable, Resampling, evaluate, evaluate_arrays
+from viscy_train.evaluation import Controls, Metric, NotAvailable, Resampling, evaluate, evaluate_arrays
 from viscy_train.evaluation.evaluate import thin
 from viscy_train.evaluation.reading import quiet_anndata
 
-FEW = Resampling(shuffled_cells=100)
+FEW = Few()
 
 
 def anchors(lineages: int = 36, frames: int = 5) -> pd.DataFrame:
@@ -123,7 +124,7 @@ def test_labels_that_are_no_labels_are_refused() -> None:
         evaluate_arrays(embedding_of(obs), obs, labels="area", resampling=FEW)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(st.integers(0, 99))
 def test_the_order_of_rows_does_not_matter_where_nothing_is_drawn(seed: int) -> None:
     obs = anchors(24)
@@ -183,3 +184,45 @@ def test_a_file_is_measured_like_its_arrays_and_the_result_is_written(tmp_path: 
     with pytest.raises(InvalidInputError, match="is a folder"):
         result.write(tmp_path / "embeddings.zarr")
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_several_labels_by_hours_and_corrected_beside_uncorrected() -> None:
+    obs = anchors()
+    obs["hours_post_infection"] = 2.0 * obs["t"]
+    obs["drug"] = np.array(["x", "y"])[np.arange(len(obs)) // 5 // 6 % 2]
+    embedding = embedding_of(obs) + 4 * np.eye(4)[1 + pd.factorize(obs["experiment"])[0]]
+    mock = Controls("condition", "uninfected")
+    result = evaluate_arrays(embedding, obs, labels=("condition", "drug"), controls=mock, resampling=FEW)
+    assert [headline.label for headline in result.headlines] == ["condition", "drug"]
+    assert result.headlines[0].answer.startswith("1.00")
+    assert "from the first hours on" in result.headlines[0].answer
+    assert result.headlines[1].answer.startswith("Not shown")
+    assert [one.label for one in result.series] == ["condition", "drug"]
+    assert [one.start for one in result.series[0].bins] == [0, 2, 4, 6, 8]
+    assert sum(one.n for _, one in result.series[0].metrics) == len(obs)
+    corrected = result.corrected
+    assert corrected is not None
+    assert [one.name for one in corrected.outcomes] == [one.name for one in result.outcomes]
+    name = "experiment_leakage/balanced_accuracy"
+    before, after = result[name], corrected[name]
+    assert isinstance(before, Metric)
+    assert isinstance(after, Metric)
+    assert before.value > 0.95
+    assert after.value < before.value - 0.2
+    assert json.loads(json.dumps(result.to_dict()))["corrected"]["controls"] == "condition=uninfected"
+    # a plate without controls cannot be corrected, and all else is measured
+    lacking = obs["condition"].mask(obs["experiment"] == "b", "infected")
+    other = evaluate_arrays(embedding, obs.assign(condition=lacking), controls=mock, resampling=FEW)
+    assert other.corrected is None
+    assert other.uncorrected.startswith("experiment b has 0 such cells")
+
+
+def test_a_condition_that_is_the_experiment_gives_no_number_anywhere() -> None:
+    obs = anchors()
+    alike = obs.assign(condition=obs["experiment"].map({"a": "x", "b": "y", "c": "z"}))
+    result = evaluate_arrays(embedding_of(obs), alike, resampling=FEW)
+    there = {one.name for one in result.outcomes if isinstance(one, Metric)}
+    assert there == {"retrieval/next_frame", "smoothness", "dynamic_range", "effective_rank"}
+    assert result.headlines[0].answer.startswith(
+        "Nothing can be concluded: each value of condition is held by"
+    )

@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
+from few_shuffles import Few
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.neighbors import KNeighborsClassifier
 
-from viscy_train.evaluation.intervals import Resampling
-from viscy_train.evaluation.leakage import leakage
+from viscy_train.evaluation.arrays import unit_rows
+from viscy_train.evaluation.leakage import leakage, neighbour_leakage
 from viscy_train.evaluation.metric import Metric, NotAvailable
 
-FEW = Resampling(shuffled_cells=100)
+FEW = Few()
 LINEAGE = np.arange(240) // 4
 EXPERIMENT = np.array(["a", "b", "c"])[LINEAGE % 3]
 CONDITION = (LINEAGE // 3) % 2
@@ -46,3 +49,43 @@ def test_what_cannot_be_measured_says_why(experiment: np.ndarray, reason: str) -
     for outcome in leakage(NOISE, experiment, LINEAGE, condition=CONDITION, resampling=FEW):
         assert isinstance(outcome, NotAvailable)
         assert reason in outcome.reason
+
+
+def test_votes_of_neighbours_equal_the_library_on_experiments_of_one_size() -> None:
+    unit = unit_rows(NOISE + 1.5 * np.eye(4)[LINEAGE % 3])
+    predicted = np.empty(240, dtype=object)
+    for row in range(240):
+        among = (CONDITION[row] == CONDITION) & (LINEAGE[row] != LINEAGE)
+        voters = KNeighborsClassifier(5, metric="cosine").fit(unit[among], EXPERIMENT[among])
+        shares = voters.predict_proba(unit[[row]])[0]
+        nearest = [voters.classes_[voters._y[one]] for one in voters.kneighbors(unit[[row]])[1][0]]
+        most = voters.classes_[shares == shares.max()]
+        predicted[row] = max(most, key=lambda name: -nearest.index(name))
+    outcome = neighbour_leakage(
+        NOISE + 1.5 * np.eye(4)[LINEAGE % 3],
+        EXPERIMENT,
+        LINEAGE,
+        condition=CONDITION,
+        k=5,
+        resampling=FEW,
+    )
+    assert isinstance(outcome, Metric)
+    assert outcome.low <= outcome.value <= outcome.high
+    expected = balanced_accuracy_score(EXPERIMENT, predicted.astype(str))
+    assert outcome.value == pytest.approx(expected, abs=0.02)
+
+
+def test_neighbours_of_noise_tell_nothing_whatever_the_sizes_of_experiments() -> None:
+    rng = np.random.default_rng(0)
+    experiment = (np.arange(900) % 10 == 0).astype(int)
+    outcome = neighbour_leakage(rng.normal(size=(900, 3)), experiment, np.arange(900), resampling=FEW)
+    assert isinstance(outcome, Metric)
+    assert outcome.value == pytest.approx(0.5, abs=0.08)
+    assert outcome.shuffled == pytest.approx(0.5, abs=0.08)
+    assert outcome.definition.better == "lower"
+
+
+def test_neighbours_say_why_experiments_cannot_be_compared() -> None:
+    outcome = neighbour_leakage(NOISE, CONDITION, LINEAGE, condition=CONDITION, within="drug", resampling=FEW)
+    assert isinstance(outcome, NotAvailable)
+    assert "no drug is held by two experiments" in outcome.reason

@@ -1,16 +1,16 @@
 import numpy as np
 import pytest
+from few_shuffles import Few
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
-from viscy_train.evaluation.intervals import Resampling
 from viscy_train.evaluation.metric import Metric, NotAvailable, Outcome
 from viscy_train.evaluation.probe import probe, unit_folds
 
-FEW = Resampling(shuffled_cells=100)
+FEW = Few()
 LINEAGE = np.arange(240) // 4
 EXPERIMENT = np.array(["a", "b", "c"])[LINEAGE % 3]
 LABEL = (LINEAGE // 3) % 2
@@ -117,3 +117,51 @@ def test_what_cannot_be_measured_says_why(
     for outcome in outcomes:
         assert isinstance(outcome, NotAvailable)
         assert reason in outcome.reason
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 99), st.integers(1, 5), st.integers(2, 4))
+def test_folds_are_balanced_inside_experiments(seed: int, wells: int, experiments: int) -> None:
+    block = np.repeat(np.arange(experiments), 2 * wells)
+    code = np.tile(np.repeat([0, 1], wells), experiments)
+    rows = np.random.default_rng(seed).permutation(np.repeat(np.arange(code.size), 3))
+    tested = np.zeros(rows.size, dtype=np.int64)
+    for train, test in unit_folds(code[rows], rows, seed, block[rows]):
+        assert not np.intersect1d(rows[train], rows[test]).size
+        tested[test] += 1
+        for one in range(experiments):
+            left = code[rows[train]][block[rows[train]] == one]
+            # what remains of an experiment does not say which label is more likely there
+            assert (left == 0).sum() == (left == 1).sum()
+    assert (tested == 1).all()
+
+
+def nobody_treated(seed: int, *, held_out: bool, by_well: bool) -> Metric:
+    """Read a label that was dealt to wells from wells that differ by themselves, in three experiments."""
+    rng = np.random.default_rng(seed)
+    well = np.repeat(np.arange(12), 8)
+    experiment, label = well // 4, well % 2
+    own = rng.normal(size=(12, 3))[well] + 3 * rng.normal(size=(3, 3))[experiment]
+    outcome = probe(
+        own + rng.normal(size=own.shape),
+        label,
+        well if by_well else np.arange(well.size),
+        held_out=experiment if held_out else None,
+        blocks=experiment,
+        resampling=Few(seed=seed),
+    )[1]
+    assert isinstance(outcome, Metric)
+    return outcome
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+def test_with_nobody_treated_the_interval_includes_guessing_as_often_as_it_says(held_out: bool) -> None:
+    found = [nobody_treated(seed, held_out=held_out, by_well=True) for seed in range(24)]
+    # binomial(24, 0.95) is below 19 once in 10^3; intervals of twelve wells are only nearly exact
+    assert sum(one.low <= 0.5 <= one.high for one in found) >= 19
+    assert np.mean([one.value for one in found]) == pytest.approx(0.5, abs=0.1)
+
+
+def test_cells_taken_for_independent_find_an_effect_where_nobody_was_treated() -> None:
+    found = [nobody_treated(seed, held_out=True, by_well=False) for seed in range(12)]
+    assert sum(one.low <= 0.5 <= one.high for one in found) <= 8

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
+from few_shuffles import Few
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from viscy_train.evaluation.arrays import unit_rows
-from viscy_train.evaluation.intervals import Resampling
 from viscy_train.evaluation.metric import Metric, NotAvailable
 from viscy_train.evaluation.retrieval import condition_retrieval, next_frame_retrieval
 
-FEW = Resampling(shuffled_cells=100)
+FEW = Few()
 
 
 def value(outcome: object) -> float:

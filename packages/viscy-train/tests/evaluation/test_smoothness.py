@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
+from few_shuffles import Few
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from viscy_train.evaluation.intervals import Resampling
 from viscy_train.evaluation.metric import Metric, NotAvailable
 from viscy_train.evaluation.smoothness import random_pairs, smoothness, successive_pairs
 
-FEW = Resampling(shuffled_cells=100)
+FEW = Few()
 TRACK, T = np.repeat(np.arange(30), 10), np.tile(np.arange(10), 30)
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn import config_context
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
@@ -99,21 +99,51 @@ class Reading:
     shuffled: tuple[tuple[IntArray, Predictions], ...]
 
 
-def unit_folds(codes: IntArray, units: IntArray, seed: int) -> Folds:
-    """Yield (train, test) rows: whole units, classes spread evenly over the folds."""
-    per_class = [np.unique(units[codes == code]).size for code in np.unique(codes)]
-    folds = min(FOLDS, *per_class) if len(per_class) > 1 else 0
-    if folds < 2:
-        return
+def unit_folds(codes: IntArray, units: IntArray, seed: int, blocks: IntArray | None = None) -> Folds:
+    """Yield (train, test) rows: whole units, classes spread evenly over the folds.
+
+    With `blocks`, such as experiments, classes are spread evenly inside each. Otherwise a probe learns from
+    what remains of an experiment, say more infected wells than others, that this experiment is infected, and
+    is wrong about what was left out of it: less than chance where nobody was treated. A block that holds a
+    single unit of a class is left out whole.
+    """
     if not constant_within(codes, units):
-        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-        yield from splitter.split(codes, codes, units)
+        per_class = [np.unique(units[codes == code]).size for code in np.unique(codes)]
+        folds = min(FOLDS, *per_class) if len(per_class) > 1 else 0
+        if folds >= 2:
+            splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+            yield from splitter.split(codes, codes, units)
         return
     _, first, member = np.unique(units, return_index=True, return_inverse=True)
-    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    for _, test in splitter.split(first, codes[first]):
-        inside = np.isin(member, test)
+    block = np.zeros(first.size, dtype=np.int64)
+    if blocks is not None and constant_within(blocks, units):
+        block = np.unique(blocks[first], return_inverse=True)[1].astype(np.int64)
+    fold, folds = _dealt_into_folds(codes[first], block, np.random.default_rng(seed))
+    for test in range(folds if folds > 1 else 0):
+        inside = (fold == test)[member]
         yield np.flatnonzero(~inside), np.flatnonzero(inside)
+
+
+def _dealt_into_folds(label: IntArray, block: IntArray, rng: np.random.Generator) -> tuple[IntArray, int]:
+    """Return the fold of each unit (U,), and how many there are."""
+    held = np.zeros((block.max() + 1, label.max() + 1), dtype=np.int64)
+    np.add.at(held, (block, label), 1)
+    mixed = (held > 0).sum(axis=1) > 1
+    fewest = np.where(held > 0, held, held.max()).min(axis=1)  # (blocks,)
+    whole, shared = mixed & (fewest < 2), mixed & (fewest >= 2)
+    most = fewest[shared].min() if shared.any() else whole.sum() if whole.any() else held.sum(axis=0).min()
+    folds = min(FOLDS, int(most))
+    fold = np.zeros(label.size, dtype=np.int64)
+    if folds < 2:
+        return fold, folds
+    for place, one in enumerate(np.flatnonzero(whole)):
+        fold[block == one] = place % folds
+    for one in np.flatnonzero(~whole):
+        for code in np.flatnonzero(held[one]):
+            places = rng.permutation(np.flatnonzero((block == one) & (label == code)))
+            # blocks of one class begin at different folds, mixed ones all alike, so that folds are balanced
+            fold[places] = (np.arange(places.size) + (0 if mixed[one] else one)) % folds
+    return fold, folds
 
 
 def left_out_folds(held_out: IntArray, units: IntArray | None = None) -> Folds:
@@ -156,6 +186,7 @@ def probe(
     units: Units | LabelArray,
     *,
     held_out: LabelArray | None = None,
+    blocks: LabelArray | None = None,
     name: str = "probe",
     title: str = "label",
     resampling: Resampling | None = None,
@@ -172,6 +203,8 @@ def probe(
     held_out : ndarray (N,), optional
         Leave one value of this label out at a time; without it folds are whole units.
         Shuffled labels are dealt out inside these values.
+    blocks : ndarray (N,), optional
+        Without `held_out`: spread folds evenly over these values, such as experiments, and deal inside them.
     name, title : str
         Prefix of the metrics' keys, and what their titles call the label.
     resampling : Resampling, optional
@@ -204,7 +237,8 @@ def probe(
     reason = obstacle(codes, of, groups)
     if reason:
         return tuple(NotAvailable(definition, reason) for definition in definitions)
-    task = probe_task(lambda _: array, codes, of, groups, resampling)
+    within = None if blocks is None or groups is not None else as_codes("blocks", blocks, len(array))
+    task = probe_task(lambda _: array, codes, of, groups, resampling, within)
     return measure(definitions, task, resampling)
 
 
@@ -218,11 +252,13 @@ def probe_task(
 ) -> Task:
     """Return the task of reading a label from units, or groups, not seen.
 
-    Shuffled labels stay inside groups, or what else is named, so that what these tell stays told.
+    Shuffled labels stay inside groups, or what else is named, such as experiments, so that what these tell
+    stays told; folds of units are spread evenly over these, too.
     """
 
     def by_unit(of: IntArray, rows: IntArray) -> Folds:
-        return unit_folds(of, units.codes[rows], resampling.seed)
+        blocks = None if shuffled_within is None else shuffled_within[rows]
+        return unit_folds(of, units.codes[rows], resampling.seed, blocks)
 
     def by_group(_: IntArray, rows: IntArray) -> Folds:
         return left_out_folds(rows if groups is None else groups[rows], units.codes[rows])

@@ -108,6 +108,8 @@ def _by_hours(
     bins = []
     for start, end in hour_bins(hours):
         among: BoolArray = (hours >= start) & (hours < end)
+        if not among.any():
+            continue  # frames lie further apart than bins are wide
         outcome = outcomes_of(reading, definitions, resampling, among=among)[1]
         bins.append(Bin(start, end, outcome))
     bins = list(known_bins(bins))
