@@ -1,5 +1,8 @@
+import json
 import sys
+from pathlib import Path
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from viscy_data import InvalidInputError
+from viscy_train.cli.app import main
 from viscy_train.evaluation.profiles import Profiles, profile_precision, well_profiles
+from viscy_train.evaluation.reading import quiet_anndata
 
 
 def slow_average_precision(profiles: Profiles, apart: str) -> dict[str, float]:
@@ -120,3 +125,25 @@ def test_labels_that_are_not_of_wells_are_refused() -> None:
         well_profiles(embedding, obs.assign(condition=None))
     with pytest.raises(InvalidInputError, match="lacks the columns"):
         well_profiles(embedding, obs.drop(columns="well"))
+
+
+def test_the_command_compares_groups_of_wells(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    embedding, obs = screen(0, effect=9.0)
+    obs.index = pd.Index([str(i) for i in range(len(obs))], dtype=object)
+    embedding[3] = np.nan
+    path, out = tmp_path / "e.zarr", tmp_path / "groups.json"
+    with quiet_anndata():
+        anndata.AnnData(embedding.astype(np.float32), obs=obs).write_zarr(path)
+
+    assert main(["compare", str(path), "-o", str(out)]) == 0
+
+    found = json.loads(out.read_text())
+    assert found["mmd"][0]["p"] == pytest.approx(2 / 6**3)
+    assert len(found["mmd"]) == 4  # over all, and in three experiments
+    assert [one["mean_average_precision"] for one in found["profiles"]] == [1, 1]
+    assert "drug's 0 - drug's 1" in capsys.readouterr().out
+    assert main(["compare", str(path), "--labels", "conditoin"]) == 1
+    assert "Did you mean 'condition'" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The command line ``viscy-train``: demo, fit, pack, show, export, embed, correct, evaluate, label and view.
+"""The command line ``viscy-train``: one subcommand for each thing that one does with a model.
 
 Only what a command needs is imported, inside the command: ``--help`` answers at once.
 """
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from viscy_train.cli.compare import add_compare
 from viscy_train.cli.correct import add_correct
 from viscy_train.cli.demo import add_demo
 from viscy_train.cli.embed import add_embed
@@ -73,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         _described(commands.add_parser, "correct", help="move experiments together by their control cells")
     )
     add_evaluate(_described(commands.add_parser, "evaluate", help="measure an embedding"))
+    add_compare(_described(commands.add_parser, "compare", help="say how far apart groups of wells lie"))
     add_label(_described(commands.add_parser, "label", help="give cells the classes of a saved probe"))
     add_view(_described(commands.add_parser, "view", help="a page to look at an embedding"))
     return parser

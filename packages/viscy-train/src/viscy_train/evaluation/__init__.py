@@ -14,6 +14,7 @@ Read in this order:
   asked of a label; `series`: numbers by hours
 - `probe`, `leakage`, `mixing`, `retrieval`, `smoothness`, `collapse`: a metric each
 - `mmd`: how far groups of cells lie apart; `profiles`: one vector a well, and which find each other
+- `comparing`: both of an embeddings file
 - `correction`: an embedding relative to control cells; `layers`: the same, written into its file
 - `quick_probe`: one number, while a model trains
 - `saved_probe`: a probe in a file; `labelling`: what it says of the cells of an embeddings file
