@@ -7,7 +7,7 @@ from typing import Any, Final
 import matplotlib as mpl
 
 from study.arms import TITLES
-from study.findings import Record, by_seed, compare, mean_of, shown
+from study.findings import Difference, Record, by_seed, compare, mean_of, shown
 from study.measures import HOURS_BINS, LATE
 
 mpl.use("Agg")
@@ -50,6 +50,7 @@ def text_of(figures: Mapping[str, Any], picture: str) -> str:
     parts = [
         "# Evidence: what composing batches is worth",
         "<!-- Made by benchmarks/evidence.py page from benchmarks/evidence.json: edit those. -->",
+        _short(records),
         _design(records),
         "## The verdict",
         _verdict(figures["verdict"]),
@@ -64,6 +65,57 @@ def text_of(figures: Mapping[str, Any], picture: str) -> str:
         _WORDS,
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _short(records: list[Record]) -> str:
+    """Answer what a reader came for, each in a sentence that follows from an interval."""
+    parts = ["## In short"]
+    compose = [
+        f"{title} {_word(found, better)} ({shown(found)})"
+        for name, title, better in _ASKED
+        if (found := compare(records, "both", "random", name)) is not None
+    ]
+    if compose:
+        parts.append(
+            "**Should I compose?** One experiment a batch with conditions balanced, against batches drawn at "
+            f"random: {'; '.join(compose)}."
+        )
+    axes = [
+        f"{TITLES[arm]} against {TITLES[other]}: the state {_word(state, 1)}, the experiment "
+        f"{_word(leak, -1)}"
+        for _, arm, other in _QUESTIONS[1:]
+        if (state := compare(records, arm, other, "state")) is not None
+        and (leak := compare(records, arm, other, "leakage")) is not None
+    ]
+    if axes:
+        parts.append(f"**Which axes?** {'; '.join(axes)}.")
+    after = compare(records, "both", "random", "state", "corrected/state")
+    near = compare(records, "both", "random", "leakage_near", "corrected/leakage_near")
+    if after is not None and near is not None:
+        parts.append(
+            "**What do I gain over correcting afterwards?** Against random batches whose embedding is "
+            f"centred and scaled by control cells, the state {_word(after, 1)} ({shown(after)}), and the "
+            f"experiment among nearest neighbours {_word(near, -1)} ({shown(near)})."
+        )
+    return "\n\n".join(parts)
+
+
+_ASKED: Final = (
+    ("state", "the cells' state", 1),
+    ("phenotype", "the true phenotype", 1),
+    ("leakage", "the experiment, by a linear probe,", -1),
+    ("leakage_near", "the experiment, among nearest neighbours,", -1),
+    ("microscope", "the microscope's share of a cell's variance", -1),
+)
+
+
+def _word(found: Difference, better: int) -> str:
+    """Say what a difference shows; ``better`` is 1 where more is wanted, -1 where less is."""
+    if not (found.low > 0 or found.high < 0):
+        return "is not told apart"
+    if better > 0:
+        return "is told better" if found.low > 0 else "is told worse"
+    return "is known less" if found.high < 0 else "is known more"
 
 
 def _design(records: list[Record]) -> str:

@@ -1,0 +1,100 @@
+"""The study of what composing is worth measures what it says, and its page says what intervals show."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from viscy_data.columns import EXPERIMENT, FOV, TRACK_ID, T
+
+# The benchmark is not an installed package; its command finds these files beside itself.
+sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+findings: Any = import_module("study.findings")
+measures: Any = import_module("study.measures")
+page: Any = import_module("study.page")
+arms: Any = import_module("study.arms")
+
+
+def twins_of(cells: int, microscopes: int) -> pd.DataFrame:
+    rows = [
+        {EXPERIMENT: f"m{microscope}", FOV: "A/1/0", TRACK_ID: cell, T: 0}
+        for microscope in range(microscopes)
+        for cell in range(cells)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_the_microscopes_share_is_that_of_a_loop_over_cells() -> None:
+    rng = np.random.default_rng(0)
+    obs = twins_of(cells=7, microscopes=3).sample(frac=1, random_state=1).reset_index(drop=True)
+    embedding = rng.normal(size=(len(obs), 4))
+    inside = 0.0
+    for rows in obs.groupby(TRACK_ID).indices.values():
+        inside += float(((embedding[rows] - embedding[rows].mean(axis=0)) ** 2).sum())
+    total = float(((embedding - embedding.mean(axis=0)) ** 2).sum())
+    assert measures.microscope_of(embedding, obs)["microscope"] == pytest.approx(inside / total)
+
+
+@pytest.mark.parametrize(("strength", "share", "found"), [(0.0, 0.0, 1.0), (50.0, 1.0, None)])
+def test_an_encoder_that_ignores_the_microscope_finds_every_twin(
+    strength: float, share: float, found: float | None
+) -> None:
+    rng = np.random.default_rng(0)
+    obs = twins_of(cells=40, microscopes=3)
+    cell, microscope = rng.normal(size=(40, 6)), rng.normal(size=(3, 6))
+    embedding = cell[obs[TRACK_ID]] + strength * microscope[obs[EXPERIMENT].str[1:].astype(int)]
+    figures = measures.microscope_of(embedding, obs)
+    assert figures["microscope"] == pytest.approx(share, abs=0.01)
+    if found is not None:
+        assert figures["twin"] == found
+
+
+def test_cells_without_all_their_twins_are_refused() -> None:
+    with pytest.raises(ValueError, match="11 rows are not 4 cells under 3 microscopes each"):
+        measures.stack_twins(np.zeros((11, 2)), twins_of(cells=4, microscopes=3).iloc[:11])
+
+
+def records(**by_arm: list[float]) -> list[dict[str, Any]]:
+    """Return one run per arm and seed whose figures are all the given value."""
+    keys = ("state", "corrected/state", "phenotype", "microscope", "leakage", "leakage_near")
+    every = (*keys, *(f"corrected/{key}" for key in keys), "twin")
+    return [
+        {
+            "arm": arm,
+            "seed": seed,
+            "number": 0,
+            "steps": 10,
+            "seconds": 1.0,
+            "figures": dict.fromkeys(every, value) | {"state_by_hours": {"6": value}},
+        }
+        for arm, values in by_arm.items()
+        for seed, value in enumerate(values)
+    ]
+
+
+def test_arms_are_compared_seed_by_seed() -> None:
+    ours, theirs = [0.9, 0.8, 0.95], [0.85, 0.7, 0.93]
+    found = findings.compare(records(both=ours, random=theirs), "both", "random", "state")
+    expected = stats.ttest_rel(ours, theirs).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    assert found.value == pytest.approx(np.mean(ours) - np.mean(theirs))
+
+
+def test_the_verdict_follows_the_intervals() -> None:
+    better = [0.9, 0.92, 0.91]
+    same = [0.9, 0.8, 0.85]
+    held = findings.judge(records(both=better, random=[0.5, 0.52, 0.51]))
+    assert [one.holds for one in held] == [True, True, None, False, None]
+    assert not any(one.holds for one in findings.judge(records(both=same, random=same[::-1])))
+
+
+def test_the_page_claims_nothing_that_was_not_measured() -> None:
+    ours = records(both=[0.9, 0.92, 0.91], random=[0.9, 0.91, 0.92])
+    text = page.text_of({"runs": ours, "ceiling": None, "verdict": []}, "picture.svg")
+    assert "the cells' state is not told apart" in text
+    assert arms.TITLES["both_ben"] not in text
