@@ -3,6 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No timing decides a test: the first example of a property may well be the one that imports a library.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 QUIET = (
     # our reading is threaded in the process that asks; worker processes are an option, not a need

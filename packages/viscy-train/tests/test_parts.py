@@ -29,7 +29,7 @@ def table(experiments: int = 3, lineages: int = 6, frames: int = 4) -> pd.DataFr
     return frame.astype({"experiment": "category", "lineage_id": "category", "condition": "category"})
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(fraction=st.floats(0.05, 0.9), seed=st.integers(0, 99))
 def test_no_lineage_is_in_both_parts(fraction: float, seed: int) -> None:
     valid = table()

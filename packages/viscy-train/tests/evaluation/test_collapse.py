@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from few_shuffles import Few
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from viscy_train.evaluation.collapse import collapse, effective_rank
@@ -10,7 +10,6 @@ from viscy_train.evaluation.metric import Metric, NotAvailable
 FEW = Few()
 
 
-@settings(deadline=None)
 @given(st.integers(0, 999), st.integers(1, 6), st.integers(2, 30))
 def test_rank_equals_the_formula_on_singular_values(seed: int, features: int, rows: int) -> None:
     embedding = np.random.default_rng(seed).normal(size=(rows, features))
@@ -19,7 +18,6 @@ def test_rank_equals_the_formula_on_singular_values(seed: int, features: int, ro
     assert effective_rank(embedding) == pytest.approx(np.exp(-(share * np.log(share)).sum()), rel=1e-4)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 999), st.floats(0.01, 100), st.floats(-5, 5))
 def test_rotation_scale_and_offset_do_not_matter(seed: int, scale: float, offset: float) -> None:
     rng = np.random.default_rng(seed)

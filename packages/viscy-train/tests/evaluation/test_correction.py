@@ -43,7 +43,7 @@ def test_scaling_equals_a_loop_over_experiments_and_features(seed: int) -> None:
             assert corrected[row, feature] == pytest.approx(expected)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 99), st.sampled_from(["scale", "whiten"]), st.floats(0.1, 50), st.floats(-9, 9))
 def test_an_instrument_that_moves_and_scales_is_taken_out(
     seed: int, method: str, scale: float, offset: float

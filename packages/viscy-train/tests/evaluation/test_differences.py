@@ -2,7 +2,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import t as student
@@ -29,7 +29,6 @@ def metric(values: Array, better: Better = "higher", strata: NDArray[np.int64] =
 units = st.lists(st.floats(0, 1), min_size=8, max_size=8).map(np.array)
 
 
-@settings(deadline=None)
 @given(units, units)
 def test_the_interval_is_that_of_differences_taken_anew_without_each_unit(
     first: Array, second: Array
@@ -50,7 +49,6 @@ def test_the_interval_is_that_of_differences_taken_anew_without_each_unit(
         assert found.high == pytest.approx(gap.mean() + half, abs=1e-9)
 
 
-@settings(deadline=None)
 @given(units, units)
 def test_the_other_way_round_is_the_same_difference_with_the_other_sign(first: Array, second: Array) -> None:
     there = difference(metric(first), metric(second), ("a", "b"))

@@ -124,7 +124,7 @@ def test_labels_that_are_no_labels_are_refused() -> None:
         evaluate_arrays(embedding_of(obs), obs, labels="area", resampling=FEW)
 
 
-@settings(max_examples=2, deadline=None)
+@settings(max_examples=2)
 @given(st.integers(0, 99))
 def test_the_order_of_rows_does_not_matter_where_nothing_is_drawn(seed: int) -> None:
     obs = anchors(24)
@@ -145,7 +145,7 @@ def test_large_tables_are_thinned_by_whole_lineages() -> None:
     assert (result.cells, result.of_cells) == (60, 180)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 99), st.lists(st.integers(1, 30), min_size=1, max_size=5), st.integers(5, 60))
 def test_thinning_keeps_whole_lineages_of_every_experiment(seed: int, sizes: list[int], most: int) -> None:
     experiment = np.repeat(np.arange(len(sizes)), sizes)

@@ -16,7 +16,7 @@ def value(outcome: object) -> float:
     return outcome.value
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 999), st.integers(2, 4), st.integers(1, 5))
 def test_mixing_equals_a_loop_over_cells(seed: int, experiments: int, k: int) -> None:
     rng = np.random.default_rng(seed)
@@ -48,7 +48,7 @@ def test_experiments_apart_do_not_mix_and_noise_mixes_perfectly() -> None:
     assert mixed.low <= mixed.value <= mixed.high
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 999))
 def test_rotation_scale_and_order_do_not_matter(seed: int) -> None:
     rng = np.random.default_rng(seed)

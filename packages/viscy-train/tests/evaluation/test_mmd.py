@@ -28,7 +28,7 @@ def slow(first: np.ndarray, second: np.ndarray) -> float:
     return alike - 2 * mean(first, second, same=False)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     sizes=st.lists(st.integers(1, 5), min_size=4, max_size=6),
     features=st.integers(1, 4),

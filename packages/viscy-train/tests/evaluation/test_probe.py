@@ -85,7 +85,7 @@ def test_a_reading_that_turns_round_in_the_other_experiment_fails_there() -> Non
     assert values(probe(embedding, label, LINEAGE, held_out=experiment, resampling=FEW))[0] < 0.05
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.permutations(range(240)), st.floats(0.1, 50), st.floats(-9, 9))
 def test_order_scale_and_offset_of_the_embedding_do_not_matter(
     order: list[int], scale: float, offset: float
@@ -119,7 +119,7 @@ def test_what_cannot_be_measured_says_why(
         assert reason in outcome.reason
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 99), st.integers(1, 5), st.integers(2, 4))
 def test_folds_are_balanced_inside_experiments(seed: int, wells: int, experiments: int) -> None:
     block = np.repeat(np.arange(experiments), 2 * wells)

@@ -55,7 +55,7 @@ def screen(
     return embedding, obs
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 99), experiments=st.integers(1, 3), drugs=st.integers(2, 3))
 def test_precision_is_that_of_the_definition(seed: int, experiments: int, drugs: int) -> None:
     embedding, obs = screen(seed, experiments=experiments, drugs=drugs)

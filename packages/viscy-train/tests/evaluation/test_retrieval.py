@@ -16,7 +16,7 @@ def value(outcome: object) -> float:
     return outcome.value
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 999))
 def test_condition_retrieval_equals_a_loop_over_cells(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -64,7 +64,7 @@ def test_one_condition_or_one_experiment_says_why() -> None:
     assert "one experiment" in across.reason
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 999))
 def test_next_frame_retrieval_equals_a_loop_over_cells(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -65,7 +65,7 @@ def test_keeping_experiments_apart_does_not_make_an_embedding_smooth() -> None:
     assert value(smooth) == pytest.approx(1, abs=0.1)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 999))
 def test_rotation_scale_and_offset_do_not_matter(seed: int) -> None:
     embedding = steady(seed)

@@ -16,7 +16,7 @@ def unit(n: int, width: int, seed: int) -> Tensor:
     return torch.nn.functional.normalize(points, dim=1)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(n=st.integers(2, 12), width=st.integers(1, 6), seed=st.integers(0, 99))
 def test_equal_loops_over_pairs(n: int, width: int, seed: int) -> None:
     first, second = unit(n, width, seed), unit(n, width, seed + 100)

@@ -52,7 +52,7 @@ def views(n: int, width: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     return anchor, positive
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     n=st.integers(1, 9),
     width=st.integers(1, 8),

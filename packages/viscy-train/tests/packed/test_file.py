@@ -89,7 +89,7 @@ def test_a_folder_and_nothing_are_said(tmp_path: Path) -> None:
 
 
 @given(place=st.integers(0, 400), change=st.integers(1, 255))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_damage_is_an_error_of_ours_or_is_not_seen(
     place: int, change: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

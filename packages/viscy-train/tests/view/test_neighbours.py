@@ -39,7 +39,7 @@ def slowly(viewed: Viewed, row: int, *, elsewhere: bool) -> list[int]:
     return taken[:COUNT]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1000))
 def test_neighbours_are_the_nearest_of_different_tracks(seed: int) -> None:
     viewed = cells(seed)

@@ -21,7 +21,7 @@ def anchors(count: int) -> pd.DataFrame:
     )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 29), min_size=1, unique=True))
 def test_cells_are_found_in_any_order(rows: list[int]) -> None:
     table = anchors(30)
