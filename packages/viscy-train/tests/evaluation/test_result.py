@@ -9,9 +9,9 @@ from viscy_train.evaluation.result import question_of
 SCORES = ("balanced_accuracy", "auroc", "f1")
 
 
-def metric(name: str, value: float, better: str = "higher") -> Metric:
+def metric(name: str, value: float, better: str = "higher", p: float | None = None) -> Metric:
     what = Definition(name, name, better, "how", (0.0, 1.0))  # type: ignore[arg-type]  # one of them
-    return Metric(what, value, value - 0.1, value + 0.1, shuffled=0.5, n=90, units=6, unit="wells")
+    return Metric(what, value, value - 0.1, value + 0.1, shuffled=0.5, n=90, units=6, unit="wells", p=p)
 
 
 def lacking(name: str, reason: str = "so it is") -> NotAvailable:
@@ -76,10 +76,25 @@ def test_a_question_names_its_values(values: tuple[str, ...], text: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("better", "value", "tells"),
-    [("higher", 0.7, True), ("higher", 0.55, False), ("lower", 0.3, True), ("near 1", 0.9, None)],
+    ("better", "value", "p", "tells"),
+    [
+        ("higher", 0.7, None, True),
+        ("higher", 0.7, 1 / 21, True),
+        ("higher", 0.7, 0.05, False),
+        ("higher", 0.55, 1 / 21, False),
+        ("lower", 0.3, None, True),
+        ("lower", 0.3, 0.2, False),
+        ("near 1", 0.9, None, None),
+    ],
 )
-def test_a_metric_tells_where_its_interval_is_beyond_chance(
-    better: str, value: float, tells: bool | None
+def test_a_metric_tells_where_interval_and_shuffles_are_beyond_chance(
+    better: str, value: float, p: float | None, tells: bool | None
 ) -> None:
-    assert metric("one", value, better).tells is tells
+    assert metric("one", value, better, p).tells is tells
+
+
+def test_a_headline_says_how_often_shuffled_labels_give_as_much() -> None:
+    found = evaluation(0.7, None)
+    few = [replace(one, p=5 / 21) if isinstance(one, Metric) else one for one in found.outcomes]
+    answer = replace(found, outcomes=tuple(few)).headlines[0].answer
+    assert answer == "Not shown: 0.70 [0.60, 0.80] (guess 0.50), and 24 % of shuffled labels give as much."

@@ -14,6 +14,9 @@ from typing import Any, Literal
 from viscy_data import InvalidInputError
 from viscy_train.evaluation.intervals import Replicates
 
+MOST_BY_CHANCE = 0.05
+"""Share of shuffles at least as good, from which on a number is not told from guessing."""
+
 type Better = Literal["higher", "lower", "near 1", "neither"]
 type Outcome = Metric | NotAvailable
 
@@ -131,10 +134,15 @@ class Metric:
 
     @property
     def tells(self) -> bool | None:
-        """Whether the interval lies beyond chance on the better side; None where no side is better."""
-        if self.definition.better == "higher":
-            return self.low > self.shuffled
-        return self.high < self.shuffled if self.definition.better == "lower" else None
+        """Whether the number is beyond chance on the better side; None where no side is better.
+
+        The interval has to exclude chance; and where labels given at random were shuffled, few shuffles may
+        give as good a number: of few units an interval can be narrow by luck alone.
+        """
+        if self.definition.better not in ("higher", "lower"):
+            return None
+        beyond = self.low > self.shuffled if self.definition.better == "higher" else self.high < self.shuffled
+        return beyond and (self.p is None or self.p < MOST_BY_CHANCE)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

@@ -56,8 +56,7 @@ class Headline:
         value = (
             f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}] (guess {found.shuffled:.2f}{least}{best})"
         )
-        told = value if found.tells else f"Not shown: {value}, which guessing gives, too"
-        parts = [told, *self._hours()]
+        parts = [value if found.tells else f"Not shown: {value}, {_as_guessed(found)}", *self._hours()]
         if isinstance(self.corrected, Metric):
             parts.append(
                 f"{self.corrected.value:.2f} once corrected by control cells (guess "
@@ -84,6 +83,13 @@ class Headline:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {"label": self.label, "question": self.question, "answer": self.answer}
+
+
+def _as_guessed(metric: Metric) -> str:
+    """Say why a number is not told from guessing."""
+    if metric.p is None or not metric.low > metric.shuffled:
+        return "which guessing gives, too"
+    return f"and {100 * metric.p:.0f} % of shuffled labels give as much"
 
 
 @dataclass(frozen=True)
