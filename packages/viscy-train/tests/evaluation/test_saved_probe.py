@@ -185,3 +185,32 @@ def test_evaluate_asks_for_annotations_and_keeps_their_probe(
     assert "a probe is of one label" in capsys.readouterr().err
     assert main([*given[:2], "--layer", "corrected"]) == 1
     assert "viscy-train correct" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:1 of 96 rows are not finite")
+def test_what_no_probe_can_learn_is_refused_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = embeddings(tmp_path / "e.zarr")
+    obs = read_embeddings(path).obs
+    rows = obs[["experiment", "fov", "track_id"]].drop_duplicates().assign(same="one")
+    rows["a, b"] = np.where(
+        (rows["experiment"] == "e0") & (rows["fov"] == "A/1/0"), "x", "y"
+    )  # one well alone
+    rows.to_csv(tmp_path / "lasso.csv", index=False)
+    given = ["evaluate", str(path), "--annotations", str(tmp_path / "lasso.csv"), "--labels"]
+    keep = ["--save-probe", str(tmp_path / "p.json")]
+
+    assert main([*given, "same", *keep]) == 1
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == (
+        "",
+        "error: label='same': cells have only one; a probe tells two classes apart.\n",
+    )
+
+    assert main([*given, "a, b"]) == 1
+    assert "A name with commas is put in double quotes: '\"a, b\"'" in capsys.readouterr().err
+
+    with pytest.warns(UserWarning, match="'a, b' is fitted and kept, but nothing can say how good it is"):
+        assert main([*given, '"a, b"', *keep]) == 0
+    assert read_probe(tmp_path / "p.json").label == "a, b"

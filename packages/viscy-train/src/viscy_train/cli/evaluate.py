@@ -1,6 +1,7 @@
 """The command ``viscy-train evaluate``."""
 
 import argparse
+import csv
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,8 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
         "--labels",
         action="append",
         metavar="COLUMN[,COLUMN]",
-        help="columns of obs that the embedding is asked for (condition); a drug, a cell type; repeatable",
+        help="columns of obs that the embedding is asked for (condition); a drug, a cell type; repeatable; "
+        "a name with commas in double quotes",
     )
     parser.add_argument(
         "--leave-out",
@@ -73,8 +75,10 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from viscy_data import check_output, shown
+    from viscy_data import check_output, progress_bar, shown
     from viscy_train.evaluation import Controls, evaluate_together
+    from viscy_train.evaluation.labelling import check_probe
+    from viscy_train.evaluation.tasks import MEASURES
 
     inputs = [one for one in (*options.embeddings, options.annotations) if one is not None]
     outs = (("out", options.out), ("save_probe", options.save_probe), ("html", options.html))
@@ -82,20 +86,32 @@ def _evaluate(options: argparse.Namespace) -> None:
         if out is not None:
             check_output(out, argument=argument, inputs=inputs)
     controls = None if options.controls is None else Controls.parse(options.controls)
-    given = [name.strip() for text in options.labels or ["condition"] for name in text.split(",")]
-    labels = [name for name in given if name]
+    labels = _names(options.labels or ["condition"])
     _check_one_label(options.save_probe, labels, options.embeddings)
+    said: list[str] = []
+    steps = len(options.embeddings) * len(MEASURES)
     with warnings_as_sentences():
-        found = evaluate_together(
-            options.embeddings,
-            labels=labels,
-            leave_out=options.leave_out,
-            controls=controls,
-            layer=options.layer,
-            annotations=options.annotations,
-            max_cells=options.max_cells,
-            say=print,
-        )
+        if options.save_probe is not None:
+            check_probe(
+                options.embeddings[0],
+                labels[0],
+                layer=options.layer,
+                annotations=options.annotations,
+                max_cells=options.max_cells,
+            )
+        with progress_bar("evaluate", steps, unit="groups of metrics", shown=True) as advance:
+            found = evaluate_together(
+                options.embeddings,
+                labels=labels,
+                leave_out=options.leave_out,
+                controls=controls,
+                layer=options.layer,
+                annotations=options.annotations,
+                max_cells=options.max_cells,
+                say=said.append,
+                progress=lambda _: advance(1),
+            )
+    sys.stdout.writelines(f"{line}\n" for line in said)
     for name, evaluation in found.evaluations.items():
         if len(found.evaluations) > 1:
             sys.stdout.write(f"\n{shown(name, 200)}\n")
@@ -109,6 +125,12 @@ def _evaluate(options: argparse.Namespace) -> None:
         sys.stdout.write(f"wrote {shown(options.html, 4096)}\n")
     if options.save_probe is not None:
         _save_probe(options, labels[0], next(iter(found.evaluations.values())))
+
+
+def _names(given: list[str]) -> list[str]:
+    """Return names of columns, between commas or in double quotes."""
+    names = [name.strip() for row in csv.reader(given, skipinitialspace=True) for name in row]
+    return [name for name in names if name]
 
 
 def _write_page(found: Any, path: Path) -> None:

@@ -46,6 +46,7 @@ def evaluate(
     max_cells: int = 20_000,
     resampling: Resampling | None = None,
     say: Callable[[str], None] | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Measure an embeddings file written by `viscy_train.embed`.
 
@@ -69,6 +70,8 @@ def evaluate(
     resampling : Resampling, optional
     say : callable, optional
         Told how many rows of the annotations found a cell.
+    progress : callable, optional
+        Told the name of each group of metrics once it is computed.
 
     Returns
     -------
@@ -102,6 +105,7 @@ def evaluate(
         controls=controls,
         max_cells=max_cells,
         resampling=resampling,
+        progress=progress,
     )
     return replace(evaluation, model_digest=model_digest_of(file))
 
@@ -140,7 +144,7 @@ def evaluate_arrays(
         More cells are thinned by whole lineages, evenly over experiments.
     resampling : Resampling, optional
     progress : callable, optional
-        Told the name of each group of metrics before it is computed.
+        Told the name of each group of metrics once it is computed.
 
     Returns
     -------
@@ -154,7 +158,7 @@ def evaluate_arrays(
     """
     resampling = resampling or Resampling()
     array = as_embedding(embedding)
-    _check(array.shape[0], obs)
+    check_columns(array.shape[0], obs)
     names = tuple(dict.fromkeys([labels] if isinstance(labels, str) else labels))
     if not names:
         raise InvalidInputError("labels=(): name at least one column of obs; condition is usual.")
@@ -197,12 +201,12 @@ def _measured(
     outcomes: list[list[Outcome]] = [[] for _ in shown]
     series: list[list[Series]] = [[] for _ in shown]
     for name, measure in MEASURES:
-        if progress is not None:
-            progress(name)
         for place, one in enumerate(shown):
             found = measure(one, resampling)
             outcomes[place] += found.outcomes
             series[place] += found.series
+        if progress is not None:
+            progress(name)
     parts = [(tuple(one), tuple(other)) for one, other in zip(outcomes, series, strict=True)]
     return parts[0], parts[1] if correction is not None else None
 
@@ -222,7 +226,8 @@ def _thinned(correction: Correction, kept: BoolArray) -> Correction:
     return Correction(parts, correction.controls[kept], correction.name)
 
 
-def _check(rows: int, obs: pd.DataFrame) -> None:
+def check_columns(rows: int, obs: pd.DataFrame) -> None:
+    """Refuse a table that lacks what every evaluation needs, or is not of the embedding's rows."""
     missing = [name for name in _NEEDED if name not in obs.columns]
     if missing:
         raise InvalidInputError(f"obs lacks the columns {missing}; it has {list(obs.columns)}")
@@ -237,7 +242,8 @@ def _check_labels(option: str, name: str, obs: pd.DataFrame) -> None:
             return
         held = [str(column) for column in obs.columns]
         raise InvalidInputError(
-            f"{option}={name!r} is not a column of obs, which has {', '.join(held)}.{suggest(name, held)}"
+            f"{option}={name!r} is not a column of obs, which has {', '.join(held)}."
+            f"{_quoting(name, held) or suggest(name, held)}"
         )
     found = obs[name]
     count = found.nunique()
@@ -246,6 +252,12 @@ def _check_labels(option: str, name: str, obs: pd.DataFrame) -> None:
             f"{option}={name!r} holds numbers of {count:,} values: labels are text, whole numbers, or "
             f"numbers of at most {MOST_LABELS} values; write a column of classes."
         )
+
+
+def _quoting(name: str, held: list[str]) -> str:
+    """Say how a column is named whose name has commas, where one of its parts was taken for a column."""
+    whole = next((one for one in held if "," in one and name in map(str.strip, one.split(","))), None)
+    return "" if whole is None else f" A name with commas is put in double quotes: '\"{whole}\"'."
 
 
 def _warn_of_many(leave_out: str, obs: pd.DataFrame) -> None:

@@ -6,6 +6,7 @@ embedding says of cells may weight the batches of the next. Where a row is one c
 probabilities of its channels are averaged.
 """
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +14,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from viscy_data import InvalidInputError, claimed, columns, whole_file
+from viscy_data import InvalidInputError, claimed, columns, shown, suggest, whole_file
 from viscy_train.evaluation.annotations import annotated
-from viscy_train.evaluation.evaluate import thin
+from viscy_train.evaluation.cells import Cells
+from viscy_train.evaluation.evaluate import check_columns, thin
 from viscy_train.evaluation.intervals import Resampling
 from viscy_train.evaluation.layers import correction_of
+from viscy_train.evaluation.questions import Question
 from viscy_train.evaluation.reading import EmbeddingsFile, read_embeddings
-from viscy_train.evaluation.saved_probe import Origin, SavedProbe, read_probe
+from viscy_train.evaluation.saved_probe import Origin, SavedProbe, check_classes, read_probe
 
 _CELL = (columns.EXPERIMENT, columns.FOV, columns.TRACK_ID, columns.T)
 
@@ -124,10 +128,57 @@ def fit_and_save(
     metrics : list of dict, optional
         What the evaluation found of this label.
     """
-    file = read_embeddings(path, layer=layer)
-    obs = file.obs if annotations is None else annotated(file.obs, annotations)[0]
-    rows = np.flatnonzero(np.isfinite(file.embedding).all(axis=1))
-    rows = rows[thin(obs.iloc[rows], max_cells, Resampling())]
+    file, obs, rows = rows_evaluated(path, layer, annotations, max_cells)
+    _check_label(label, obs)
     probe = SavedProbe.fit(file.embedding[rows], obs[label].iloc[rows], origin_of(file, layer), metrics)
     probe.write(out)
     return probe
+
+
+def check_probe(
+    path: str | Path,
+    label: str,
+    *,
+    layer: str = "",
+    annotations: str | Path | None = None,
+    max_cells: int = 20_000,
+) -> None:
+    """Refuse a label that no probe can be fitted to; warn of one that no evaluation can measure.
+
+    Parameters as of `fit_and_save`; an evaluation takes a while, and this is known before it.
+
+    Raises
+    ------
+    InvalidInputError
+        If the cells evaluated have one class, or none.
+    """
+    file, obs, rows = rows_evaluated(path, layer, annotations, max_cells)
+    _check_label(label, obs)
+    check_classes(obs[label].iloc[rows])
+    cells = Cells.of(file.embedding[rows].astype(np.float64), obs.iloc[rows], (label,))
+    reason = Question.of(cells, cells.labels[0]).reason
+    if reason:
+        warnings.warn(
+            f"The probe of {shown(label)!r} is fitted and kept, but nothing can say how good it is: "
+            f"{reason}.",
+            stacklevel=2,
+        )
+
+
+def rows_evaluated(
+    path: str | Path, layer: str, annotations: str | Path | None, max_cells: int
+) -> tuple[EmbeddingsFile, pd.DataFrame, NDArray[np.intp]]:
+    """Return a file, its columns, and the rows that an evaluation takes."""
+    file = read_embeddings(path, layer=layer)
+    obs = file.obs if annotations is None else annotated(file.obs, annotations)[0]
+    check_columns(len(obs), obs)
+    rows = np.flatnonzero(np.isfinite(file.embedding).all(axis=1))
+    return file, obs, rows[thin(obs.iloc[rows], max_cells, Resampling())]
+
+
+def _check_label(label: str, obs: pd.DataFrame) -> None:
+    if label not in obs.columns:
+        held = [str(column) for column in obs.columns]
+        raise InvalidInputError(
+            f"label={label!r} is not a column of obs, which has {', '.join(held)}.{suggest(label, held)}"
+        )

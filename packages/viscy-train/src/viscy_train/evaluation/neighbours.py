@@ -25,6 +25,7 @@ def nearest(
     *,
     own: IntArray,
     pool: IntArray,
+    rows: IntArray | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> IntArray:
     """Return the k nearest allowed rows of each row, (N, k), `NONE` where there are fewer.
@@ -36,6 +37,8 @@ def nearest(
     k : int
     own, pool : ndarray (N,)
         Codes; a neighbour has the row's pool code and another own code.
+    rows : ndarray, optional
+        The rows that are asked for; others get `NONE`.
     advance : callable
         Told how many more rows are done.
 
@@ -48,8 +51,9 @@ def nearest(
     found = np.full((unit.shape[0], k), NONE, dtype=np.int64)
     for code in np.unique(pool):
         members = np.flatnonzero(pool == code)
-        for start in range(0, members.size, BLOCK):
-            block = members[start : start + BLOCK]
+        asked = members if rows is None else members[np.isin(members, rows)]
+        for start in range(0, asked.size, BLOCK):
+            block = asked[start : start + BLOCK]
             found[block] = _nearest_of_block(unit, k, block, members, own)
             advance(block.size)
     return found

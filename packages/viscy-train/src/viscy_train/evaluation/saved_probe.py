@@ -121,12 +121,8 @@ class SavedProbe(BaseModel):
         """
         array = np.asarray(embedding, dtype=np.float64)
         known = labels.notna().to_numpy() & np.isfinite(array).all(axis=1)
+        check_classes(labels[known])
         names, codes = np.unique(labels[known].astype(object).map(str).to_numpy(str), return_inverse=True)
-        if names.size < 2:
-            held = f"only {names[0]!s}" if names.size else "no value"
-            raise InvalidInputError(
-                f"label={labels.name!r}: cells have {held}; a probe tells two classes apart."
-            )
         scaler, fitted = fit_probe(array[known], codes.astype(np.int64))
         weights, bias = np.asarray(fitted.coef_), np.asarray(fitted.intercept_)
         if names.size == 2:  # of two classes the regression keeps the difference alone
@@ -192,6 +188,22 @@ class SavedProbe(BaseModel):
     def write(self, path: str | Path) -> None:
         """Write it as JSON, whole or not at all."""
         write_text(path, json.dumps(marked({"probe": self.model_dump(mode="json")}, "viscy-train")))
+
+
+def check_classes(labels: "pd.Series[Any]") -> None:
+    """Refuse cells of one class, or of none: there is nothing that a probe could tell apart.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are fewer than two values.
+    """
+    names = labels.dropna().astype(object).map(str).unique()
+    if len(names) < 2:
+        held = f"only {shown(names[0])}" if len(names) else "no value"
+        raise InvalidInputError(
+            f"label={shown(labels.name)!r}: cells have {held}; a probe tells two classes apart."
+        )
 
 
 def read_probe(path: str | Path) -> SavedProbe:

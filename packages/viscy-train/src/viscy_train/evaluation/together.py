@@ -96,6 +96,7 @@ def evaluate_together(
     max_cells: int = 20_000,
     resampling: Resampling | None = None,
     say: Callable[[str], None] | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Together:
     """Measure embeddings files side by side; parameters as of `evaluate`.
 
@@ -111,6 +112,7 @@ def evaluate_together(
         "controls": controls,
         "max_cells": max_cells,
         "resampling": resampling,
+        "progress": progress,
     }
     apart = options | {"layer": layer, "annotations": annotations, "say": say}
     if len(named) == 1:
