@@ -12,16 +12,7 @@ from typing import Any, Final
 from viscy_data import Intensity
 
 USUAL: Final = Intensity()
-STRONG: Final = Intensity(
-    scale=(0.4, 2.5),
-    shift=(-1.0, 1.0),
-    contrast=(0.5, 2.0),
-    gamma=(0.5, 2.0),
-    noise=(0.0, 0.6),
-    blur=(0.0, 2.0),
-    probability=0.8,
-)
-"""Wide enough that gain, offset, noise and focus of one microscope pass for those of another."""
+STRONG: Final = Intensity.strong()
 
 ALL_OFF: Final = {"experiment_aware": False, "condition_balanced": False, "temporal_enrichment": False}
 

@@ -23,6 +23,9 @@ _LEVEL: Final = 0.95
 _LEAST_FALL: Final = 0.3
 """By which share of its value the microscope's share has to fall."""
 
+FEWEST_SEEDS: Final = 3
+"""Fewer say nothing: an interval over two is what two numbers happen to be."""
+
 type Record = dict[str, Any]
 
 
@@ -159,7 +162,7 @@ def judge(records: list[Record]) -> list[Finding]:
 
 def _above(records: list[Record], arm: str, other: str, asked: str, other_figure: str = "state") -> Finding:
     found = compare(records, arm, other, "state", other_figure)
-    if found is None or found.seeds < 2:
+    if found is None or found.seeds < FEWEST_SEEDS:
         return Finding(asked, "not measured", None)
     return Finding(asked, shown(found), found.low > 0)
 
@@ -168,7 +171,7 @@ def _falls(records: list[Record]) -> Finding:
     asked = f"microscope's share of the variance: lower by at least {_LEAST_FALL:.0%}"
     ours, theirs = by_seed(records, "both", "microscope"), by_seed(records, "random", "microscope")
     seeds = sorted(ours.keys() & theirs.keys())
-    if len(seeds) < 2:
+    if len(seeds) < FEWEST_SEEDS:
         return Finding(asked, "not measured", None)
     falls = [1 - float(np.mean(ours[seed]) / np.mean(theirs[seed])) for seed in seeds]
     mean, low, high = interval(falls)

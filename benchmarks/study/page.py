@@ -6,14 +6,26 @@ from typing import Any, Final
 
 import matplotlib as mpl
 
-from study.arms import TITLES
-from study.findings import Difference, Record, by_seed, compare, mean_of, shown
+from study.arms import SYNTHETIC_ARMS, TITLES
+from study.findings import FEWEST_SEEDS, Difference, Record, by_seed, compare, mean_of, shown
 from study.measures import HOURS_BINS, LATE
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
-_IN_PICTURE: Final = ("raw", "random", "random_strong", "one_experiment", "balance", "both", "both_ben")
+PLANNED: Final = len(SYNTHETIC_ARMS) * 5 * 3
+"""Trainings: arms, seeds, trainings of one setting."""
+
+_IN_PICTURE: Final = (
+    "raw",
+    "random",
+    "random_strong",
+    "one_experiment",
+    "balance",
+    "both",
+    "both_strong",
+    "both_ben",
+)
 _COLUMNS: Final = (
     ("state", "state, AUC"),
     ("corrected/state", "corrected"),
@@ -78,17 +90,19 @@ def _short(records: list[Record]) -> str:
     if compose:
         parts.append(
             "**Should I compose?** One experiment a batch with conditions balanced, against batches drawn at "
-            f"random: {'; '.join(compose)}."
+            "random:\n\n- " + ";\n- ".join(compose) + "."
         )
     axes = [
-        f"{TITLES[arm]} against {TITLES[other]}: the state {_word(state, 1)}, the experiment "
-        f"{_word(leak, -1)}"
+        f"{TITLES[arm]}, against {TITLES[other]}: the state {_word(state, 1)}, the experiment "
+        f"{_word(leak, -1)}, the microscope {_word(share, -1)}"
         for _, arm, other in _QUESTIONS[1:]
         if (state := compare(records, arm, other, "state")) is not None
         and (leak := compare(records, arm, other, "leakage")) is not None
+        and (share := compare(records, arm, other, "microscope")) is not None
+        and state.seeds >= FEWEST_SEEDS
     ]
     if axes:
-        parts.append(f"**Which axes?** {'; '.join(axes)}.")
+        parts.append("**Which axes, and what instead?**\n\n- " + ";\n- ".join(axes) + ".")
     after = compare(records, "both", "random", "state", "corrected/state")
     near = compare(records, "both", "random", "leakage_near", "corrected/leakage_near")
     if after is not None and near is not None:
@@ -127,7 +141,8 @@ def _design(records: list[Record]) -> str:
     return (
         "Five synthetic plates to a seed, each with a microscope and a cell line of its own and wells that "
         f"differ; {len(seeds)} seeds of data ({', '.join(map(str, seeds))}) that nothing was chosen on; "
-        f"{len(trained)} trainings of {each} steps of 64 pairs, {hours:.1f} hours of one core. The rule of "
+        f"{len(trained)} trainings of {PLANNED} planned, {each} steps of 64 pairs each, {hours:.1f} hours of "
+        "one core. What has not been trained yet is in no table. The rule of "
         "the verdict was fixed before the first of them. The unit is the data seed: trainings of one seed "
         "are averaged, arms are compared seed by seed, and intervals are Student's t over seeds (95 %)."
     )

@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 
+from viscy_data import Intensity
 from viscy_data.errors import InvalidInputError
 from viscy_train.callbacks import FitProgress
 from viscy_train.cli.app import main
@@ -34,15 +35,25 @@ SMALL = [
 ]
 
 
+FAST = ("--trainer.fast_dev_run=1",)
+
+
 def fit(config: str, anchors: Path, *more: str) -> FitCLI:
     return run_fit(["--config", config, f"--data.anchors={anchors}", *SMALL, *more])
 
 
 def test_there_are_configurations() -> None:
-    assert NAMES == ["fit", "small"]
+    assert NAMES == ["fit", "small", "strong"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+def test_strong_augmentation_goes_on_top_of_a_configuration(anchors_path: Path, tmp_path: Path) -> None:
+    cli = fit("small", anchors_path, "--config", "strong", f"--trainer.default_root_dir={tmp_path}", *FAST)
+    assert isinstance(cli.model, ContrastiveModule)
+    assert Intensity(**cli.model.hparams["intensity"]) == Intensity.strong()
+    assert cli.model.encoder.options.backbone == "small"
+
+
+@pytest.mark.parametrize("name", ["fit", "small"])
 def test_configuration_runs(
     name: str,
     anchors_path: Path,
@@ -52,7 +63,7 @@ def test_configuration_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)  # where a run without a logger leaves its checkpoints
     given = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
-    cli = fit(name, anchors_path, "--trainer.fast_dev_run=1")
+    cli = fit(name, anchors_path, *FAST)
     assert cli.trainer.global_step == 1
     assert capsys.readouterr().err.count("check: 0 problems") == 1  # of the table, in one line
     module = cli.model

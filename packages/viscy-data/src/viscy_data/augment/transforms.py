@@ -139,6 +139,24 @@ class Intensity:
         """Return the options that change no intensity."""
         return cls(probability=0.0)
 
+    @classmethod
+    def strong(cls) -> "Intensity":
+        """Return ranges so wide that gain, offset, noise and focus of one microscope pass for another's.
+
+        An encoder trained with them knows far less of the microscope. The price: it knows less of how bright
+        a cell is, too, which is no loss where the phenotype is a shape or a place, and a loss where it is the
+        level of a reporter.
+        """
+        return cls(
+            scale=(0.4, 2.5),
+            shift=(-1.0, 1.0),
+            contrast=(0.5, 2.0),
+            gamma=(0.5, 2.0),
+            noise=(0.0, 0.6),
+            blur=(0.0, 2.0),
+            probability=0.8,
+        )
+
 
 class Augment(nn.Module):
     """Augment a batch and crop it to its final size.
