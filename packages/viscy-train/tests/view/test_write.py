@@ -12,8 +12,10 @@ import pytest
 from views import embedded, index, write_experiments
 
 from viscy_data.errors import InvalidInputError
+from viscy_data.pages.page import Gallery
 from viscy_train.cli.app import main
 from viscy_train.evaluation.reading import quiet_anndata, read_embeddings
+from viscy_train.view.galleries import galleries, open_patched
 from viscy_train.view.write import Written, view_embeddings
 
 
@@ -122,3 +124,14 @@ def test_the_command_ends_with_a_sentence(
         r"--no-patches\); open it in a browser\n",
         said,
     )
+
+
+def test_an_evaluation_shows_cells_of_the_table_that_was_embedded(made: Path, tmp_path: Path) -> None:
+    section = galleries(open_patched(made / "embeddings.zarr"), "condition")
+    tiles = [tile for block in section.blocks if isinstance(block, Gallery) for tile in block.tiles]
+    assert tiles
+    assert all(tile.png.startswith(b"\x89PNG") and "not be read" not in tile.caption for tile in tiles)
+    obs = read_embeddings(made / "embeddings.zarr").obs
+    rewritten(made, tmp_path / "moved.zarr", obs.assign(x=obs["x"] + 3))
+    with pytest.raises(InvalidInputError, match=r"is not the table that the embeddings are of"):
+        open_patched(tmp_path / "moved.zarr", anchors=made / "anchors.parquet")

@@ -32,6 +32,17 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", type=Path, help="write all of it as JSON")
     parser.add_argument("--html", type=Path, help="write a page: the answer in words, then the evidence")
     parser.add_argument(
+        "--patches",
+        action="store_true",
+        help="with --html: cells of the first label that the probe is surest of, and those most alike",
+    )
+    parser.add_argument(
+        "--anchors",
+        type=Path,
+        metavar="TABLE",
+        help="with --patches: the table that was embedded, if it was moved",
+    )
+    parser.add_argument(
         "--labels",
         action="append",
         metavar="COLUMN[,COLUMN]",
@@ -80,7 +91,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from viscy_train.evaluation.labelling import check_probe
     from viscy_train.evaluation.tasks import MEASURES
 
-    inputs = [one for one in (*options.embeddings, options.annotations) if one is not None]
+    inputs = [one for one in (*options.embeddings, options.annotations, options.anchors) if one is not None]
     outs = (("out", options.out), ("save_probe", options.save_probe), ("html", options.html))
     for argument, out in outs:
         if out is not None:
@@ -88,6 +99,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     controls = None if options.controls is None else Controls.parse(options.controls)
     labels = _names(options.labels or ["condition"])
     _check_one_label(options.save_probe, labels, options.embeddings)
+    patched = _patched(options, labels)
     said: list[str] = []
     steps = len(options.embeddings) * len(MEASURES)
     with warnings_as_sentences():
@@ -121,7 +133,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         found.write(options.out)
         sys.stdout.write(f"wrote {shown(options.out, 4096)}\n")
     if options.html is not None:
-        _write_page(found, options.html)
+        _write_page(found, options.html, patched)
         sys.stdout.write(f"wrote {shown(options.html, 4096)}\n")
     if options.save_probe is not None:
         _save_probe(options, labels[0], next(iter(found.evaluations.values())))
@@ -133,11 +145,37 @@ def _names(given: list[str]) -> list[str]:
     return [name for name in names if name]
 
 
-def _write_page(found: Any, path: Path) -> None:
+def _patched(options: argparse.Namespace, labels: list[str]) -> Any:
+    """Open what cells are shown of before anything is measured; return how their section is made."""
+    from viscy_data import InvalidInputError
+
+    if not options.patches:
+        if options.anchors is not None:
+            raise InvalidInputError("anchors: a table is needed for patches only; add --patches.")
+        return None
+    if options.html is None:
+        raise InvalidInputError("patches=True: a page is needed to show them on; add --html page.html.")
+    from viscy_train.evaluation.together import names_of
+    from viscy_train.view.galleries import galleries, open_patched
+
+    patched = open_patched(
+        options.embeddings[0],
+        anchors=options.anchors,
+        layer=options.layer,
+        annotations=options.annotations,
+        max_cells=options.max_cells,
+        name=names_of(options.embeddings)[0] if len(options.embeddings) > 1 else "",
+    )
+    return lambda: galleries(patched, labels[0], options.leave_out)
+
+
+def _write_page(found: Any, path: Path, patched: Any) -> None:
     from viscy_data.pages.page import write_page
     from viscy_train.report.evaluation_page import evaluation_page
 
-    write_page(evaluation_page(found.evaluations, same_cells=found.same_cells), path, argument="html")
+    cells = [] if patched is None else [patched()]
+    page = evaluation_page(found.evaluations, same_cells=found.same_cells, cells=cells)
+    write_page(page, path, argument="html")
 
 
 def _show_differences(found: Any) -> None:

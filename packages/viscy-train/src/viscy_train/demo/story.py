@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from viscy_data import shown
+import numpy as np
+
+from viscy_data import columns, shown
 from viscy_data.pages.page import Beside, Page, Paragraph, Picture, Section
 from viscy_data.pages.page import Verdict as Finding
 from viscy_data.pages.table import Table
-from viscy_train.demo.comparison import COMPOSED, RANDOM, Comparison
+from viscy_train.demo.comparison import COMPOSED, RANDOM, Comparison, evaluated_cells
 from viscy_train.demo.pictures import batches_drawings, maps_picture, pairs_picture
 from viscy_train.demo.settings import DemoSettings
 from viscy_train.demo.source import Source
@@ -20,6 +22,7 @@ from viscy_train.packed import model_digest
 from viscy_train.report.evaluation_page import sections
 from viscy_train.report.figures import loss_figure
 from viscy_train.report.headlines import verdicts
+from viscy_train.view.galleries import Patched, galleries
 
 _VERSIONS = ("viscy-data", "viscy-train", "torch", "lightning", "scikit-learn", "numpy", "anndata")
 _SUBTITLES = {
@@ -66,7 +69,7 @@ def tell(
         sections=(
             _batches(source, trained),
             _pairs(source, trained[COMPOSED], settings),
-            *sections(comparison.evaluations, found, [_HOW]),
+            *sections(comparison.evaluations, found, [_HOW], [_cells(source, comparison, settings)]),
             _maps(source, comparison, settings),
             _losses(trained),
             _provenance(source, trained, settings),
@@ -99,6 +102,12 @@ def _pairs(source: Source, trained: Trained, settings: DemoSettings) -> Section:
         "An anchor and its positive are one cell at two times; the model learns to find one given the other."
     )
     return Section("What a pair shows", lead, (picture,))
+
+
+def _cells(source: Source, comparison: Comparison, settings: DemoSettings) -> Section:
+    dataset, array = evaluated_cells(source, settings), comparison.embeddings[COMPOSED]
+    patched = Patched(array, comparison.obs, dataset, np.arange(len(array)), COMPOSED)
+    return galleries(patched, columns.CONDITION, seed=settings.seed)
 
 
 def _maps(source: Source, comparison: Comparison, settings: DemoSettings) -> Section:

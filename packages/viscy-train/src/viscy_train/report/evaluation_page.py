@@ -27,7 +27,9 @@ NO_PAIRS = (
 )
 
 
-def evaluation_page(evaluations: Mapping[str, Evaluation], *, same_cells: bool = True) -> Page:
+def evaluation_page(
+    evaluations: Mapping[str, Evaluation], *, same_cells: bool = True, cells: Sequence[Section] = ()
+) -> Page:
     """Return the page of one embedding or of several side by side.
 
     Parameters
@@ -36,6 +38,8 @@ def evaluation_page(evaluations: Mapping[str, Evaluation], *, same_cells: bool =
         By name of the embedding.
     same_cells : bool
         Whether all are of the same cells in the same order, so that differences have intervals.
+    cells : sequence of Section
+        Cells to look at, shown before how all was measured.
     """
     found = differences(evaluations) if same_cells else ()
     many = len(evaluations) > 1
@@ -45,7 +49,7 @@ def evaluation_page(evaluations: Mapping[str, Evaluation], *, same_cells: bool =
         subtitle=f"{'Embeddings' if many else 'Embedding'}: {listed}.",
         verdicts=verdicts(evaluations, found),
         facts=facts(evaluations),
-        sections=sections(evaluations, found, [] if same_cells or not many else [NO_PAIRS]),
+        sections=sections(evaluations, found, [] if same_cells or not many else [NO_PAIRS], cells),
         made_by="viscy-train",
     )
 
@@ -69,8 +73,9 @@ def sections(
     evaluations: Mapping[str, Evaluation],
     found: Sequence[Difference] = (),
     notes: Sequence[str] = (),
+    cells: Sequence[Section] = (),
 ) -> list[Section]:
-    """Return the evidence: each label, experiments, the rest, differences, how it was measured."""
+    """Return the evidence: each label, experiments, the rest, differences, cells, how it was measured."""
     labels = list(dict.fromkeys(label for one in evaluations.values() for label in one.labels))
     keys = list(dict.fromkeys(one.name for each in evaluations.values() for one in each.outcomes))
     theme = {key: _theme(key, labels) for key in keys}
@@ -87,7 +92,7 @@ def sections(
     told = [one for one in told if one.blocks]
     if found or notes:
         told.append(_differences(found, notes))
-    return [*told, _method(evaluations)]
+    return [*told, *cells, _method(evaluations)]
 
 
 _EXPERIMENT, _REST = object(), object()

@@ -11,5 +11,6 @@ Read in this order:
 - `cells`: which cells are shown; `labels`: the columns that a table of labels finds them by
 - `maps`: places in a plane; `neighbours`: which cells are alike; `looks`: columns that are made of both
 - `patches`: the table that cells came from; `thumbnails`: small pictures of 8 bits, and sheets of them
+- `galleries`: cells on the page of an evaluation, at the ends of a probe and beside those most like them
 - `page`: all of it as one document; view.js, view.css and view.html beside it are what a browser runs
 """

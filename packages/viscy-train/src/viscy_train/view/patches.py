@@ -105,7 +105,7 @@ def rows_of_cells(obs: pd.DataFrame, table: pd.DataFrame, named: str) -> IntArra
         raise InvalidInputError(
             f"{named} is not the table that the embeddings are of: {lost.sum():,} of {len(obs):,} cells are "
             f"not in it, the first of them {_told(ours, int(lost.argmax()))}; give the table that they were "
-            "embedded from, or --no-patches."
+            "embedded from, or leave the patches out."
         )
     for name in places:
         there = found[f"{name}_there"].to_numpy(np.float64)
@@ -116,7 +116,7 @@ def rows_of_cells(obs: pd.DataFrame, table: pd.DataFrame, named: str) -> IntArra
                 f"{named} is not the table that the embeddings are of: {moved.sum():,} of {len(obs):,} cells "
                 f"are somewhere else, the first of them {_told(ours, first)}: "
                 f"{name}={found[name].iloc[first]:g} when it was embedded, {there[first]:g} in the table. "
-                "Embed the table anew, or say --no-patches."
+                "Embed the table anew, or leave the patches out."
             )
     return found[_ROW].to_numpy(np.int64)
 
