@@ -60,7 +60,7 @@ class DemoSettings:
     focus: bool = False
     geometry: Geometry = Geometry()  # noqa: RUF009 frozen
     intensity: Intensity = Intensity()  # noqa: RUF009 frozen
-    max_cells: int = 9000
+    max_cells: int = 6000
     map_cells: int = 1200
     shuffles: int = 20
     missing_chunks: Literal["error", "fill"] = "error"
