@@ -29,7 +29,7 @@ def test_nothing_given_ends_in_a_report_with_both_controls(synthetic: DemoResult
     assert "Trained for 6 steps only" in synthetic.verdict.text
     text = synthetic.report.read_text(encoding="utf-8")
     assert synthetic.verdict.text[:40] in text
-    assert text.count("data:image/png;base64,") == 3
+    assert text.count("data:image/png;base64,") > 3  # three pictures, and patches of cells
     assert text.count("<svg") > 2
     assert "Each encoder was trained once" in text
     assert "Which embedding is better" in text

@@ -192,7 +192,7 @@ def test_several_labels_by_hours_and_corrected_beside_uncorrected() -> None:
     obs["drug"] = np.array(["x", "y"])[np.arange(len(obs)) // 5 // 6 % 2]
     embedding = embedding_of(obs) + 4 * np.eye(4)[1 + pd.factorize(obs["experiment"])[0]]
     mock = Controls("condition", "uninfected")
-    result = evaluate_arrays(embedding, obs, labels=("condition", "drug"), controls=mock, resampling=FEW)
+    result = evaluate_arrays(embedding, obs, labels=("condition", "drug"), controls=mock)
     assert [headline.label for headline in result.headlines] == ["condition", "drug"]
     assert result.headlines[0].answer.startswith("1.00")
     assert "from the first hours on" in result.headlines[0].answer
