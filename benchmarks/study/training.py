@@ -7,7 +7,7 @@ from typing import Any, override
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Trainer
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
@@ -25,6 +25,7 @@ from viscy_train import (
     OptimizerOptions,
     SplitOptions,
 )
+from viscy_train.demo.training import LossHistory
 from viscy_train.encoder.small import SmallBackbone
 
 BATCH_SIZE = 64
@@ -41,7 +42,7 @@ def train(folder: Path, arm_name: str, number: int, seed: int, steps: int) -> di
     data = _data(folder, arm, left_out, seed=1000 * seed + number)
     cells, twins = cells_of(folder, "data"), cells_of(folder, "twins")
     module = _module(arm, cells.crops.shape[1], seed=1000 * seed + number)
-    losses = _Losses()
+    losses = LossHistory()
     trainer = Trainer(
         accelerator="cpu",
         devices=1,
@@ -159,16 +160,3 @@ def _module(arm: Arm, channels: int, seed: int) -> ContrastiveModule:
             crop=(CROP, CROP),
             seed=seed,
         )
-
-
-class _Losses(Callback):
-    """Keep the loss of every step."""
-
-    def __init__(self) -> None:
-        self.values: list[float] = []
-
-    @override
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        self.values.append(float(outputs["loss"]))

@@ -88,7 +88,7 @@ def train(
         seed=settings.seed,
     )
     module = _module(source, settings)
-    losses = _Losses()
+    losses = LossHistory()
     trainer = Trainer(
         accelerator="gpu" if torch.cuda.is_available() else "cpu",
         devices=1,
@@ -127,7 +127,7 @@ def _module(source: Source, settings: DemoSettings) -> ContrastiveModule:
         )
 
 
-class _Losses(Callback):
+class LossHistory(Callback):
     """Keep the loss of every step."""
 
     def __init__(self) -> None:
