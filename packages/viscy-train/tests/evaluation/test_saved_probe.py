@@ -181,6 +181,9 @@ def test_evaluate_asks_for_annotations_and_keeps_their_probe(
     assert probe.classes == ("long", "round")
     assert sum(probe.cells) == 91  # one row is not finite
     assert probe.metrics
+    assert probe.answer.startswith("Can long be told from round? ")
+    assert main(["label", str(path), str(tmp_path / "p.json"), "-o", str(tmp_path / "l.csv")]) == 0
+    assert f"where it was fitted: {probe.answer}" in capsys.readouterr().out
     assert main([*given, "--labels", "condition", "--save-probe", str(tmp_path / "q.json")]) == 1
     assert "a probe is of one label" in capsys.readouterr().err
     assert main([*given[:2], "--layer", "corrected"]) == 1

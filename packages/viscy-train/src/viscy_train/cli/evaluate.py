@@ -221,7 +221,7 @@ def _save_probe(options: argparse.Namespace, label: str, evaluation: Any) -> Non
         layer=options.layer,
         annotations=options.annotations,
         max_cells=options.max_cells,
-        metrics=[one.to_dict() for one in evaluation.outcomes],
+        evaluation=evaluation,
     )
     classes = ", ".join(f"{shown(name)} {n:,}" for name, n in zip(probe.classes, probe.cells, strict=True))
     sys.stdout.write(

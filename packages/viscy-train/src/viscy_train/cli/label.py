@@ -35,3 +35,5 @@ def _label(options: argparse.Namespace) -> None:
     sys.stdout.write(
         f"wrote {shown(options.out, 4096)}: {sum(found.counts.values()):,} cells: {counts}.{left}\n"
     )
+    worth = found.answer or "not known, as no evaluation is kept with it."
+    sys.stdout.write(f"How good the probe was where it was fitted: {shown(worth, 1000)}\n")

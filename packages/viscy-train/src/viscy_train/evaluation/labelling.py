@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +23,7 @@ from viscy_train.evaluation.intervals import Resampling
 from viscy_train.evaluation.layers import correction_of
 from viscy_train.evaluation.questions import Question
 from viscy_train.evaluation.reading import EmbeddingsFile, read_embeddings
+from viscy_train.evaluation.result import Evaluation
 from viscy_train.evaluation.saved_probe import Origin, SavedProbe, check_classes, read_probe
 
 _CELL = (columns.EXPERIMENT, columns.FOV, columns.TRACK_ID, columns.T)
@@ -31,10 +31,14 @@ _CELL = (columns.EXPERIMENT, columns.FOV, columns.TRACK_ID, columns.T)
 
 @dataclass(frozen=True)
 class Labelled:
-    """How many cells got each class, and how many rows were not finite and got none."""
+    """How many cells got each class, how many rows were not finite and got none, and how good the probe was.
+
+    `answer` is what the evaluation said that the probe came from; empty where none was kept.
+    """
 
     counts: dict[str, int]
     not_finite: int
+    answer: str = ""
 
 
 def origin_of(file: EmbeddingsFile, layer: str = "") -> Origin:
@@ -80,7 +84,7 @@ def label_cells(path: str | Path, probe: str | Path, out: str | Path) -> Labelle
         with whole_file(target) as beside:
             table.to_csv(beside, index=False, float_format="%.4f")
     counts = table[f"{found.label}_predicted"].value_counts()
-    return Labelled({name: int(counts.get(name, 0)) for name in found.classes}, left)
+    return Labelled({name: int(counts.get(name, 0)) for name in found.classes}, left, found.answer)
 
 
 def _table(file: EmbeddingsFile, probe: SavedProbe) -> tuple[pd.DataFrame, int]:
@@ -110,7 +114,7 @@ def fit_and_save(
     layer: str = "",
     annotations: str | Path | None = None,
     max_cells: int = 20_000,
-    metrics: list[dict[str, Any]] | None = None,
+    evaluation: Evaluation | None = None,
 ) -> SavedProbe:
     """Fit a probe to the cells that an evaluation of the same settings takes, and write it.
 
@@ -125,12 +129,16 @@ def fit_and_save(
         As for `evaluate`.
     max_cells : int
         More cells are thinned as in `evaluate`.
-    metrics : list of dict, optional
-        What the evaluation found of this label.
+    evaluation : Evaluation, optional
+        Of this label; what it found is kept with the probe.
     """
     file, obs, rows = rows_evaluated(path, layer, annotations, max_cells)
     _check_label(label, obs)
-    probe = SavedProbe.fit(file.embedding[rows], obs[label].iloc[rows], origin_of(file, layer), metrics)
+    metrics = [] if evaluation is None else [one.to_dict() for one in evaluation.outcomes]
+    answer = "" if evaluation is None else evaluation.headlines[0].text
+    probe = SavedProbe.fit(
+        file.embedding[rows], obs[label].iloc[rows], origin_of(file, layer), metrics, answer
+    )
     probe.write(out)
     return probe
 

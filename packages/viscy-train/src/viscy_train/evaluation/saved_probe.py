@@ -62,6 +62,8 @@ class SavedProbe(BaseModel):
         How many cells of each class it was fitted on (K).
     metrics
         What ``evaluate`` found when it was fitted.
+    answer
+        The same in a sentence.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", frozen=True)
@@ -76,6 +78,7 @@ class SavedProbe(BaseModel):
     origin: Origin
     cells: tuple[Annotated[int, Field(ge=0)], ...]
     metrics: list[dict[str, Any]] = Field(default_factory=list)
+    answer: _Text = ""
     version: _Text = ""
 
     @model_validator(mode="after")
@@ -93,6 +96,7 @@ class SavedProbe(BaseModel):
         labels: "pd.Series[Any]",
         origin: Origin,
         metrics: list[dict[str, Any]] | None = None,
+        answer: str = "",
     ) -> Self:
         """Fit a probe as `evaluate` does, on all cells that have a label and a finite embedding.
 
@@ -102,7 +106,7 @@ class SavedProbe(BaseModel):
         labels : Series (N,)
             Its name is the label's.
         origin : Origin
-        metrics : list of dict, optional
+        metrics, answer
             To keep with it.
 
         Raises
@@ -137,6 +141,7 @@ class SavedProbe(BaseModel):
             origin=origin,
             cells=tuple(int(count) for count in np.bincount(codes)),
             metrics=metrics or [],
+            answer=answer[:1000],
             version=version("viscy-train"),
         )
 
