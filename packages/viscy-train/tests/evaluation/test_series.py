@@ -39,19 +39,23 @@ def test_bins_hold_all_hours_and_are_few(hours: list[float]) -> None:
 @pytest.mark.parametrize(
     ("lows", "told"),
     [
-        ((0.4, 0.6, 0.7), 2.0),
-        ((0.6, 0.4, 0.7), 4.0),
-        ((0.6, 0.7), 0.0),
-        ((0.6, 0.4), None),
-        ((0.4, None, 0.6), 4.0),
-        ((0.4, 0.6, None, 0.6), 2.0),
+        ((0.4, 0.6, 0.7), (2.0, 6.0)),
+        ((0.6, 0.4, 0.7), (4.0, 6.0)),
+        ((0.4, 0.6, 0.6, 0.4), (2.0, 6.0)),  # the last hours have few wells
+        ((0.6, 0.7, 0.4, 0.7), (0.0, 4.0)),
+        ((0.6, 0.7), (0.0, 4.0)),
+        ((0.6, 0.4), (0.0, 2.0)),
+        ((0.4, None, 0.6), (4.0, 6.0)),
+        ((0.4, 0.6, None, 0.6), (2.0, 8.0)),
+        ((0.4, 0.4), None),
         ((None, None), None),
     ],
 )
-def test_it_is_told_from_the_hours_after_which_it_always_is(
-    lows: tuple[float | None, ...], told: float | None
+def test_it_is_told_in_the_longest_run_of_hours(
+    lows: tuple[float | None, ...], told: tuple[float, float] | None
 ) -> None:
-    assert series(*lows).told_from == told
+    run = series(*lows).told
+    assert ((run and (run[0][0].start, run[-1][0].end)) or None) == told
 
 
 def test_bins_at_the_ends_without_a_number_are_left_out() -> None:

@@ -62,17 +62,20 @@ class Headline:
                 f"{self.corrected.value:.2f} once corrected by control cells (guess "
                 f"{self.corrected.shuffled:.2f})"
             )
+        parts += [found.note] if found.note else []
         return "; ".join(parts) + "."
 
     def _hours(self) -> list[str]:
         if self.series is None or not self.series.metrics:
             return []
-        last, metric = self.series.metrics[-1]
-        start = self.series.told_from
-        if start is None:
-            return ["at no hour beyond guessing up to the last"]
+        told = self.series.told
+        if not told:
+            return ["at no hour told from guessing"]
+        start, (last, metric) = told[0][0].start, told[-1]
         first = self.series.metrics[0][0].start
         when = "from the first hours on" if start == first else f"not before {start:g} h"
+        if last != self.series.metrics[-1][0]:
+            return [when, f"{metric.value:.2f} before {last.end:g} h, and not shown after"]
         return [when, f"{metric.value:.2f} after {last.start:g} h"] if start != last.start else [when]
 
     @property
@@ -88,7 +91,7 @@ class Headline:
 def _as_guessed(metric: Metric) -> str:
     """Say why a number is not told from guessing."""
     if metric.p is None or not metric.low > metric.shuffled:
-        return "which guessing gives, too"
+        return "which could be guessing"
     return f"and {100 * metric.p:.0f} % of shuffled labels give as much"
 
 

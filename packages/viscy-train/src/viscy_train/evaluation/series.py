@@ -7,7 +7,7 @@ early is told from the same features that tell it late.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -62,14 +62,18 @@ class Series:
         return tuple((one, one.outcome) for one in self.bins if isinstance(one.outcome, Metric))
 
     @property
-    def told_from(self) -> float | None:
-        """Hours from which on the number is beyond chance in each bin; None where it is not at last."""
-        found = None
-        for one, metric in reversed(self.metrics):
-            if not metric.tells:
-                break
-            found = one.start
-        return found
+    def told(self) -> tuple[tuple[Bin, Metric], ...]:
+        """The longest run of bins in each of which the number is beyond chance, the latest of equal ones.
+
+        The last hours of a movie often have few wells, so that nothing is shown there of what hours before
+        them show well.
+        """
+        best: list[tuple[Bin, Metric]] = []
+        for tells, run in groupby(self.metrics, key=lambda one: bool(one[1].tells)):
+            found = list(run)
+            if tells and len(found) >= len(best):
+                best = found
+        return tuple(best)
 
     def with_limits(self, floor: "Series | None" = None, ceiling: "Series | None" = None) -> "Series":
         """Return the series with the numbers of others, in bins of the same hours, beside its own."""
@@ -89,7 +93,8 @@ class Series:
         return {
             "label": self.label,
             "definition": self.definition.to_dict(),
-            "told_from": self.told_from,
+            "told_from": self.told[0][0].start if self.told else None,
+            "told_to": self.told[-1][0].end if self.told else None,
             "bins": [one.to_dict() for one in self.bins],
         }
 
