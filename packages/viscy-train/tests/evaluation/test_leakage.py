@@ -20,7 +20,7 @@ def test_experiments_apart_are_read_and_lower_is_better() -> None:
     for outcome in leakage(NOISE + shift, EXPERIMENT, LINEAGE, condition=CONDITION, resampling=FEW):
         assert isinstance(outcome, Metric)
         assert outcome.value == 1
-        assert outcome.definition.better == "lower"
+        assert outcome.definition.better == "down to guess"
 
 
 def test_noise_leaks_nothing() -> None:
@@ -82,7 +82,7 @@ def test_neighbours_of_noise_tell_nothing_whatever_the_sizes_of_experiments() ->
     assert isinstance(outcome, Metric)
     assert outcome.value == pytest.approx(0.5, abs=0.08)
     assert outcome.shuffled == pytest.approx(0.5, abs=0.08)
-    assert outcome.definition.better == "lower"
+    assert outcome.definition.better == "down to guess"
 
 
 def test_neighbours_say_why_experiments_cannot_be_compared() -> None:

@@ -7,8 +7,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
+from viscy_train.evaluation.folds import unit_folds
+from viscy_train.evaluation.intervals import Resampling
 from viscy_train.evaluation.metric import Metric, NotAvailable, Outcome
-from viscy_train.evaluation.probe import probe, unit_folds
+from viscy_train.evaluation.probe import probe
 
 FEW = Few()
 LINEAGE = np.arange(240) // 4
@@ -165,3 +167,20 @@ def test_with_nobody_treated_the_interval_includes_guessing_as_often_as_it_says(
 def test_cells_taken_for_independent_find_an_effect_where_nobody_was_treated() -> None:
     found = [nobody_treated(seed, held_out=True, by_well=False) for seed in range(12)]
     assert sum(one.low <= 0.5 <= one.high for one in found) <= 8
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_few_wells_the_true_labels_are_often_dealt_again(seed: int) -> None:
+    # two plates of two wells: four dealings, of which two part the wells as the true labels do
+    rng = np.random.default_rng(seed)
+    well = np.repeat(
+        np.arange(4), 200
+    )  # more cells than shuffled probes are fitted to, so that these are fewer
+    label, plate = well % 2, well // 2
+    embedding = rng.normal(size=(800, 3)) + 2.0 * label[:, None]
+    few = Resampling(shuffled_cells=100)
+    for outcome in probe(embedding, label, well, held_out=plate, resampling=few):
+        assert isinstance(outcome, Metric)
+        assert outcome.p is not None
+        assert outcome.p > 0.2
+        assert not outcome.tells

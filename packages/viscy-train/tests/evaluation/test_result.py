@@ -80,7 +80,9 @@ def test_a_question_names_its_values(values: tuple[str, ...], text: str) -> None
     [
         ("higher", 0.7, None, True),
         ("higher", 0.7, 1 / 21, True),
-        ("higher", 0.7, 0.05, False),
+        ("higher", 0.7, 0.05, True),
+        ("higher", 0.7, 0.06, False),
+        ("down to guess", 0.3, 0.01, None),
         ("higher", 0.55, 1 / 21, False),
         ("lower", 0.3, None, True),
         ("lower", 0.3, 0.2, False),

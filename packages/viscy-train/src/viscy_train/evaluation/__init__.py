@@ -19,6 +19,7 @@ Read in this order:
 - `quick_probe`: one number, while a model trains
 - `saved_probe`: a probe in a file; `labelling`: what it says of the cells of an embeddings file
 - `differences`: two embeddings of the same cells; `together`: several files, side by side
+- `folds`: how rows are split for a probe
 - `intervals`: intervals over units; `scores`: accuracies of many replicates at once
 - `neighbours`: nearest neighbours among allowed cells; `arrays`: checks and small transforms
 - `reading`: embeddings files; `annotations`: labels from a table of a user's own

@@ -51,7 +51,7 @@ class Difference:
     @property
     def better(self) -> str:
         """Name of the embedding that is shown to be better; empty where none is, or no side is better."""
-        sign = {"higher": 1, "lower": -1}.get(self.definition.better, 0)
+        sign = {"higher": 1, "lower": -1, "down to guess": -1}.get(self.definition.better, 0)
         if not sign or not self.shown:
             return ""
         return self.first if sign * self.value > 0 else self.second

@@ -76,7 +76,8 @@ class Resampling:
 
     def share_beyond(self, value: float, shuffled: FloatArray, *, low: bool = False) -> float:
         """Return p: the share of shuffled numbers at least as high (low), the value's own among them."""
-        beyond = shuffled <= value if low else shuffled >= value
+        rounding = 1e-9  # sums in another order
+        beyond = shuffled <= value + rounding if low else shuffled >= value - rounding
         return float((1 + beyond.sum()) / (1 + shuffled.size))
 
 

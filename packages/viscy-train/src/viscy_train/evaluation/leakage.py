@@ -6,8 +6,9 @@ same condition outside the own lineage vote on the experiment, each with the wei
 its experiment, so that a large experiment does not win by its size. Correction by control cells takes away
 what is read linearly; neighbours may still tell.
 
-Lower is better, down to what the cells themselves differ in: experiments with other cell lines should be told
-apart, and a probe on known truth would say how well.
+Lower is better, down to guessing: a number below it comes from folds that correction has balanced against
+each other, and says no more. Experiments with other cell lines should be told apart, and a probe on known
+truth would say how well.
 """
 
 from collections.abc import Iterator
@@ -23,10 +24,11 @@ from viscy_train.evaluation.arrays import (
     as_embedding,
     unit_rows,
 )
+from viscy_train.evaluation.folds import FOLDS, Folds, unit_folds
 from viscy_train.evaluation.intervals import Deletions, Replicates, Resampling
 from viscy_train.evaluation.metric import Definition, Metric, NotAvailable, Outcome
 from viscy_train.evaluation.neighbours import NEIGHBOURS, NONE, nearest
-from viscy_train.evaluation.probe import FOLDS, Folds, Task, measure, probe_definitions, unit_folds
+from viscy_train.evaluation.probe import Task, measure, probe_definitions
 from viscy_train.evaluation.scores import balanced_accuracy, unit_confusions
 from viscy_train.evaluation.units import LINEAGES, Units, deal
 
@@ -68,13 +70,11 @@ def leakage(
     1.0
     """
     resampling = resampling or Resampling()
-    array = as_embedding(embedding)
-    codes = as_codes("experiment", experiment, len(array))
-    units = Units.of(codes, lineage, LINEAGES)
-    given = np.zeros(len(array), dtype=np.int64) if condition is None else condition
-    conditions = as_codes("condition", given, len(array))
+    array, codes, units, conditions = compared(embedding, experiment, lineage, condition)
     where = "all cells at once" if condition is None else f"cells of one {within} at a time"
-    definitions = probe_definitions(name, "experiment", f"{where}; {FOLDS} folds of whole lineages", "lower")
+    definitions = probe_definitions(
+        name, "experiment", f"{where}; {FOLDS} folds of whole lineages", "down to guess"
+    )
     reason = obstacle(codes, conditions, within)
     if reason:
         return tuple(NotAvailable(definition, reason) for definition in definitions)
@@ -126,11 +126,7 @@ def neighbour_leakage(
     1.0
     """
     resampling = resampling or Resampling()
-    array = as_embedding(embedding)
-    codes = as_codes("experiment", experiment, len(array))
-    units = Units.of(codes, lineage, LINEAGES)
-    given = np.zeros(len(array), dtype=np.int64) if condition is None else condition
-    pool = as_codes("condition", given, len(array))
+    array, codes, units, pool = compared(embedding, experiment, lineage, condition)
     definition = _neighbours_definition(k, "" if condition is None else f" of the same {within}")
     reason = obstacle(codes, pool, within)
     if reason:
@@ -160,7 +156,7 @@ def neighbour_leakage(
         n=rows.size,
         units=part.count,
         unit=units.name,
-        p=resampling.share_beyond(value, np.array(chance), low=True),
+        p=resampling.share_beyond(value, np.array(chance)),
         replicates=replicates,
     )
 
@@ -178,6 +174,16 @@ def _voted(
     np.add.at(votes, (np.arange(rows.size)[:, None], codes[found[rows]]), worth)
     confusion = unit_confusions(codes[rows], votes.argmax(axis=1), units, classes, weights.shape[1])
     return balanced_accuracy((weights @ confusion).reshape(-1, classes, classes))
+
+
+def compared(
+    embedding: EmbeddingArray, experiment: LabelArray, lineage: LabelArray, condition: LabelArray | None
+) -> tuple[FloatArray, IntArray, Units, IntArray]:
+    """Check what comparing experiments takes: embedding, their codes (N,), units, conditions' codes (N,)."""
+    array = as_embedding(embedding)
+    codes = as_codes("experiment", experiment, len(array))
+    given = np.zeros(len(array), dtype=np.int64) if condition is None else condition
+    return array, codes, Units.of(codes, lineage, LINEAGES), as_codes("condition", given, len(array))
 
 
 def obstacle(codes: IntArray, pool: IntArray, within: str) -> str:
@@ -201,7 +207,7 @@ def _neighbours_definition(k: int, where: str) -> Definition:
     return Definition(
         "experiment_leakage/neighbours",
         "experiment told by neighbours",
-        "lower",
+        "down to guess",
         f"The {k} nearest cells (cosine distance) of other lineages{where} vote on the experiment, each "
         "experiment with equal weight; mean over experiments of the share told rightly.",
         (0.0, 1.0),

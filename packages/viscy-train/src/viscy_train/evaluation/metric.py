@@ -15,9 +15,9 @@ from viscy_data import InvalidInputError
 from viscy_train.evaluation.intervals import Replicates
 
 MOST_BY_CHANCE = 0.05
-"""Share of shuffles at least as good, from which on a number is not told from guessing."""
+"""Share of shuffles at least as good, above which a number is not told from guessing."""
 
-type Better = Literal["higher", "lower", "near 1", "neither"]
+type Better = Literal["higher", "lower", "down to guess", "near 1", "neither"]
 type Outcome = Metric | NotAvailable
 
 
@@ -31,8 +31,9 @@ class Definition:
         Unique key, e.g. ``"condition_left_out/auroc"``.
     title : str
         A few words for tables and plots.
-    better : {"higher", "lower", "near 1", "neither"}
-        Which values speak for an embedding; "neither" where a value only describes it.
+    better : {"higher", "lower", "down to guess", "near 1", "neither"}
+        Which values speak for an embedding: lower, but no better below what guessing gives ("down to
+        guess"); "neither" where a value only describes it.
     text : str
         One or two sentences: how the number is computed, and its source.
     bounds : tuple of float
@@ -142,7 +143,7 @@ class Metric:
         if self.definition.better not in ("higher", "lower"):
             return None
         beyond = self.low > self.shuffled if self.definition.better == "higher" else self.high < self.shuffled
-        return beyond and (self.p is None or self.p < MOST_BY_CHANCE)
+        return beyond and (self.p is None or self.p <= MOST_BY_CHANCE)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

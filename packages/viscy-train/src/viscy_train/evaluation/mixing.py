@@ -18,16 +18,14 @@ from viscy_train.evaluation.arrays import (
     FloatArray,
     IntArray,
     LabelArray,
-    as_codes,
-    as_embedding,
     divide,
     unit_rows,
 )
 from viscy_train.evaluation.intervals import Resampling, ratio_replicates
-from viscy_train.evaluation.leakage import obstacle
+from viscy_train.evaluation.leakage import compared, obstacle
 from viscy_train.evaluation.metric import Definition, Metric, NotAvailable, Outcome
 from viscy_train.evaluation.neighbours import NEIGHBOURS, NONE, nearest
-from viscy_train.evaluation.units import LINEAGES, Units, deal
+from viscy_train.evaluation.units import Units, deal
 
 
 def mixing(
@@ -70,12 +68,8 @@ def mixing(
     True
     """
     resampling = resampling or Resampling()
-    array = as_embedding(embedding)
-    experiments = as_codes("experiment", experiment, len(array))
-    units = Units.of(experiments, lineage, LINEAGES)
+    array, experiments, units, pool = compared(embedding, experiment, lineage, condition)
     lineages = units.codes
-    given = np.zeros(len(array), dtype=np.int64) if condition is None else condition
-    pool = as_codes("condition", given, len(array))
     where = "all cells" if condition is None else f"cells of the same {within}"
     definition = _definition(k, where)
     if not _expected(experiments, lineages, pool).any():

@@ -12,13 +12,12 @@ where scores come from one probe, and averaged over folds by their numbers of ce
 against the rest, averaged evenly).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn import config_context
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
@@ -31,20 +30,18 @@ from viscy_train.evaluation.arrays import (
     as_codes,
     as_embedding,
 )
+from viscy_train.evaluation.folds import FOLDS, Folds, left_out_folds, unit_folds
 from viscy_train.evaluation.intervals import Deletions, Replicates, Resampling
 from viscy_train.evaluation.metric import Better, Definition, Metric, NotAvailable, Outcome
 from viscy_train.evaluation.scores import auroc, balanced_accuracy, f1, unit_confusions
 from viscy_train.evaluation.units import CELLS, Units, constant_within, deal, lone_unit, spread
 
-FOLDS = 5
 SCORES = (
     ("balanced_accuracy", "balanced accuracy", "Mean over classes of the share predicted rightly."),
     ("auroc", "AUROC", "Area under the ROC curve inside a fold, averaged over folds."),
     ("f1", "F1", "Mean over classes of F1."),
 )
 TOO_FEW = "too few units: each class needs two, and each training part two classes"
-
-type Folds = Iterator[tuple[IntArray, IntArray]]
 
 
 @dataclass(frozen=True)
@@ -97,61 +94,6 @@ class Reading:
     task: Task
     found: Predictions
     shuffled: tuple[tuple[IntArray, Predictions], ...]
-
-
-def unit_folds(codes: IntArray, units: IntArray, seed: int, blocks: IntArray | None = None) -> Folds:
-    """Yield (train, test) rows: whole units, classes spread evenly over the folds.
-
-    With `blocks`, such as experiments, classes are spread evenly inside each. Otherwise a probe learns from
-    what remains of an experiment, say more infected wells than others, that this experiment is infected, and
-    is wrong about what was left out of it: less than chance where nobody was treated. A block that holds a
-    single unit of a class is left out whole.
-    """
-    if not constant_within(codes, units):
-        per_class = [np.unique(units[codes == code]).size for code in np.unique(codes)]
-        folds = min(FOLDS, *per_class) if len(per_class) > 1 else 0
-        if folds >= 2:
-            splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-            yield from splitter.split(codes, codes, units)
-        return
-    _, first, member = np.unique(units, return_index=True, return_inverse=True)
-    block = np.zeros(first.size, dtype=np.int64)
-    if blocks is not None and constant_within(blocks, units):
-        block = np.unique(blocks[first], return_inverse=True)[1].astype(np.int64)
-    fold, folds = _dealt_into_folds(codes[first], block, np.random.default_rng(seed))
-    for test in range(folds if folds > 1 else 0):
-        inside = (fold == test)[member]
-        yield np.flatnonzero(~inside), np.flatnonzero(inside)
-
-
-def _dealt_into_folds(label: IntArray, block: IntArray, rng: np.random.Generator) -> tuple[IntArray, int]:
-    """Return the fold of each unit (U,), and how many there are."""
-    held = np.zeros((block.max() + 1, label.max() + 1), dtype=np.int64)
-    np.add.at(held, (block, label), 1)
-    mixed = (held > 0).sum(axis=1) > 1
-    fewest = np.where(held > 0, held, held.max()).min(axis=1)  # (blocks,)
-    whole, shared = mixed & (fewest < 2), mixed & (fewest >= 2)
-    most = fewest[shared].min() if shared.any() else whole.sum() if whole.any() else held.sum(axis=0).min()
-    folds = min(FOLDS, int(most))
-    fold = np.zeros(label.size, dtype=np.int64)
-    if folds < 2:
-        return fold, folds
-    for place, one in enumerate(np.flatnonzero(whole)):
-        fold[block == one] = place % folds
-    for one in np.flatnonzero(~whole):
-        for code in np.flatnonzero(held[one]):
-            places = rng.permutation(np.flatnonzero((block == one) & (label == code)))
-            # blocks of one class begin at different folds, mixed ones all alike, so that folds are balanced
-            fold[places] = (np.arange(places.size) + (0 if mixed[one] else one)) % folds
-    return fold, folds
-
-
-def left_out_folds(held_out: IntArray, units: IntArray | None = None) -> Folds:
-    """Yield (train, test) rows: each value of `held_out` is the test part once, units never on both sides."""
-    for value in np.unique(held_out):
-        inside = held_out == value
-        seen = inside if units is None else np.isin(units, units[inside])
-        yield np.flatnonzero(~seen), np.flatnonzero(inside)
 
 
 def fit_probe(embedding: EmbeddingArray, codes: IntArray) -> tuple[StandardScaler, LogisticRegression]:
@@ -292,7 +234,8 @@ def read(task: Task, resampling: Resampling) -> Reading | None:
     # products this small gain nothing from threads, and lose tenfold where cores are shared; the library's
     # checks of its input take as long as fits of few cells
     with threadpool_limits(1), config_context(assume_finite=True, skip_parameter_validation=True):
-        found = predict(task.embedding(every), task.codes, classes, task.folds(task.codes, every))
+        whole = task.embedding(every)
+        found = predict(whole, task.codes, classes, task.folds(task.codes, every))
         if found is None:
             return None
         shuffled = []
@@ -300,6 +243,10 @@ def read(task: Task, resampling: Resampling) -> Reading | None:
             rng = resampling.generator(1 + shuffle)
             source = deal(task.units, rng, within=task.within)
             codes = task.codes[source]
+            again = _same_cut(found, task.codes, codes, renamed=task.embedding(source) is whole)
+            if again is not None:
+                shuffled.append((codes, again))
+                continue
             rows = spread(task.units.codes, resampling.shuffled_cells, rng)
             # half the digits, half the time: nobody reads a single number of these
             embedding = task.embedding(source)[rows].astype(np.float32)
@@ -307,6 +254,23 @@ def read(task: Task, resampling: Resampling) -> Reading | None:
             if dealt is not None:
                 shuffled.append((codes, Predictions(rows[dealt.rows], dealt.scores, dealt.fold)))
     return Reading(task, found, tuple(shuffled))
+
+
+def _same_cut(found: Predictions, true: IntArray, dealt: IntArray, *, renamed: bool) -> Predictions | None:
+    """Return what is predicted of dealt labels that part the cells as the true ones do; None for others.
+
+    Of few wells many dealings give the true labels, or (`renamed`) these under other names. Probes of fewer
+    cells would miss the true number by a hair, and the labels would seem rarer than they are.
+    """
+    pairs = np.unique(np.stack([true, dealt]), axis=1)
+    classes = found.scores.shape[1]
+    if pairs.shape[1] != classes or np.unique(pairs[1]).size != classes:
+        return None
+    if not renamed and (pairs[0] != pairs[1]).any():
+        return None
+    before = np.empty(classes, dtype=np.int64)
+    before[pairs[1]] = pairs[0]  # (K,) the true class that a dealt one is
+    return Predictions(found.rows, found.scores[:, before], found.fold)
 
 
 def outcomes_of(

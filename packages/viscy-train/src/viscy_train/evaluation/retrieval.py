@@ -145,7 +145,7 @@ class _Shares:
 
     def _dealt(self, source: IntArray, found: IntArray, rows: IntArray, own: IntArray) -> float:
         labels = self.conditions[source]
-        if self.embed is not None:
+        if self.embed is not None and not np.array_equal(labels, self.conditions):
             # another embedding, other neighbours: among fewer cells, as chance depends little on their number
             cells = spread(self.units.codes, self.resampling.shuffled_cells, self.resampling.generator(0))
             unit, own, labels = unit_rows(self.embed(source)[cells]), own[cells], labels[cells]

@@ -92,9 +92,12 @@ def dots_chart(metrics: Mapping[str, Metric], title: str, fills: Mapping[str, st
         return left + (value - low) / (high - low) * (width - left - 10)
 
     better = next(iter(metrics.values())).definition.better
-    told = {"higher": "better \u2192", "lower": "\u2190 better", "near 1": "1: perfectly mixed"}.get(
-        better, ""
-    )
+    told = {
+        "higher": "better \u2192",
+        "lower": "\u2190 better",
+        "down to guess": "\u2190 better",
+        "near 1": "1: perfectly mixed",
+    }.get(better, "")
     parts = [text(0, 12, title, fill=INK)]
     floor = 24 + row * len(names)
     for value in ticks(low, high, 4):

@@ -151,8 +151,8 @@ def _curves(evaluations: Mapping[str, Evaluation], label: str) -> list[Block]:
     fills = colours_of(evaluations)
     keys = [(fills[name], shown(name, 60)) for name in series]
     caption = (
-        "Line: among one cell of each kind, how often the right one is picked. Band: its interval. Dashed: "
-        "what guessing gives. Each point is of the hours around it."
+        "Line: of a cell of a kind and one of another, how often the right one is picked. Band: its "
+        "interval. Dashed: what guessing gives. Each point is of the hours around it."
     )
     best = any(metric.ceiling is not None for one in series.values() for _, metric in one.metrics)
     caption += " Dotted: the best that is possible." if best else ""
@@ -204,7 +204,14 @@ def _table(
                 cells.append(_cell(_outcome(corrected, key)))
         cells += [Cell(f"{metric.n:,}", f"{metric.units:,} {metric.unit}"), metric.definition.better]
         table.append(tuple(cells))
-    title = "Below each number: its interval; what guessing gives; where known, what to beat, and the best."
+    limits = any(
+        isinstance(one, Metric) and (one.floor is not None or one.ceiling is not None)
+        for row in rows.values()
+        for one in row.values()
+    )
+    title = "Bold: told from guessing. Below each number: its interval; what guessing gives" + (
+        "; where known, what to beat, and the best." if limits else "."
+    )
     return Table(title, (*headings, "n", "better"), tuple(table), words=True)
 
 

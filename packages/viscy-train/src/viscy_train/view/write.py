@@ -172,7 +172,9 @@ def _subtitle(cells: Viewed) -> str:
     experiments = cells.obs[columns.EXPERIMENT].nunique()
     tracks = len(np.unique(cells.track))
     many = "experiment" if experiments == 1 else "experiments"
-    return f"{len(cells):,} cells in {tracks:,} tracks of {experiments:,} {many}, each of them a point."
+    return (
+        f"Each point is one cell in one frame: {len(cells):,} of {tracks:,} tracks of {experiments:,} {many}."
+    )
 
 
 def _facts(cells: Viewed, pictures: Thumbnails | None) -> list[tuple[str, str]]:
