@@ -3,10 +3,14 @@
 import argparse
 import csv
 import sys
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from viscy_train.cli.options import warnings_as_sentences, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _EXAMPLE = """\
 example:
@@ -86,7 +90,7 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from viscy_data import check_output, progress_bar, shown
+    from viscy_data import check_output, shown
     from viscy_train.evaluation import Controls, evaluate_together
     from viscy_train.evaluation.labelling import check_probe
     from viscy_train.evaluation.tasks import MEASURES
@@ -111,7 +115,7 @@ def _evaluate(options: argparse.Namespace) -> None:
                 annotations=options.annotations,
                 max_cells=options.max_cells,
             )
-        with progress_bar("evaluate", steps, unit="groups of metrics", shown=True) as advance:
+        with _bar(steps) as advance:
             found = evaluate_together(
                 options.embeddings,
                 labels=labels,
@@ -121,7 +125,7 @@ def _evaluate(options: argparse.Namespace) -> None:
                 annotations=options.annotations,
                 max_cells=options.max_cells,
                 say=said.append,
-                progress=lambda _: advance(1),
+                progress=advance,
             )
     sys.stdout.writelines(f"{line}\n" for line in said)
     for name, evaluation in found.evaluations.items():
@@ -137,6 +141,23 @@ def _evaluate(options: argparse.Namespace) -> None:
         sys.stdout.write(f"wrote {shown(options.html, 4096)}\n")
     if options.save_probe is not None:
         _save_probe(options, labels[0], next(iter(found.evaluations.values())))
+
+
+@contextmanager
+def _bar(steps: int) -> "Iterator[Callable[[str], None]]":
+    """Show a bar once what is asked for was checked: before that an error stands alone."""
+    from viscy_data import progress_bar
+
+    with ExitStack() as until_done:
+        bars: list[Callable[[int], None]] = []
+
+        def advance(group: str) -> None:
+            if not bars:
+                bar = progress_bar("evaluate", steps, unit="groups of metrics", shown=True)
+                bars.append(until_done.enter_context(bar))
+            bars[0](1 if group else 0)
+
+        yield advance
 
 
 def _names(given: list[str]) -> list[str]:

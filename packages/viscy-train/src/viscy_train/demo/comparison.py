@@ -63,7 +63,9 @@ def compare(
     with progress_bar("evaluate", steps, unit="groups of metrics", shown=progress) as advance:
         resampling = Resampling(shuffles=settings.shuffles, seed=settings.seed)
         evaluations = {
-            name: evaluate_arrays(array, obs, resampling=resampling, progress=lambda _: advance(1))
+            name: evaluate_arrays(
+                array, obs, resampling=resampling, progress=lambda group: advance(1 if group else 0)
+            )
             for name, array in embeddings.items()
         }
     for name, evaluation in evaluations.items():

@@ -71,7 +71,8 @@ def evaluate(
     say : callable, optional
         Told how many rows of the annotations found a cell.
     progress : callable, optional
-        Told the name of each group of metrics once it is computed.
+        Told "" once all that is asked for was checked, then the name of each group of metrics once it is
+        computed.
 
     Returns
     -------
@@ -144,7 +145,8 @@ def evaluate_arrays(
         More cells are thinned by whole lineages, evenly over experiments.
     resampling : Resampling, optional
     progress : callable, optional
-        Told the name of each group of metrics once it is computed.
+        Told "" once all that is asked for was checked, then the name of each group of metrics once it is
+        computed.
 
     Returns
     -------
@@ -168,6 +170,8 @@ def evaluate_arrays(
     correction, uncorrected = _correction(obs, controls)
     kept = thin(obs, max_cells, resampling)
     cells = Cells.of(array[kept], obs[kept], names, leave_out)
+    if progress is not None:
+        progress("")
     plain, corrected = _measured(cells, correction and _thinned(correction, kept), resampling, progress)
     evaluation = Evaluation(
         plain[0],
