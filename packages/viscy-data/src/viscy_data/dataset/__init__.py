@@ -9,6 +9,7 @@ tables: `viscy_data.tables.pairing`.
 Read in this order:
 
 - `anchor_dataset`: `AnchorDataset.__getitems__`, one grouped read per batch
+- `opening`: what a dataset is opened with: the call's options, else those of the anchors file
 - `pairs`: which row is whose positive; `replacement`: who takes the place of an anchor that cannot be read
 - `shown`: what patches show, in one place
 - `views`: both views, read together; `on_device`: the last step of normalisation, where the model is

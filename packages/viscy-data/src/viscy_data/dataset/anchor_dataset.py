@@ -22,7 +22,7 @@ import copy
 import math
 import warnings
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -33,32 +33,30 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, get_worker_info
 
-from viscy_data.checks import check_choice, check_integer, is_finite_number
-from viscy_data.columns import EXPERIMENT
+from viscy_data.checks import check_choice, check_integer
 from viscy_data.dataset.on_device import SCALES
+from viscy_data.dataset.opening import (
+    build_normalizer,
+    cut_patches,
+    given,
+    load_table,
+    normalization_by_channel,
+    normalization_by_experiment,
+)
 from viscy_data.dataset.pairs import Pairs
 from viscy_data.dataset.replacement import Cells
 from viscy_data.dataset.sharing import Shared
 from viscy_data.dataset.shown import ShownPatches, shown_patches
 from viscy_data.dataset.views import ViewReader, Views
 from viscy_data.errors import InvalidInputError, StoreError
-from viscy_data.images.normalization import Normalizer
 from viscy_data.images.normalized_patches import Images
-from viscy_data.images.patches import PatchShape, PatchTable
 from viscy_data.images.read_counts import ReadCounts
 from viscy_data.images.reading import Reading, ReadLimits
 from viscy_data.images.statistics import statistics_of
 from viscy_data.images.store import StoreReader
 from viscy_data.images.z_window import ZWindow
-from viscy_data.tables.anchors.read import AnchorsMetadata, read_anchors, read_metadata
-from viscy_data.tables.crops import common_pixel_size, pixel_size
-from viscy_data.tables.experiments import Experiment, Experiments, FovInfo
-from viscy_data.tables.normalizations import (
-    Normalization,
-    NormalizationChoice,
-    disagreements,
-    normalizations_of,
-)
+from viscy_data.tables.experiments import Experiments
+from viscy_data.tables.normalizations import Normalization, NormalizationChoice
 from viscy_data.tables.pairing import (
     Pairing,
     Positive,
@@ -146,10 +144,10 @@ class AnchorDataset(Dataset[Batch]):
         check_choice("dtype", dtype, ("float32", "source"))
         self._z_window = z_window if isinstance(z_window, ZWindow) else ZWindow(z_window)
         seed = check_integer("seed", seed, 0)
-        table, file = _load(anchors)
+        table, file = load_table(anchors)
         self._path = None if isinstance(anchors, pd.DataFrame) else Path(anchors)
-        experiments = _given("experiments", experiments, file, lambda of: of.experiments)
-        size = _given("patch_size", patch_size, file, lambda of: of.patch_size)
+        experiments = given("experiments", experiments, file, lambda of: of.experiments)
+        size = given("patch_size", patch_size, file, lambda of: of.patch_size)
         reader = StoreReader(
             experiments,
             cache_bytes=reading.cache_bytes or 0,
@@ -165,15 +163,15 @@ class AnchorDataset(Dataset[Batch]):
         if parts is not None:
             self._without += " in their part"
         cut = (size, self._z_window)
-        patches, common = _patches(pairs.anchors, experiments, reader, file, cut, pixel_size_um)
+        patches, common = cut_patches(pairs.anchors, experiments, reader, file, cut, pixel_size_um)
         self._shown = shown_patches(experiments.experiments, patches, (self._z_window.slices, *size), common)
         channels = len(experiments.patch_channels)
-        choices = _choices(normalization, experiments)
-        self._normalization = _of_channels(choices, experiments)
+        choices = normalization_by_experiment(normalization, experiments)
+        self._normalization = normalization_by_channel(choices, experiments)
         raw = all(one.method == "none" for chosen in choices.values() for one in chosen)
         if statistics is None and not raw and not isinstance(anchors, pd.DataFrame):
             statistics = statistics_of(anchors, file.stores if file else "")
-        normalizer = None if raw else _normalizer(choices, statistics, patches, experiments)
+        normalizer = None if raw else build_normalizer(choices, statistics, patches, experiments)
         non_finite = reading.non_finite or (file.non_finite if file else "error")
         shape = (channels, self._z_window.depth, *size)
         named = {one.name: one.channels for one in experiments.experiments}
@@ -451,104 +449,3 @@ def _plain(column: "pd.Series[Any]") -> Any:
         taken = iter(names)
         return [next(taken) if code >= 0 else None for code in codes]
     return [None if pd.isna(value) else str(value) for value in column]
-
-
-def _load(anchors: str | Path | pd.DataFrame) -> tuple[pd.DataFrame, AnchorsMetadata | None]:
-    table = anchors if isinstance(anchors, pd.DataFrame) else read_anchors(anchors)
-    if len(table) == 0:
-        raise InvalidInputError("the anchors table is empty; index experiments that have tracks.")
-    return table, None if isinstance(anchors, pd.DataFrame) else read_metadata(anchors)
-
-
-def _given[V](
-    name: str, value: V | None, file: AnchorsMetadata | None, of: Callable[[AnchorsMetadata], V]
-) -> V:
-    if value is not None:
-        return value
-    if file is None:
-        raise InvalidInputError(f"{name}=None: it must be given where anchors is a table and not a file.")
-    return of(file)
-
-
-def _patches(
-    anchors: pd.DataFrame,
-    experiments: Experiments,
-    reader: StoreReader,
-    file: AnchorsMetadata | None,
-    size: tuple[tuple[int, int], ZWindow],
-    pixel_size_um: float | None,
-) -> tuple[PatchTable, float | None]:
-    """Return the patches, and the micrometres per pixel at which they are cut."""
-    held = set(anchors[EXPERIMENT].unique())
-    # The file says the common pixel size; without it all experiments decide, as when indexing.
-    wanted = [one for one in experiments.experiments if file is None or one.name in held]
-    fovs = {one.name: reader.fovs(one.name) for one in wanted}
-    common = common_pixel_size(wanted, fovs) if file is None else file.common_pixel_size_um
-    if pixel_size_um is not None:
-        _check_pixel_size(pixel_size_um, wanted, fovs)
-        common = pixel_size_um
-    shape = PatchShape(*size, common, "reflect" if file is None else file.border)
-    planes = file.planes if file else None
-    return PatchTable.build(anchors, [(one, fovs[one.name]) for one in wanted], shape, planes), common
-
-
-def _check_pixel_size(
-    asked: float, experiments: Sequence[Experiment], fovs: Mapping[str, Sequence[FovInfo]]
-) -> None:
-    if not (is_finite_number(asked) and asked > 0):
-        raise InvalidInputError(f"pixel_size_um={asked!r}: micrometres per pixel, above 0, are allowed.")
-    unknown = [
-        one.name
-        for one in experiments
-        if any(pixel_size(one, info) is None for info in fovs[one.name] if info.fov not in one.exclude_fovs)
-    ]
-    if unknown:
-        raise InvalidInputError(
-            f"pixel_size_um={asked:g}: the pixel size of {', '.join(unknown[:5])} is not known, so that "
-            "patches of another cannot be cut; set pixel_size_um in the experiments file and index again."
-        )
-
-
-def _choices(
-    normalization: NormalizationChoice | None, experiments: Experiments
-) -> dict[str, tuple[Normalization, ...]]:
-    """Return how each channel of each experiment is normalised."""
-    if normalization is None:
-        return {one.name: one.normalizations for one in experiments.experiments}
-    names = list(dict.fromkeys(name for one in experiments.experiments for name in one.channels))
-    chosen = {
-        one.name: normalizations_of(normalization, one.channels, names) for one in experiments.experiments
-    }
-    channels = {one.name: one.channels for one in experiments.experiments}
-    if experiments.samples == "cells":
-        problems = disagreements({name: (channels[name], own) for name, own in chosen.items()})
-        if problems:
-            raise InvalidInputError(f"{problems[0]}; name both.")
-    return chosen
-
-
-def _of_channels(
-    choices: Mapping[str, tuple[Normalization, ...]], experiments: Experiments
-) -> tuple[Normalization, ...] | dict[str, Normalization]:
-    """Return what a patch's channels have in common in all experiments: their places, or their names."""
-    if experiments.samples == "cells":
-        return next(iter(choices.values()))
-    return {
-        name: choice
-        for one in reversed(experiments.experiments)
-        for name, choice in zip(one.channels, choices[one.name], strict=True)
-    }
-
-
-def _normalizer(
-    choices: Mapping[str, Sequence[Normalization]],
-    statistics: pd.DataFrame | None,
-    patches: PatchTable,
-    experiments: Experiments,
-) -> Normalizer:
-    if statistics is None:
-        raise InvalidInputError(
-            "statistics=None: they must be given where anchors is a table and not a file."
-        )
-    channels = {one.name: one.channels for one in experiments.experiments}
-    return Normalizer.build(statistics, choices, patches.fovs, channels)
