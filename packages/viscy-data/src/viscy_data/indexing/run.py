@@ -6,18 +6,15 @@ do not need each other: each is built on its own, wherever there is room, into a
 is one experiment for each process, and one row group at the end.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from viscy_data.errors import InvalidInputError, StoreError
-from viscy_data.files.outputs import check_output, claimed
-from viscy_data.files.whole import plain_write_errors, short_name
+from viscy_data.files.outputs import check_output
 from viscy_data.indexing.parts import (
     ConditionCounts,
     PartJob,
@@ -47,16 +44,11 @@ from viscy_data.tables.own_columns.joins import JoinReport
 from viscy_data.tables.tau import TauRange
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from viscy_data.images.odd_frames import OddFrame
     from viscy_data.indexing.focus import Curves
 
 # Starting a process costs about two seconds of imports, in which some hundred MB of tables are read.
 _WORTH_A_PROCESS: Final = 200 << 20
-
-_OURS: Final = re.compile(r"[0-9a-f]{64}\.(arrow|parquet)|\..*\.\d+\.partial")
-"""Names of what is finished, and of what a kill left half written."""
 
 type Part = tuple[Path, PartSummary]
 
@@ -172,7 +164,7 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
     a frame and its decoded chunks more.
     """
     from viscy_data.images.statistics import statistics_path, write_statistics  # noqa: PLC0415
-    from viscy_data.indexing import focus  # noqa: PLC0415
+    from viscy_data.indexing import focus, images_read, placing  # noqa: PLC0415
 
     check_border(border)
     out = Path(out)
@@ -184,9 +176,9 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
     problems += find_name_problems(parsed)
     focus.refuse_unmeasured(parsed, statistics=statistics)
     with (
-        _claimed(out, overwrite=overwrite, inputs=read),
+        placing.claimed_outputs(out, overwrite=overwrite, inputs=read),
         _workers(parsed, processes, dask) as workers,
-        _parts_folder(out) as folder,
+        placing.parts_folder(out) as folder,
     ):
         fovs, more = _describe_all(parsed, workers, progress=progress)
         raise_problems(experiments_path, problems + more)
@@ -211,13 +203,13 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
             table, odd, curves = index_statistics(
                 experiments, fovs, folder, workers=workers, missing_chunks=missing_chunks, progress=progress
             )
-            _check_images(table, odd, non_finite)
-            _check_stored(table, parsed, fovs)
+            images_read.check_images(table, odd, non_finite)
+            images_read.check_stored(table, parsed, fovs)
             write_statistics(folder / written[1].name, table, {"stores": stores})
             planes |= focus.measured_planes(curves)
             jobs = [replace(job, planes=planes.get(job.experiment.name, {})) for job in jobs]
             if blank_frames == "drop":
-                jobs = [replace(job, blank=_left_out(odd, job.experiment)) for job in jobs]
+                jobs = [replace(job, blank=images_read.left_out(odd, job.experiment)) for job in jobs]
             parts = _build_parts(jobs, folder, workers, progress=progress)
         pages = _write_focus(curves, folder, out)
         summaries = {name: summary for name, (_, summary) in parts.items()}
@@ -236,16 +228,22 @@ def build_index(  # noqa: PLR0913  each is a choice of its own, with a default
             stores=stores,
             columns={one.name: one.as_dict() for one in own},
             snapshots=[name for name, found in frames.items() if found is None],
-            frames=None if odd is None else {e.name: _frames(e, fovs[e.name], odd[e.name]) for e in parsed},
+            frames=None
+            if odd is None
+            else {e.name: images_read.count_frames(e, fovs[e.name], odd[e.name]) for e in parsed},
             planes=focus.planes_kept(parsed, fovs, planes),
         )
         with progress_bar("writing", sum(c.anchors for c in counts), unit="rows", shown=progress) as advance:
             files = [path for path, _ in parts.values()]
             merge_anchors(files, folder / out.name, metadata, advance, folder=out.parent, own=own)
-        _place(out, [*written, *pages], folder)
+        placing.place(out, [*written, *pages], folder)
     without = {name: one.without_tracks for name, one in summaries.items() if one.without_tracks}
     notes = [f"{name}: {note}" for name, one in summaries.items() for note in one.notes]
-    notes += [*_notes(parsed, fovs), *_image_notes(parsed, odd, blank_frames), *focus.focus_notes(curves)]
+    notes += [
+        *_notes(parsed, fovs),
+        *images_read.image_notes(parsed, odd, blank_frames),
+        *focus.focus_notes(curves),
+    ]
     notes += _snapshot_notes(counts)
     return IndexSummary(
         out,
@@ -272,94 +270,6 @@ def _own_columns(summaries: Mapping[str, PartSummary]) -> tuple[OwnColumn, ...]:
     return tuple(replace(one, nulls=one.nulls + lacking[one.name]) for one in found)
 
 
-def _check_images(
-    statistics: "pd.DataFrame", odd: "Mapping[str, Sequence[OddFrame]]", non_finite: Literal["error", "fill"]
-) -> None:
-    from viscy_data.images.odd_frames import refuse_non_finite  # noqa: PLC0415
-    from viscy_data.images.statistics import check_finite  # noqa: PLC0415
-
-    if non_finite == "error":
-        refuse_non_finite(one for frames in odd.values() for one in frames)
-    for row in statistics[statistics["mean"].isna()].to_dict("records"):
-        check_finite({str(name): value for name, value in row.items()})
-
-
-def _check_stored(
-    statistics: "pd.DataFrame", experiments: Sequence[Experiment], fovs: Mapping[str, Sequence[FovInfo]]
-) -> None:
-    """Refuse statistics of stores' attributes that lack what the experiments file asks for."""
-    from viscy_data.images.normalization import Normalizer  # noqa: PLC0415
-
-    for one in experiments:
-        if "normalization" in one.store_attributes:
-            kept = [(one.name, info) for info in fovs[one.name] if info.fov not in one.exclude_fovs]
-            Normalizer.build(statistics, {one.name: one.normalizations}, kept, {one.name: one.channels})
-
-
-def _blank(odd: "Mapping[str, Sequence[OddFrame]]", experiment: Experiment) -> tuple[tuple[str, int], ...]:
-    from viscy_data.images.odd_frames import blank_frames  # noqa: PLC0415
-
-    return blank_frames(odd[experiment.name])
-
-
-def _left_out(
-    odd: "Mapping[str, Sequence[OddFrame]]", experiment: Experiment
-) -> tuple[tuple[str, int], ...] | tuple[tuple[str, int, str], ...]:
-    """Return the images of which no row is kept: frames, or those of a channel where a row is one."""
-    if experiment.samples == "cells":
-        return _blank(odd, experiment)
-    return tuple(sorted({(one.fov, one.t, one.channel) for one in odd[experiment.name] if one.blank}))
-
-
-def _frames(experiment: Experiment, fovs: Sequence[FovInfo], odd: "Sequence[OddFrame]") -> dict[str, int]:
-    """Count the frames of an experiment: all, blank ones, and those with pixels that are not finite."""
-    kept = [info for info in fovs if info.fov not in experiment.exclude_fovs]
-    bad = {(one.fov, one.t) for one in odd if one.non_finite}
-    blank = {(one.fov, one.t) for one in odd if one.blank}
-    return {"frames": sum(info.shape[0] for info in kept), "blank": len(blank), "non_finite": len(bad)}
-
-
-def _image_notes(
-    experiments: Sequence[Experiment],
-    odd: "Mapping[str, Sequence[OddFrame]] | None",
-    blank_frames: Literal["drop", "keep"],
-) -> Iterator[str]:
-    """Yield what reading all images showed, or that it was not done."""
-    from viscy_data.images.odd_frames import say_blank  # noqa: PLC0415
-
-    if odd is None:
-        yield "no image was read: blank frames, and pixels that are not finite, are not known"
-        return
-    done = "statistics and anchors leave them out" if blank_frames == "drop" else "statistics leave them out"
-    for experiment in experiments:
-        blank = _blank(odd, experiment)
-        if blank:
-            yield f"{experiment.name}: {len(blank)} blank frames ({done}): {say_blank(blank)}"
-        filled = [one for one in odd[experiment.name] if one.non_finite]
-        if filled:
-            pixels = sum(one.non_finite for one in filled)
-            yield f"{experiment.name}: {pixels:,} pixels of {len(filled)} frames are not finite and filled"
-        sliced = [one for one in odd[experiment.name] if one.blank_slices]
-        if sliced:
-            slices, first = sum(one.blank_slices for one in sliced), sliced[0]
-            where = f"first {first.fov} t={first.t} {first.channel}"
-            yield f"{experiment.name}: {slices:,} blank slices in frames that are kept ({where})"
-
-
-@contextmanager
-def _claimed(out: Path, *, overwrite: bool, inputs: Sequence[Path]) -> Iterator[None]:
-    """Have the table, and all that is written beside it, for this process alone."""
-    from viscy_data.images.statistics import statistics_path  # noqa: PLC0415
-    from viscy_data.indexing.focus import focus_path  # noqa: PLC0415
-
-    beside = {"statistics": statistics_path(out), "focus curves": focus_path(out)}
-    with ExitStack() as stack:
-        stack.enter_context(claimed(out, overwrite=overwrite, inputs=inputs))
-        for name, path in beside.items():
-            stack.enter_context(claimed(path, argument=f"{name} of out", overwrite=overwrite, inputs=inputs))
-        yield
-
-
 def _write_focus(curves: "Curves", folder: Path, out: Path) -> list[Path]:
     """Write the page of what was measured, if anything was, into ``folder``; return where it belongs."""
     if not any(fov for found in curves.values() for fov in found.values()):
@@ -370,39 +280,6 @@ def _write_focus(curves: "Curves", folder: Path, out: Path) -> list[Path]:
 
     write_page(tell_focus(curves), folder / focus_path(out).name)
     return [focus_path(out)]
-
-
-def _place(out: Path, written: Sequence[Path], folder: Path) -> None:
-    """Move what is finished to where it belongs, the table last."""
-    from viscy_data.images.statistics import statistics_path  # noqa: PLC0415
-    from viscy_data.indexing.focus import focus_path  # noqa: PLC0415
-
-    with plain_write_errors(out):
-        for path in {statistics_path(out), focus_path(out)} - {*written}:
-            path.unlink(missing_ok=True)  # those of another table would be taken for its own
-        for path in reversed(written):
-            (folder / path.name).replace(path)
-        _clear(folder)
-
-
-def _clear(folder: Path) -> None:
-    """Remove what was finished, and nothing that is not named as we name it."""
-    for path in folder.iterdir():
-        if _OURS.fullmatch(path.name):
-            path.unlink()
-
-
-@contextmanager
-def _parts_folder(out: Path) -> Iterator[Path]:
-    """Make the folder of what is finished; what it holds stays after an error, and is found again."""
-    folder = out.with_name(f".{short_name(out)}.parts")
-    with plain_write_errors(out):
-        folder.mkdir(exist_ok=True)
-    try:
-        yield folder
-    finally:
-        with suppress(OSError):  # it is not empty, or gone
-            folder.rmdir()
 
 
 def _build_parts(
