@@ -261,7 +261,7 @@ def _show(evaluation: Any) -> None:
     for headline in evaluation.headlines:
         console.print(verbatim(shown(headline.text, 1000), "bold"))
     both = evaluation.corrected is not None
-    cells = f"{evaluation.cells:,} of {evaluation.of_cells:,} cells"
+    cells = f"{evaluation.cells:,} of {evaluation.of_cells:,} cells x frames"
     table = Table("metric", "value", "95 % interval", "guess", "n", "units", "better", title=cells)
     if both:
         table.add_column("corrected")

@@ -59,7 +59,7 @@ def facts(evaluations: Mapping[str, Evaluation]) -> list[tuple[str, str]]:
     first = next(iter(evaluations.values()))
     counts = dict.fromkeys(f"{one.cells:,} of {one.of_cells:,}" for one in evaluations.values())
     told = [
-        ("cells measured", "; ".join(counts)),
+        ("cells x frames measured", "; ".join(counts)),
         ("asked for", ", ".join(map(shown, first.labels))),
         ("left out in turn", shown(first.leave_out)),
         ("intervals", f"{100 * first.resampling.level:g} %"),
