@@ -78,7 +78,8 @@ from .tables.anchors.read import (
     read_metadata as read_metadata,
 )
 from .tables.anchors.write import write_anchors as write_anchors
-from .tables.experiments import Experiment as Experiment, Experiments as Experiments, FovInfo as FovInfo
+from .tables.experiment import Experiment as Experiment, FovInfo as FovInfo
+from .tables.experiments import Experiments as Experiments
 from .tables.normalizations import Normalization as Normalization
 from .tables.own_columns.joins import JoinReport as JoinReport
 from .tables.own_columns.onto import join_annotations as join_annotations

@@ -17,7 +17,8 @@ from viscy_data.images.store import describe
 from viscy_data.tables.anchors.build import AnchorsMetadata, build_anchors, concat_anchors, write_anchors
 from viscy_data.tables.borders import BORDERS, Border
 from viscy_data.tables.crops import common_pixel_size
-from viscy_data.tables.experiments import Experiment, Experiments
+from viscy_data.tables.experiment import Experiment
+from viscy_data.tables.experiments import Experiments
 from viscy_data.tables.tau import TauRange
 
 Pixels = NDArray[Any]

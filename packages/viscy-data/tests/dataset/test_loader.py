@@ -13,7 +13,8 @@ from viscy_data.dataset.loader import anchor_loader
 from viscy_data.errors import InvalidInputError, StoreError
 from viscy_data.images.statistics import compute_statistics
 from viscy_data.sampling.sampler import FlexibleBatchSampler
-from viscy_data.tables.experiments import Experiment, Experiments
+from viscy_data.tables.experiment import Experiment
+from viscy_data.tables.experiments import Experiments
 from viscy_data.tables.tau import TauRange
 
 WriteStore = Callable[..., Path]

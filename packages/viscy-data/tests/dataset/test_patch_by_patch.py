@@ -12,7 +12,8 @@ from viscy_data.dataset.anchor_dataset import AnchorDataset, Pairing
 from viscy_data.images.normalized_patches import resample
 from viscy_data.images.patches import PatchShape, PatchTable
 from viscy_data.images.store import describe
-from viscy_data.tables.experiments import Experiment, Experiments
+from viscy_data.tables.experiment import Experiment
+from viscy_data.tables.experiments import Experiments
 from viscy_data.tables.tau import TauRange
 
 WriteStore = Callable[..., Path]

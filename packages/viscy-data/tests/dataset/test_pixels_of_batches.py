@@ -16,7 +16,8 @@ from viscy_data.dataset.on_device import normalize_batch
 from viscy_data.images.statistics import compute_statistics
 from viscy_data.images.z_window import ZWindow
 from viscy_data.sampling.batch import IndexBatch
-from viscy_data.tables.experiments import Experiment, Experiments
+from viscy_data.tables.experiment import Experiment
+from viscy_data.tables.experiments import Experiments
 from viscy_data.tables.tau import TauRange
 
 Pixels = NDArray[Any]

@@ -10,7 +10,8 @@ import pytest
 
 from viscy_data.errors import StoreError
 from viscy_data.images.statistics import compute_statistics
-from viscy_data.tables.experiments import Experiment, Experiments
+from viscy_data.tables.experiment import Experiment
+from viscy_data.tables.experiments import Experiments
 
 type WriteStore = Callable[..., Path]
 PIXELS = np.random.default_rng(0).integers(1, 1000, (3, 2, 1, 32, 32)).astype(np.uint16)

@@ -13,7 +13,7 @@ from iohub.ngff import Plate, TransformationMeta, open_ome_zarr
 
 from viscy_data.errors import StoreError
 from viscy_data.images.fovs import describe
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 
 type Version = Literal["0.4", "0.5"]
 type Edit = Callable[[dict[str, Any]], object]

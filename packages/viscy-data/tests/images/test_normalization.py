@@ -28,7 +28,8 @@ from viscy_data.images.statistics_columns import (
     STD,
 )
 from viscy_data.images.store import StoreReader
-from viscy_data.tables.experiments import Experiment, Experiments
+from viscy_data.tables.experiment import Experiment
+from viscy_data.tables.experiments import Experiments
 from viscy_data.tables.normalizations import Level, Method, Normalization
 
 WriteStore = Callable[..., Path]

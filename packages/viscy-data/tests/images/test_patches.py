@@ -6,7 +6,7 @@ import pytest
 
 from viscy_data.errors import InvalidInputError
 from viscy_data.images.patches import Crop, PatchShape, PatchTable
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 
 
 def experiment(name: str = "a", pixel_size_um: float | None = None) -> Experiment:

@@ -8,7 +8,7 @@ import yaml
 from viscy_data.errors import InvalidInputError
 from viscy_data.images.plates import create_plate, staged, write_experiments, write_tracks
 from viscy_data.images.store import describe
-from viscy_data.tables.experiments import Experiment
+from viscy_data.tables.experiment import Experiment
 
 
 def write_two(folder: Path, text: str, *, fail: bool = False) -> None:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from viscy_data.errors import InvalidInputError, StoreError
 from viscy_data.images.patches import Crop
 from viscy_data.images.store import StoreReader, describe
-from viscy_data.tables.experiments import Experiment, Experiments
+from viscy_data.tables.experiment import Experiment
+from viscy_data.tables.experiments import Experiments
 
 Pixels = NDArray[Any]
 WriteStore = Callable[..., Path]

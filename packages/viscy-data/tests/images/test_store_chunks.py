@@ -18,7 +18,8 @@ from viscy_data.errors import InvalidInputError
 from viscy_data.images.patches import Crop
 from viscy_data.images.reading import ReadLimits
 from viscy_data.images.store import StoreReader
-from viscy_data.tables.experiments import Experiment, Experiments
+from viscy_data.tables.experiment import Experiment
+from viscy_data.tables.experiments import Experiments
 
 FOVS = ("A/1/0", "B/2/1")
 CHANNELS = ("Phase", "RFP", "GFP")

@@ -15,7 +15,7 @@ from viscy_data.images.store_metadata import (
     read_stored_focus,
     read_stored_statistics,
 )
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 
 VALUES = (10.0, 2.0, 9.5, 3.0, 1.0, 30.0, 2.0, 4.0, 20.0, 25.0)
 STATS = dict(zip(STATISTICS, VALUES, strict=True))

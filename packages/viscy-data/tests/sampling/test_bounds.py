@@ -13,7 +13,7 @@ from viscy_data.composition import AtMost, Balance, BatchPlan, Focus, Grouping, 
 from viscy_data.errors import InvalidInputError
 from viscy_data.sampling.flat import flat_plan
 from viscy_data.sampling.sampler import FlexibleBatchSampler
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.positives import Positives
 from viscy_data.tables.tau import TauRange
 

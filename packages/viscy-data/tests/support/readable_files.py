@@ -25,7 +25,8 @@ from viscy_data.importing.yaml_files import read_yaml_file
 from viscy_data.sampling.plan_file import read_plan
 from viscy_data.tables.anchors.read import AnchorsMetadata, read_anchors, read_metadata
 from viscy_data.tables.anchors.write import write_anchors
-from viscy_data.tables.experiments import Experiment, Experiments, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
+from viscy_data.tables.experiments import Experiments
 from viscy_data.tables.tau import TauRange
 from viscy_data.tables.tracks.read import read_tracks
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from viscy_data.images.patches import PatchShape, PatchTable
 from viscy_data.tables.borders import Border, lengths_outside, reflected, share_outside, spans
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 
 EXPERIMENT = Experiment(name="a", data_path=Path("a"), tracks_path=Path("a"), channels=("c",))
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from viscy_data.tables.anchors.build import build_experiment
 from viscy_data.tables.coincidence import coincidences, shared_patches
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 
 FOVS = [FovInfo(fov, fov[:3], (3, 1, 3, 12, 12), ("c",)) for fov in ("A/1/0", "A/1/1")]
 

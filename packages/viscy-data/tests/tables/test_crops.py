@@ -14,7 +14,7 @@ from viscy_data.tables.crops import (
     pixel_size,
     round_centres,
 )
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 
 
 def experiment(name: str, um: float | None = None, exclude: tuple[str, ...] = ()) -> Experiment:

@@ -4,17 +4,10 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 
 from viscy_data.errors import ExperimentsFileError
-from viscy_data.tables.experiments import (
-    Experiment,
-    Experiments,
-    FovInfo,
-    check_experiments,
-    parse_experiments,
-)
+from viscy_data.tables.experiment import FovInfo
+from viscy_data.tables.experiments import Experiments, check_experiments, parse_experiments
 
 
 def entry(name: str = "a", **changes: Any) -> dict[str, Any]:
@@ -199,27 +192,6 @@ def test_the_file_survives_json(tmp_path: Path) -> None:
     assert Experiments.model_validate_json(experiments.model_dump_json()) == experiments
 
 
-@given(start=st.floats(-50, 50), minutes=st.floats(0.1, 240), t=st.lists(st.integers(0, 5000), min_size=1))
-def test_hours_follow_the_clock(start: float, minutes: float, t: list[int]) -> None:
-    experiment = Experiment(
-        name="a",
-        data_path=Path("a.zarr"),
-        tracks_path=Path("a"),
-        channels=("Phase",),
-        interval_minutes=minutes,
-        start_hpi=start,
-    )
-    np.testing.assert_allclose(experiment.hours(np.array(t)), [start + i * minutes / 60 for i in t])
-
-
-def test_channels_say_what_they_show(tmp_path: Path) -> None:
-    entry = {"name": "a", "data_path": tmp_path, "tracks_path": tmp_path}
-    one = Experiment.model_validate(entry | {"channels": {"RFP": "SEC61", "BF": "phase"}})
-    assert (one.channels, one.marker_of("RFP"), one.marker_of("BF")) == (("RFP", "BF"), "SEC61", "phase")
-    assert Experiment.model_validate_json(one.model_dump_json()) == one
-    assert Experiment.model_validate(entry | {"channels": ["RFP"]}).marker_of("RFP") == "RFP"
-
-
 def write_channels(folder: Path, top: str, *channels: str) -> Path:
     entries = (
         f"  - {{name: e{i}, data_path: '{folder}', tracks_path: '{folder}', channels: {one}}}\n"
@@ -259,19 +231,3 @@ def test_rows_of_channels_may_have_unlike_ones(tmp_path: Path) -> None:
 def test_what_is_wrong_with_channels_is_said(tmp_path: Path, top: str, channels: str, said: str) -> None:
     with pytest.raises(ExperimentsFileError, match=said):
         Experiments.load(write_channels(tmp_path, top, channels))
-
-
-@pytest.mark.parametrize(
-    ("minutes", "t", "hours"),
-    [
-        (0, [0, 0], [24.0, 24.0]),
-        (0, [0, 2], [24.0, 24.0]),
-        (None, [0, 0], [24.0, 24.0]),
-        (None, [0, 1], [np.nan, np.nan]),
-    ],
-)
-def test_hours_of_a_snapshot_are_its_start(minutes: float | None, t: list[int], hours: list[float]) -> None:
-    experiment = Experiment(**(entry("a") | {"interval_minutes": minutes, "start_hpi": 24.0}))
-    np.testing.assert_array_equal(experiment.hours(np.array(t)), hours)
-    unknown = experiment.model_copy(update={"start_hpi": None})
-    assert np.isnan(unknown.hours(np.array(t))).all()

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from viscy_data.errors import ExperimentsFileError, InvalidInputError
-from viscy_data.tables.experiments import Experiment, Experiments
+from viscy_data.tables.experiment import Experiment
+from viscy_data.tables.experiments import Experiments
 from viscy_data.tables.normalizations import Normalization, normalizations_of
 
 CHOICES = [

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from viscy_data.errors import InvalidInputError
-from viscy_data.tables.experiments import Experiment, Experiments
+from viscy_data.tables.experiment import Experiment
+from viscy_data.tables.experiments import Experiments
 from viscy_data.tables.pairing import Pairing, check_positive, columns_of, positives_of, say_without
 from viscy_data.tables.positives import Positives
 from viscy_data.tables.same_values import SameValuePositives

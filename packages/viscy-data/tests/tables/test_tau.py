@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from viscy_data.errors import InvalidInputError
-from viscy_data.tables.experiments import Experiment
+from viscy_data.tables.experiment import Experiment
 from viscy_data.tables.tau import TauRange
 
 

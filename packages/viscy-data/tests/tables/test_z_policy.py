@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from viscy_data.tables.experiments import Experiment
+from viscy_data.tables.experiment import Experiment
 from viscy_data.tables.z_policy import PlaneTable, ZPolicy
 
 VALUES: dict[str, Any] = {

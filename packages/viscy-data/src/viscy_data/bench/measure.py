@@ -29,7 +29,8 @@ from viscy_data.optimize.metadata import first_level
 from viscy_data.sampling.batch import IndexBatch
 from viscy_data.sampling.notes import collect_notes
 from viscy_data.sampling.sampler import FlexibleBatchSampler
-from viscy_data.tables.experiments import Experiments, FovInfo
+from viscy_data.tables.experiment import FovInfo
+from viscy_data.tables.experiments import Experiments
 
 _PREFETCH: Final = 2
 

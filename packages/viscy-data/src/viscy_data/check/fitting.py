@@ -17,7 +17,7 @@ import pandas as pd
 
 from viscy_data.columns import EXPERIMENT, PARENT_TRACK_ID, TRACK_ID, T
 from viscy_data.errors import InvalidInputError
-from viscy_data.tables.experiments import Experiment
+from viscy_data.tables.experiment import Experiment
 from viscy_data.tables.lineage import IntArray, build_forest
 from viscy_data.tables.positives import Positives, lines_of_channels
 from viscy_data.tables.tau import TauRange

@@ -7,7 +7,7 @@ from viscy_data.check.finding import Finding, Severity
 from viscy_data.check.survey import Survey
 from viscy_data.check.words import listed, number, quoted
 from viscy_data.tables.crops import common_pixel_size, pixel_size
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.z_policy import FOCUS
 from viscy_data.text import shown_lines
 

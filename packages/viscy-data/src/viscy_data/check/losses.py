@@ -7,7 +7,7 @@ from viscy_data.check.finding import Finding, Loss
 from viscy_data.check.fitting import asked_frames, better_tau, tau_option
 from viscy_data.check.survey import MUCH, Survey
 from viscy_data.check.words import listed, number, quoted
-from viscy_data.tables.experiments import Experiment
+from viscy_data.tables.experiment import Experiment
 from viscy_data.tables.places import Place
 from viscy_data.tables.tau import TauRange
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from viscy_data.check.finding import Finding
 from viscy_data.check.survey import Survey
 from viscy_data.check.words import listed, number, quoted
-from viscy_data.tables.experiments import Experiment
+from viscy_data.tables.experiment import Experiment
 
 _TOPIC = "markers"
 

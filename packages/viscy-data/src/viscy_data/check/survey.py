@@ -38,7 +38,8 @@ from viscy_data.tables.anchors.read import (
     read_metadata,
     row_count,
 )
-from viscy_data.tables.experiments import Experiment, FovInfo, find_problems, parse_experiments
+from viscy_data.tables.experiment import Experiment, FovInfo
+from viscy_data.tables.experiments import find_problems, parse_experiments
 from viscy_data.tables.places import Place, PlaceTally, places_of
 from viscy_data.tables.positives import Positives
 from viscy_data.tables.tau import TauRange

@@ -33,7 +33,7 @@ from viscy_data.images.plates import (
     write_tracks,
 )
 from viscy_data.progress import progress_bar
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.tracks.read import load_tracks
 
 _WELL: Final = "A/1"

@@ -28,7 +28,8 @@ from viscy_data.images.store import StoreReader
 from viscy_data.images.z_window import ZWindow
 from viscy_data.tables.anchors.read import AnchorsMetadata, read_anchors, read_metadata
 from viscy_data.tables.crops import common_pixel_size, pixel_size
-from viscy_data.tables.experiments import Experiment, Experiments, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
+from viscy_data.tables.experiments import Experiments
 from viscy_data.tables.normalizations import (
     Normalization,
     NormalizationChoice,

@@ -13,7 +13,7 @@ from typing import Literal
 from viscy_data.images.patches import PatchTable
 from viscy_data.tables.borders import Border
 from viscy_data.tables.crops import pixel_size
-from viscy_data.tables.experiments import Experiment
+from viscy_data.tables.experiment import Experiment
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import tensorstore as ts
 
 from viscy_data.errors import StoreError
 from viscy_data.images.fovs import Place
-from viscy_data.tables.experiments import Experiment
+from viscy_data.tables.experiment import Experiment
 
 _OPENING = threading.Lock()  # zarr-python's configuration and filters of warnings are the whole process's
 

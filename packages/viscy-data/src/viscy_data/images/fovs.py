@@ -27,7 +27,7 @@ from viscy_data.images.ngff import (
     read_ome,
     well_names,
 )
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.units import micrometres
 
 _AXES: Final = ["t", "c", "z", "y", "x"]

@@ -32,7 +32,7 @@ from viscy_data.images.statistics_columns import (
     NUMBERS,
     STD,
 )
-from viscy_data.tables.experiments import FovInfo
+from viscy_data.tables.experiment import FovInfo
 from viscy_data.tables.normalizations import Level, Normalization
 
 FloatArray = NDArray[np.float64]

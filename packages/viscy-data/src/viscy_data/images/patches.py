@@ -24,7 +24,7 @@ from viscy_data.errors import InvalidInputError
 from viscy_data.images.z_window import ZWindow
 from viscy_data.tables.borders import Border, Fold, check_border, fold_of, spans
 from viscy_data.tables.crops import crop_size, is_too_large, pixel_size
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.z_policy import KeptPlanes, PlaneTable
 
 type IntArray = NDArray[np.int64]

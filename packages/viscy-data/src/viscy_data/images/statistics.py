@@ -36,7 +36,8 @@ from viscy_data.images.statistics_columns import (
 from viscy_data.images.store import MissingChunks, StoreReader
 from viscy_data.images.stored_statistics import one_for_all, stored_rows
 from viscy_data.progress import progress_bar
-from viscy_data.tables.experiments import Experiment, Experiments, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
+from viscy_data.tables.experiments import Experiments
 from viscy_data.tables.normalizations import Level
 
 _NOTE: Final = b"viscy_data"

@@ -32,7 +32,8 @@ from viscy_data.images.memory import hand_back, share_arenas
 from viscy_data.images.patches import Crop
 from viscy_data.images.read_counts import ReadCounts, count_loads
 from viscy_data.images.reading import MissingChunks, ReadLimits
-from viscy_data.tables.experiments import Experiments, FovInfo
+from viscy_data.tables.experiment import FovInfo
+from viscy_data.tables.experiments import Experiments
 
 Array = NDArray[Any]
 

@@ -27,7 +27,7 @@ from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, Strict, Validati
 
 from viscy_data.errors import StoreError
 from viscy_data.images.ngff import read_attributes
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 
 STATISTICS: Final = ("mean", "std", "median", "iqr", "min", "max", "p1", "p5", "p95", "p99")
 """Names of statistics: moments, quartiles' distance, extremes and percentiles of a channel's pixels."""

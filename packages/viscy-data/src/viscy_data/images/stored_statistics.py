@@ -27,7 +27,7 @@ from viscy_data.images.statistics_columns import (
     StatisticsRow,
 )
 from viscy_data.images.store_metadata import STATISTICS, read_stored_statistics
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.normalizations import Level
 
 _PERCENTILES: Final = {"min": 0.0, "p1": 1.0, "p5": 5.0, "p95": 95.0, "p99": 99.0, "max": 100.0}

@@ -14,8 +14,9 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from viscy_data.errors import ExperimentsFileError
+from viscy_data.tables.experiment import Experiment
 from viscy_data.tables.experiment_fields import Samples
-from viscy_data.tables.experiments import Experiment, Experiments
+from viscy_data.tables.experiments import Experiments
 from viscy_data.text import shown
 
 ROOT: Final = "${datasets_root}"

@@ -29,8 +29,8 @@ from viscy_data.importing.entries import (
     placed,
     without,
 )
+from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.experiment_fields import Hours, Micrometres, Minutes, Samples, Text, Texts
-from viscy_data.tables.experiments import Experiment, FovInfo
 from viscy_data.text import shown
 
 

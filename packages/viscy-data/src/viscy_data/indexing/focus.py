@@ -8,7 +8,7 @@ import numpy as np
 from viscy_data.errors import InvalidInputError, StoreError
 from viscy_data.images.focus import FocusCurve
 from viscy_data.images.store_metadata import StoredFocus, read_stored_focus
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.z_policy import Planes
 
 type Curves = Mapping[str, Mapping[str, Sequence[FocusCurve]]]

@@ -27,7 +27,8 @@ from viscy_data.images.store import MissingChunks, StoreReader
 from viscy_data.indexing.parts import digest_of
 from viscy_data.indexing.workers import Workers
 from viscy_data.progress import progress_bar
-from viscy_data.tables.experiments import Experiment, Experiments, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
+from viscy_data.tables.experiments import Experiments
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import pandas as pd
 from viscy_data.images.normalization import Normalizer
 from viscy_data.images.odd_frames import OddFrame, blank_frames, refuse_non_finite, say_blank
 from viscy_data.images.statistics import check_finite
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 
 
 def check_images(

@@ -20,7 +20,7 @@ from viscy_data.tables.anchors.build import Built, build_experiment, total_by_re
 from viscy_data.tables.anchors.channel_rows import BlankChannel
 from viscy_data.tables.anchors.write import read_note, write_part
 from viscy_data.tables.borders import Border
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.lineage import BoolArray
 from viscy_data.tables.own_columns.column import OwnColumn
 from viscy_data.tables.own_columns.joins import JoinReport

@@ -30,14 +30,8 @@ from viscy_data.tables.anchors.read import AnchorsMetadata
 from viscy_data.tables.anchors.write import merge_anchors
 from viscy_data.tables.borders import Border, check_border
 from viscy_data.tables.crops import common_pixel_size
-from viscy_data.tables.experiments import (
-    Experiment,
-    Experiments,
-    FovInfo,
-    find_problems,
-    parse_experiments,
-    raise_problems,
-)
+from viscy_data.tables.experiment import Experiment, FovInfo
+from viscy_data.tables.experiments import Experiments, find_problems, parse_experiments, raise_problems
 from viscy_data.tables.own_columns.column import OwnColumn, united
 from viscy_data.tables.own_columns.gather import find_name_problems
 from viscy_data.tables.own_columns.joins import JoinReport

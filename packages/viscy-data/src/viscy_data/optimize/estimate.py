@@ -30,7 +30,8 @@ from viscy_data.optimize.layout import Box
 from viscy_data.optimize.run import finished_bytes
 from viscy_data.optimize.writing import copy_shards, write_skeleton
 from viscy_data.progress import progress_bar
-from viscy_data.tables.experiments import Experiment, Experiments
+from viscy_data.tables.experiment import Experiment
+from viscy_data.tables.experiments import Experiments
 
 FRAMES: Final = 8
 _BATCH: Final = 128

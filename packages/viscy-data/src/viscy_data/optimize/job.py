@@ -21,7 +21,8 @@ from viscy_data.optimize.layout import Box, Compression, Layout
 from viscy_data.optimize.metadata import first_level
 from viscy_data.optimize.rescue import RescuedArray
 from viscy_data.tables.anchors.read import read_metadata
-from viscy_data.tables.experiments import Experiment, Experiments, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
+from viscy_data.tables.experiments import Experiments
 from viscy_data.text import shown
 
 

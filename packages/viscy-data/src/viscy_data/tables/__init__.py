@@ -5,13 +5,14 @@ anchors table joins both. Nothing here reads a pixel or needs PyTorch: stores ar
 alone (`FovInfo`), and cells by their centres. The folders `tracks` and `anchors` hold what goes in and what
 comes out, and `own_columns` what users know beside.
 
-Key types: `Experiments`, `Experiment` and `FovInfo` (experiments), `TauRange` (tau), `Positives` (positives),
-`Pairing` (pairing).
+Key types: `Experiment` and `FovInfo` (experiment), `Experiments` (experiments), `TauRange` (tau), `Positives`
+(positives), `Pairing` (pairing).
 
 Read in this order:
 
-- `experiments`: the experiments file, its experiments, and what a store's metadata say of a field of view
-- `experiment_fields`: what the fields of that file may hold
+- `experiment`: what is known of one acquisition, and what a store's metadata say of a field of view
+- `experiment_fields`: what the fields of an experiment may hold
+- `experiments`: the file of many, and all that is wrong with it: by itself, and against its stores
 - `normalizations`: how the intensities of each channel are normalised
 - `z_policy`: which slice of a stack is a cell's
 - `tau`: how far apart in time an anchor and its positive are

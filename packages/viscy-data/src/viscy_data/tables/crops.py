@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viscy_data.tables.borders import Border
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 
 type PixelArray = NDArray[np.int32]
 

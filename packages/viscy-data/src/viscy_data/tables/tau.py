@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from viscy_data.checks import brief, is_finite_number
 from viscy_data.columns import EXPERIMENT, T
 from viscy_data.errors import InvalidInputError
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 
 if TYPE_CHECKING:
     import pandas as pd

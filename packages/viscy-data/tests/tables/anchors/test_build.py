@@ -19,7 +19,8 @@ from viscy_data.tables.anchors.build import (
     write_anchors,
 )
 from viscy_data.tables.borders import Border
-from viscy_data.tables.experiments import Experiment, Experiments, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
+from viscy_data.tables.experiments import Experiments
 from viscy_data.tables.tau import TauRange
 
 TABLE = Path(__file__).resolve().parents[6] / "shared" / "data" / "tables" / "celegans_live_tools.csv.gz"

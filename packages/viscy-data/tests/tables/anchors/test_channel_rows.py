@@ -14,7 +14,8 @@ from viscy_data.tables.anchors.build import (
     read_anchors,
     write_anchors,
 )
-from viscy_data.tables.experiments import Experiment, Experiments, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
+from viscy_data.tables.experiments import Experiments
 from viscy_data.tables.positives import Positives
 from viscy_data.tables.tau import TauRange
 

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 
 from viscy_data.errors import TracksError
-from viscy_data.tables.experiments import FovInfo
+from viscy_data.tables.experiment import FovInfo
 from viscy_data.tables.tracks.ctc import read_ctc
 
 INFO = FovInfo(fov="A/1/0", well="A/1", shape=(4, 1, 1, 20, 24), channels=("a",))

@@ -13,7 +13,7 @@ import pytest
 import zarr
 
 from viscy_data.errors import TracksError
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.tracks.read import Tracks, load_tracks, read_tracks
 
 DATA = Path(__file__).parents[2] / "data"

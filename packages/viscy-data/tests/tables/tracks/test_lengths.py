@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from viscy_data.errors import ExperimentsFileError, TracksError
-from viscy_data.tables.experiments import Experiment, FovInfo, parse_experiments
+from viscy_data.tables.experiment import Experiment, FovInfo
+from viscy_data.tables.experiments import parse_experiments
 from viscy_data.tables.tracks.read import read_tracks
 
 UM = 0.25

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from viscy_data.errors import TracksError
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.tracks.read import TRACK_COLUMNS, load_tracks, read_tracks
 
 SHARED = Path(__file__).resolve().parents[6] / "shared" / "data"

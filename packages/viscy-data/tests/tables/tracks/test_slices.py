@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from viscy_data.errors import TracksError
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.tracks.read import read_tracks
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from viscy_data.errors import TracksError
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.tracks.read import load_tracks, read_tracks
 
 UM, DEPTH = 0.5, 2.0

@@ -61,7 +61,7 @@ from viscy_data.tables.crops import (
     pixel_size,
     round_centres,
 )
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.lineage import BoolArray, IntArray, build_forest, root_tracks
 from viscy_data.tables.own_columns.gather import OwnColumns, gather_own
 from viscy_data.tables.tracks.read import load_tracks

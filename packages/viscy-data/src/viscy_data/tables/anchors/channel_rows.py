@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from viscy_data.columns import CELL_ID, CHANNEL, CONDITION, FOV, MARKER, T
-from viscy_data.tables.experiments import Experiment
+from viscy_data.tables.experiment import Experiment
 
 type BlankChannel = tuple[str, int, str]
 """Field of view, frame and channel of an image that shows nothing."""

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from viscy_data.columns import CHANNEL, FOV, T, Z
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.z_policy import Planes, PlaneTable
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from viscy_data.errors import InvalidInputError
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.own_columns.column import OwnColumn, constant, one_chunk, tidied, trimmed
 from viscy_data.tables.own_columns.fields import CELL_KEYS, Level, name_problems
 from viscy_data.tables.own_columns.joins import Joined, JoinReport, join_cells, join_wells

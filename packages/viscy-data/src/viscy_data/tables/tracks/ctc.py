@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from viscy_data.columns import NO_PARENT
 from viscy_data.errors import InvalidInputError, TracksError
 from viscy_data.files.tiff import TiffImage, open_tiff
-from viscy_data.tables.experiments import FovInfo
+from viscy_data.tables.experiment import FovInfo
 from viscy_data.tables.lineage import IntArray
 from viscy_data.tables.tracks.detections import Detections, FloatArray
 

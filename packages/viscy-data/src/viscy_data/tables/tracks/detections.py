@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from viscy_data.columns import NO_PARENT, PARENT_TRACK_ID, TRACK_ID, T, X, Y, Z
 from viscy_data.errors import TracksError
 from viscy_data.packing import pack
-from viscy_data.tables.experiments import FovInfo
+from viscy_data.tables.experiment import FovInfo
 from viscy_data.tables.lineage import BoolArray, Forest, IntArray, build_forest, cyclic_tracks
 
 type FloatArray = NDArray[np.float64]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.tracks.ctc import find_track_list, read_ctc
 from viscy_data.tables.tracks.detections import Detections
 from viscy_data.tables.tracks.geff import is_geff, read_geff

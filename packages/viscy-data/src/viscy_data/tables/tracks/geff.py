@@ -24,7 +24,7 @@ from pydantic import BaseModel, ValidationError
 
 from viscy_data.columns import TRACK_ID
 from viscy_data.errors import TracksError, suggest
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.lineage import BoolArray, IntArray
 from viscy_data.tables.tracks.detections import Detections, FloatArray
 from viscy_data.tables.tracks.geff_axes import (

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import AllowInfNan, BaseModel
 
 from viscy_data.errors import TracksError
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.lineage import IntArray
 from viscy_data.tables.tracks.detections import FloatArray
 from viscy_data.tables.tracks.lengths import pixel_length, size_needed

@@ -19,7 +19,7 @@ from viscy_data.columns import Y, Z
 from viscy_data.errors import TracksError
 from viscy_data.packing import pack
 from viscy_data.tables.crops import pixel_size
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.lineage import IntArray
 from viscy_data.tables.tracks.detections import Detections, FloatArray
 from viscy_data.units import counts_pixels, micrometres

@@ -24,7 +24,7 @@ import pyarrow as pa
 from viscy_data.columns import FOV, PARENT_TRACK_ID, TRACK_ID, T, X, Y, Z
 from viscy_data.errors import TracksError
 from viscy_data.packing import pack, stable_order
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.lineage import IntArray
 from viscy_data.tables.own_columns.column import joined_tables
 from viscy_data.tables.tracks.ctc import TRACK_LISTS

@@ -13,7 +13,7 @@ import numpy as np
 
 from viscy_data.columns import Z
 from viscy_data.errors import TracksError
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.tracks.detections import Detections
 
 

@@ -31,7 +31,7 @@ from viscy_data.columns import (
     Z,
 )
 from viscy_data.errors import TracksError, suggest
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.lineage import IntArray
 from viscy_data.tables.tracks.csv_text import NOTHING, check_unpacked, read_csv, read_dialect
 from viscy_data.tables.tracks.detections import Detections, FloatArray

@@ -30,7 +30,7 @@ import pyarrow as pa
 
 from viscy_data.columns import X, Y, Z
 from viscy_data.errors import TracksError
-from viscy_data.tables.experiments import Experiment, FovInfo
+from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.lineage import BoolArray, IntArray
 from viscy_data.tables.tracks.detections import Detections
 from viscy_data.tables.tracks.graphs import tracks_of
