@@ -16,8 +16,9 @@ from typing import Any, Self
 import numpy as np
 
 from viscy_data.columns import CONDITION, GLOBAL_TRACK_ID, OUTSIDE
-from viscy_data.tables.anchors.build import Built, build_experiment, total_by_reason
+from viscy_data.tables.anchors.build import Built, build_experiment
 from viscy_data.tables.anchors.channel_rows import BlankChannel
+from viscy_data.tables.anchors.lost_rows import total_by_reason
 from viscy_data.tables.anchors.write import read_note, write_part
 from viscy_data.tables.borders import Border
 from viscy_data.tables.experiment import Experiment, FovInfo

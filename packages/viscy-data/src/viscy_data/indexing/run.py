@@ -344,7 +344,7 @@ def _try_describe(experiment: Experiment) -> list[FovInfo] | StoreError:
 
 def _check_any(counts: Sequence[ConditionCounts]) -> None:
     """Refuse a table of no row at all; that no row has a later relative is said, and never refused."""
-    from viscy_data.tables.anchors.build import REMEDIES  # noqa: PLC0415
+    from viscy_data.tables.anchors.lost_rows import REMEDIES  # noqa: PLC0415
 
     if sum(one.anchors for one in counts):
         return

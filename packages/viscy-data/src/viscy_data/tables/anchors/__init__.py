@@ -6,7 +6,9 @@ Key types: `AnchorsMetadata` (read), what the file says of itself: experiments, 
 
 Read in this order:
 
-- `build`: from tracks to rows, with what was left out and why
+- `build`: from tracks to rows, one experiment at a time
+- `lost_rows`: which detections are left out, and why
+- `repeated_values`: names and numbers that many rows share, made once
 - `slices`: the slice of each row, where its tracks do not say it
 - `channel_rows`: a row for each channel of a cell, where channels are samples
 - `write`: the file, one row group at a time, whole or not at all

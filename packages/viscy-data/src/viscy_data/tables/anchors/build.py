@@ -10,17 +10,16 @@ Where the experiments file says ``samples: channels``, each row then becomes one
 
 Invariants: rows are sorted by experiment, fov, t and track (and channel); columns are those of
 :data:`viscy_data.columns.ANCHOR_COLUMNS` (and ``CHANNEL_COLUMNS``); no row is lost without being
-counted under a reason; no string is made for a row, only for a track.
+counted under a reason (:mod:`viscy_data.tables.anchors.lost_rows`); no string is made for a row, only for a
+track (:mod:`viscy_data.tables.anchors.repeated_values`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pa_compute
 from numpy.typing import NDArray
 from pandas.api.types import union_categoricals
 
@@ -32,9 +31,7 @@ from viscy_data.columns import (
     CONDITION,
     EXPERIMENT,
     FOV,
-    GLOBAL_TRACK_ID,
     HOURS,
-    LINEAGE_ID,
     OUTSIDE,
     PARENT_TRACK_ID,
     TRACK_ID,
@@ -48,43 +45,29 @@ from viscy_data.columns import (
 )
 from viscy_data.errors import InvalidInputError
 from viscy_data.tables.anchors.channel_rows import BlankChannel, channel_rows
+from viscy_data.tables.anchors.lost_rows import (
+    BLANK_FRAME,
+    OVER_BORDER,
+    count_lost,
+    first_reasons,
+    in_blank_frames,
+    lost_by_reason,
+    total_by_reason,
+)
 from viscy_data.tables.anchors.read import AnchorsMetadata, read_anchors, read_metadata
+from viscy_data.tables.anchors.repeated_values import each_row, identities, labels_by_row
 from viscy_data.tables.anchors.slices import channel_planes, with_planes
 from viscy_data.tables.anchors.write import write_anchors
 from viscy_data.tables.borders import Border, check_border, lengths_outside, share_outside
 from viscy_data.tables.coincidence import coincidences
-from viscy_data.tables.crops import (
-    clamp_centres,
-    crop_size,
-    is_inside,
-    is_too_large,
-    pixel_size,
-    round_centres,
-)
+from viscy_data.tables.crops import clamp_centres, crop_size, is_too_large, pixel_size, round_centres
 from viscy_data.tables.experiment import Experiment, FovInfo
-from viscy_data.tables.lineage import BoolArray, IntArray, build_forest, root_tracks
+from viscy_data.tables.lineage import IntArray
 from viscy_data.tables.own_columns.gather import OwnColumns, gather_own
 from viscy_data.tables.tracks.read import load_tracks
 from viscy_data.tables.z_policy import Planes
 
-OUTSIDE_IMAGE: Final = "centre outside the image"
-OUTSIDE_STACK: Final = "z outside the stack"
-NO_CONDITION: Final = "well under no condition"
-OVER_BORDER: Final = "patch reaches over the border"
-BLANK_FRAME: Final = "blank frame"
-REASONS: Final = (NO_CONDITION, OUTSIDE_IMAGE, OUTSIDE_STACK, OVER_BORDER, BLANK_FRAME)
-"""Why a detection is not in the table; the first that holds counts."""
-REMEDIES: Final = {
-    NO_CONDITION: "check condition_wells, which must name the wells of the tracks",
-    OUTSIDE_IMAGE: "check the size and the unit of y and x, which must lie on the image",
-    OUTSIDE_STACK: "check the unit of z, which must lie in the stack",
-    OVER_BORDER: "take border='reflect', or a smaller patch",
-    BLANK_FRAME: "where one channel is blank throughout, leave it out of channels; else blank_frames='keep'",
-}
-"""What to do where most detections are lost for a reason."""
-
 __all__ = [
-    "REASONS",
     "AnchorsMetadata",
     "Built",
     "build_anchors",
@@ -92,7 +75,6 @@ __all__ = [
     "concat_anchors",
     "read_anchors",
     "read_metadata",
-    "total_by_reason",
     "write_anchors",
 ]
 
@@ -242,12 +224,12 @@ def _build_cells(
     shapes = np.array([info.shape for info in fovs], dtype=np.int64)
     conditions = [experiment.condition_of(info.well) for info in fovs]
     places = _places(tracks, fov, shapes, crops, border)
-    lost = _lost(experiment, tracks, fov, shapes, conditions)
+    lost = lost_by_reason(experiment, tracks, fov, shapes, conditions)
     if border == "drop":
         lost[OVER_BORDER] = places.outside > 0
     if blank:
-        lost[BLANK_FRAME] = _is_blank(blank, [info.fov for info in fovs], fov, tracks[T].to_numpy())
-    reason = _reasons(lost, len(fov))
+        lost[BLANK_FRAME] = in_blank_frames(blank, [info.fov for info in fovs], fov, tracks[T].to_numpy())
+    reason = first_reasons(lost, len(fov))
     kept = np.flatnonzero(reason < 0)
     frame = _columns(experiment, fovs, tracks, kept, places)
     with_tracks = loaded.columns()
@@ -262,7 +244,7 @@ def _build_cells(
         *_mostly_outside(experiment, fovs, crops),
         *coincidences(frame, shifted=border == "shift"),
     )
-    return Built(frame, _count(conditions, fov, reason), without, own, notes)
+    return Built(frame, count_lost(conditions, fov, reason), without, own, notes)
 
 
 def concat_anchors(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -282,15 +264,6 @@ def concat_anchors(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
             union_categoricals(parts) if column.dtype == "dictionary" else pd.concat(parts, ignore_index=True)
         )
     return pd.DataFrame(columns)
-
-
-def total_by_reason(dropped: Mapping[str | None, Mapping[str, int]]) -> dict[str, int]:
-    """Add up the losses of all conditions."""
-    totals = dict.fromkeys(REASONS, 0)
-    for counts in dropped.values():
-        for reason, count in counts.items():
-            totals[reason] += count
-    return {reason: count for reason, count in totals.items() if count}
 
 
 def _check_fit(experiment: Experiment, fovs: Sequence[FovInfo], crops: IntArray, border: Border) -> None:
@@ -328,64 +301,13 @@ def _places(
     centres, lost, sizes = [], [], []
     for axis, name in enumerate((Y, X)):
         crop, extent = (
-            _each(values.astype(np.int32), fov) for values in (crops[:, axis], shapes[:, axis + 3])
+            each_row(values.astype(np.int32), fov) for values in (crops[:, axis], shapes[:, axis + 3])
         )
         pixels = round_centres(tracks[name].to_numpy(), extent)
         lost.append(lengths_outside(pixels, crop, extent))
         sizes.append(crop)
         centres.append(clamp_centres(pixels, crop, extent) if border == "shift" else pixels)
     return _Places((centres[0], centres[1]), share_outside((lost[0], lost[1]), (sizes[0], sizes[1])))
-
-
-def _lost(
-    experiment: Experiment,
-    tracks: pd.DataFrame,
-    fov: IntArray,
-    shapes: IntArray,
-    conditions: Sequence[str | None],
-) -> dict[str, BoolArray]:
-    """Return which rows (N,) are lost, by reason."""
-    depth, height, width = (_each(shapes[:, axis], fov) for axis in (2, 3, 4))
-    y, x, z = (tracks[name].to_numpy() for name in (Y, X, Z))
-    lost = {
-        OUTSIDE_IMAGE: ~(is_inside(y, height) & is_inside(x, width)),
-        OUTSIDE_STACK: ~(is_inside(z, depth) | np.isnan(z)),
-    }
-    if experiment.condition_wells is not None:
-        lost[NO_CONDITION] = np.array([c is None for c in conditions])[fov]
-    return lost
-
-
-def _is_blank(
-    blank: Sequence[tuple[str, int]], names: Sequence[str], fov: IntArray, t: IntArray
-) -> BoolArray:
-    """Return whether the frame of each row (N,), by number of its fov and time, is one of ``blank``."""
-    number = {name: i for i, name in enumerate(names)}
-    known = np.array([(number[name], frame) for name, frame in blank if name in number]).reshape(-1, 2)
-    frames = np.int64(max(known[:, 1].max(initial=0), t.max(initial=0)) + 1)
-    return np.isin(fov * frames + t, known[:, 0] * frames + known[:, 1])
-
-
-def _reasons(lost: Mapping[str, BoolArray], rows: int) -> NDArray[np.int8]:
-    """Return the index into ``REASONS`` of each row (N,) that is lost, else -1."""
-    reason = np.full(rows, -1, dtype=np.int8)
-    for i in reversed(range(len(REASONS))):
-        if REASONS[i] in lost:
-            reason[lost[REASONS[i]]] = i
-    return reason
-
-
-def _count(
-    conditions: Sequence[str | None], fov: IntArray, reason: NDArray[np.int8]
-) -> dict[str | None, dict[str, int]]:
-    dropped: dict[str | None, dict[str, int]] = {}
-    lost = np.flatnonzero(reason >= 0)
-    pairs, counts = np.unique(fov[lost] * len(REASONS) + reason[lost], return_counts=True)
-    for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
-        i, why = divmod(pair, len(REASONS))
-        by_reason = dropped.setdefault(conditions[i], {})
-        by_reason[REASONS[why]] = by_reason.get(REASONS[why], 0) + count
-    return dropped
 
 
 def _columns(
@@ -397,21 +319,21 @@ def _columns(
 ) -> pd.DataFrame:
     """Build the anchors table's columns for the kept rows."""
     every_fov = tracks[FOV].cat.codes.to_numpy().astype(np.int64)
-    names = _identities(experiment, fovs, tracks, every_fov, kept)
+    names = identities(experiment, fovs, tracks, every_fov, kept)
     whole = len(kept) == len(tracks)
     frame, fov = (tracks, every_fov) if whole else (tracks.iloc[kept], every_fov[kept])
     occurs = np.bincount(fov, minlength=len(fovs)) > 0
     places = places if whole else places.take(kept)
     depth = np.array([info.shape[2] for info in fovs], dtype=np.int64)
     t, y, x, z = (frame[name].to_numpy() for name in (T, Y, X, Z))
-    depth = _each(depth, fov)
+    depth = each_row(depth, fov)
     z = np.where(np.isnan(z), depth // 2, np.clip(np.floor(z + 0.5), 0, depth - 1))
     return pd.DataFrame(
         {
-            EXPERIMENT: _coded(fov, occurs, [experiment.name] * len(fovs)),
-            CONDITION: _coded(fov, occurs, [experiment.condition_of(info.well) for info in fovs]),
-            WELL: _coded(fov, occurs, [info.well for info in fovs]),
-            FOV: _coded(fov, occurs, [info.fov for info in fovs]),
+            EXPERIMENT: labels_by_row(fov, occurs, [experiment.name] * len(fovs)),
+            CONDITION: labels_by_row(fov, occurs, [experiment.condition_of(info.well) for info in fovs]),
+            WELL: labels_by_row(fov, occurs, [info.well for info in fovs]),
+            FOV: labels_by_row(fov, occurs, [info.fov for info in fovs]),
             TRACK_ID: frame[TRACK_ID].to_numpy(),
             PARENT_TRACK_ID: frame[PARENT_TRACK_ID].to_numpy(),
             T: t,
@@ -426,52 +348,3 @@ def _columns(
         },
         copy=False,
     )
-
-
-def _each[N: np.integer](values: NDArray[N], fov: IntArray) -> NDArray[N]:
-    """Return the value of each row (N,), given that of each fov; one for all rows, (1,), where fovs agree."""
-    return values[:1] if (values == values[0]).all() else values[fov]
-
-
-def _coded(fov: IntArray, occurs: BoolArray, values: Sequence[str | None]) -> pd.Categorical:
-    """Return one value for each row, given one for each fov, as a categorical of those of fovs that occur."""
-    used = sorted({value for value, there in zip(values, occurs, strict=True) if there and value is not None})
-    place = {value: i for i, value in enumerate(used)}
-    code = np.array([-1 if value is None else place.get(value, -1) for value in values], dtype=np.int32)
-    return pd.Categorical.from_codes(code[fov], categories=pd.Index(used, dtype="str"))
-
-
-def _identities(
-    experiment: Experiment, fovs: Sequence[FovInfo], tracks: pd.DataFrame, fov: IntArray, kept: IntArray
-) -> dict[str, pd.Categorical]:
-    """Return track and lineage ids; lineages are traced through rows that are not kept, too."""
-    ids, parents = (tracks[name].to_numpy() for name in (TRACK_ID, PARENT_TRACK_ID))
-    forest = build_forest(fov, ids, parents)
-    root = root_tracks(forest.parent)
-    prefixes = pa.array([f"{experiment.name}/{info.well}/{info.fov}/" for info in fovs])
-
-    def names_of(tracks: IntArray) -> "pd.Index[Any]":
-        places = prefixes.take(pa.array(forest.group[tracks]))
-        numbers = pa.array(forest.track_id[tracks]).cast(pa.string())
-        labels = pa_compute.binary_join_element_wise(places, numbers, "")
-        names: pd.Index[Any] = pd.Index(labels.to_pandas(), dtype="str")
-        return names
-
-    own = forest.rows[kept]
-    used, code = _compress(own, len(forest.track_id))
-    names = names_of(used)
-    track: pd.Categorical = pd.Categorical.from_codes(code[own], categories=names)
-    roots = root[own]
-    if (code[roots] < 0).any():  # no row of a root is kept
-        used, code = _compress(roots, len(forest.track_id))
-        names = names_of(used)
-    # else one list for both: pandas makes a hash table of each
-    lineage: pd.Categorical = pd.Categorical.from_codes(code[roots], categories=names)
-    return {GLOBAL_TRACK_ID: track, LINEAGE_ID: lineage}
-
-
-def _compress(values: IntArray, limit: int) -> tuple[IntArray, NDArray[np.int32]]:
-    """Return the values that occur, ascending, and of each number below the limit its place there, or -1."""
-    occurs = np.zeros(limit, dtype=np.bool_)
-    occurs[values] = True
-    return np.flatnonzero(occurs), np.where(occurs, np.cumsum(occurs, dtype=np.int32) - 1, np.int32(-1))
