@@ -25,7 +25,7 @@ from viscy_data.dataset.loader import anchor_loader
 from viscy_data.errors import InvalidInputError, OutputError, StoreError, TracksError, WorkerError
 from viscy_data.images.statistics import read_statistics, statistics_path
 from viscy_data.sampling.sampler import FlexibleBatchSampler
-from viscy_data.tables.anchors.build import read_anchors, read_metadata
+from viscy_data.tables.anchors.read import read_anchors, read_metadata
 from viscy_data.tables.experiments import Experiments
 
 NOBODY = 65534

@@ -10,7 +10,7 @@ from cases import unpack_case
 from viscy_data.convert.run import convert_movies
 from viscy_data.dataset.anchor_dataset import AnchorDataset
 from viscy_data.indexing.run import build_index
-from viscy_data.tables.anchors.build import read_anchors
+from viscy_data.tables.anchors.read import read_anchors
 from viscy_data.tables.tau import TauRange
 
 CELLS_AND_LINEAGES = {"empty_frame": (35, 5), "missing_mask_file": (30, 5), "parent_unseen": (20, 3)} | {

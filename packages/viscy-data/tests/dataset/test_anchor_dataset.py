@@ -14,7 +14,9 @@ from viscy_data.dataset.anchor_dataset import AnchorDataset, Pairing, Reading
 from viscy_data.errors import InvalidInputError, StoreError
 from viscy_data.images.statistics import compute_statistics, statistics_path, write_statistics
 from viscy_data.images.store import describe
-from viscy_data.tables.anchors.build import AnchorsMetadata, build_anchors, concat_anchors, write_anchors
+from viscy_data.tables.anchors.build import build_anchors, concat_anchors
+from viscy_data.tables.anchors.read import AnchorsMetadata
+from viscy_data.tables.anchors.write import write_anchors
 from viscy_data.tables.borders import BORDERS, Border
 from viscy_data.tables.crops import common_pixel_size
 from viscy_data.tables.experiment import Experiment

@@ -16,7 +16,9 @@ from viscy_data.dataset.anchor_dataset import AnchorDataset, Reading
 from viscy_data.errors import InvalidInputError, StoreError
 from viscy_data.images.store import describe
 from viscy_data.images.z_window import ZWindow
-from viscy_data.tables.anchors.build import AnchorsMetadata, build_anchors, concat_anchors, write_anchors
+from viscy_data.tables.anchors.build import build_anchors, concat_anchors
+from viscy_data.tables.anchors.read import AnchorsMetadata
+from viscy_data.tables.anchors.write import write_anchors
 from viscy_data.tables.experiment import Experiment
 from viscy_data.tables.experiments import Experiments
 from viscy_data.tables.normalizations import Normalization

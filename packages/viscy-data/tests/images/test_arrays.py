@@ -20,7 +20,7 @@ from viscy_data.errors import ExperimentsFileError, StoreError
 from viscy_data.indexing.run import build_index
 from viscy_data.optimize.job import plan_job
 from viscy_data.optimize.run import rewrite
-from viscy_data.tables.anchors.build import read_metadata
+from viscy_data.tables.anchors.read import read_metadata
 from viscy_data.tables.tau import TauRange
 
 type WriteStore = Callable[..., Path]

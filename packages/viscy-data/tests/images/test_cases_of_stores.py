@@ -14,7 +14,7 @@ from viscy_data.images.statistics import read_statistics
 from viscy_data.indexing.run import IndexSummary, build_index
 from viscy_data.optimize.job import plan_job
 from viscy_data.optimize.run import rewrite
-from viscy_data.tables.anchors.build import read_anchors, read_metadata
+from viscy_data.tables.anchors.read import read_anchors, read_metadata
 from viscy_data.tables.tau import TauRange
 
 

@@ -11,7 +11,7 @@ import yaml
 from viscy_data.errors import TracksError
 from viscy_data.images.statistics import read_statistics
 from viscy_data.indexing.run import IndexSummary, build_index
-from viscy_data.tables.anchors.build import read_anchors, read_metadata
+from viscy_data.tables.anchors.read import read_anchors, read_metadata
 from viscy_data.tables.tau import TauRange
 
 VERSIONS = pytest.mark.parametrize("version", ["0.4", "0.5"])

@@ -11,7 +11,7 @@ import yaml
 from viscy_data.composition.axes import Distinct, Grouping
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.indexing.run import build_index
-from viscy_data.tables.anchors.build import read_anchors
+from viscy_data.tables.anchors.read import read_anchors
 from viscy_data.tables.tau import TauRange
 
 TABLE = Path(__file__).resolve().parents[5] / "shared" / "data" / "tables" / "celegans_live_tools.csv.gz"

@@ -19,7 +19,7 @@ from viscy_data.images.statistics import (
     write_statistics,
 )
 from viscy_data.indexing.run import build_index
-from viscy_data.tables.anchors.build import read_anchors, read_metadata
+from viscy_data.tables.anchors.read import read_anchors, read_metadata
 from viscy_data.tables.tau import TauRange
 
 type WriteStore = Callable[..., Path]

@@ -9,15 +9,9 @@ from hypothesis import strategies as st
 
 from viscy_data.columns import ANCHOR_COLUMNS
 from viscy_data.errors import InvalidInputError
-from viscy_data.tables.anchors.build import (
-    AnchorsMetadata,
-    build_anchors,
-    build_experiment,
-    concat_anchors,
-    read_anchors,
-    read_metadata,
-    write_anchors,
-)
+from viscy_data.tables.anchors.build import build_anchors, build_experiment, concat_anchors
+from viscy_data.tables.anchors.read import AnchorsMetadata, read_anchors, read_metadata
+from viscy_data.tables.anchors.write import write_anchors
 from viscy_data.tables.borders import Border
 from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.experiments import Experiments

@@ -7,13 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from viscy_data.columns import ANCHOR_COLUMNS, CHANNEL_COLUMNS
-from viscy_data.tables.anchors.build import (
-    AnchorsMetadata,
-    build_experiment,
-    concat_anchors,
-    read_anchors,
-    write_anchors,
-)
+from viscy_data.tables.anchors.build import build_experiment, concat_anchors
+from viscy_data.tables.anchors.read import AnchorsMetadata, read_anchors
+from viscy_data.tables.anchors.write import write_anchors
 from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.experiments import Experiments
 from viscy_data.tables.positives import Positives

@@ -15,8 +15,9 @@ from index_cases import build, write_experiments
 from viscy_data.composition.axes import Balance, Distinct, Focus, Grouping
 from viscy_data.composition.plan import BatchPlan
 from viscy_data.errors import InvalidInputError
-from viscy_data.tables.anchors.build import AnchorsMetadata, read_anchors, read_metadata, write_anchors
+from viscy_data.tables.anchors.read import AnchorsMetadata, read_anchors, read_metadata
 from viscy_data.tables.anchors.row_groups import Categories, Numbers
+from viscy_data.tables.anchors.write import write_anchors
 from viscy_data.tables.positives import Positives
 
 COLUMNS = ["experiment", "fov", "lineage_id"]

@@ -54,10 +54,8 @@ from viscy_data.tables.anchors.lost_rows import (
     lost_by_reason,
     total_by_reason,
 )
-from viscy_data.tables.anchors.read import AnchorsMetadata, read_anchors, read_metadata
 from viscy_data.tables.anchors.repeated_values import each_row, identities, labels_by_row
 from viscy_data.tables.anchors.slices import channel_planes, with_planes
-from viscy_data.tables.anchors.write import write_anchors
 from viscy_data.tables.borders import Border, check_border, lengths_outside, share_outside
 from viscy_data.tables.coincidence import coincidences
 from viscy_data.tables.crops import clamp_centres, crop_size, is_too_large, pixel_size, round_centres
@@ -66,17 +64,6 @@ from viscy_data.tables.lineage import IntArray
 from viscy_data.tables.own_columns.gather import OwnColumns, gather_own
 from viscy_data.tables.tracks.read import load_tracks
 from viscy_data.tables.z_policy import Planes
-
-__all__ = [
-    "AnchorsMetadata",
-    "Built",
-    "build_anchors",
-    "build_experiment",
-    "concat_anchors",
-    "read_anchors",
-    "read_metadata",
-    "write_anchors",
-]
 
 
 @dataclass(frozen=True)
