@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from html import unescape
 
@@ -16,7 +17,7 @@ from viscy_train.evaluation import (
     Series,
 )
 from viscy_train.evaluation.metric import Better
-from viscy_train.report.curves import colours_of
+from viscy_train.report.curves import colours_of, dots_chart
 from viscy_train.report.evaluation_page import NO_PAIRS, evaluation_page
 from viscy_train.report.headlines import verdicts
 from viscy_train.report.sentences import difference_sentence, sentence
@@ -106,6 +107,30 @@ def test_corrected_and_limits_are_beside_the_number() -> None:
     page = render(evaluation_page({"mine": found}))
     for part in ("0.680", "0.610", "to beat 0.55", "best possible 0.90", "900", "12 wells", "0.58 to 0.78"):
         assert part in page
+
+
+def test_a_sentence_of_several_embeddings_has_the_number_of_each() -> None:
+    both = {"a": evaluation(metric(0.8)), "b": evaluation(metric(0.7))}
+    page = unescape(render(evaluation_page(both)))
+    assert page.count("is picked 80 (a) or 70 (b) times in 100") == 2  # in the verdict and beside the number
+    same = unescape(render(evaluation_page({"a": both["a"], "b": both["a"]})))
+    assert "is picked 80 times in 100" in same
+
+
+def test_shares_have_one_axis_from_0_to_1_whatever_they_are() -> None:
+    share = replace(AUROC, bounds=(0.0, 1.0))
+    found = {
+        title: {"a": metric(value, what=share), "b": metric(value - 0.1, what=share)}
+        for title, value in (("first", 0.8), ("second", 0.5))
+    }
+    drawn = dots_chart(found, colours_of("ab"))
+    ticks = re.findall(r">([\d.]+)</text>", drawn)
+    assert ticks == ["0", "0.2", "0.4", "0.6", "0.8", "1"]
+    # alone, or among others, a value is at one place
+    (lone,) = re.findall(
+        r'<circle cx="([\d.]+)"', dots_chart({"x": {"a": metric(0.8, what=share)}}, {"a": "c"})
+    )
+    assert re.findall(r'<circle cx="([\d.]+)"', drawn)[0] == lone
 
 
 @pytest.mark.parametrize("name", ["</script><b>", "a\"b'c", "M\u00fcller \u00df", "<svg/onload=x>"])

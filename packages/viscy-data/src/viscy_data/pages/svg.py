@@ -56,4 +56,4 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
         scale /= 10
     step = next(one * scale for one in (1, 2, 5, 10) if one * scale >= rough)
     first = -int(-low // step)
-    return [round(first * step + n * step, 9) for n in range(int((high - first * step) // step) + 1)]
+    return [round(first * step + n * step, 9) for n in range(int((high - first * step) / step + 1e-9) + 1)]

@@ -6,6 +6,7 @@ gives, and where it is known a dotted line is the best that is possible.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
+from math import isfinite
 
 from viscy_data import shown
 from viscy_data.pages.colours import ACCENT, GREY, INK, LINE, PALETTE
@@ -77,47 +78,71 @@ def _bands(metrics: Sequence[tuple[Bin, Metric]], fill: str, place: Place) -> li
     ]
 
 
-def dots_chart(metrics: Mapping[str, Metric], title: str, fills: Mapping[str, str]) -> Markup:
-    """Draw one metric of several embeddings: a dot with its interval each, and what guessing gives."""
-    names = list(metrics)
-    width, row, left = 340.0, 22.0, 118.0
-    values = [x for one in metrics.values() for x in (one.low, one.high, one.shuffled, one.ceiling)]
-    known = [x for x in values if x is not None]
-    low, high = min(known), max(known)
-    pad = 0.06 * ((high - low) or 1.0)
-    low, high = low - pad, high + pad
-    height = 30 + row * len(names) + 34
+def dots_chart(rows: Mapping[str, Mapping[str, Metric]], fills: Mapping[str, str]) -> Markup:
+    """Draw metrics of several embeddings on one axis: by title, a dot with its interval for each.
+
+    The axis is all that the metrics can be, where that is bounded, so that drawings of them compare.
+    """
+    every = [one for metrics in rows.values() for one in metrics.values()]
+    row, left = 20.0, 118.0
+    first = every[0].definition
+    low, high = _axis(every)
+    height = sum(24 + row * len(metrics) for metrics in rows.values()) + 40
 
     def x(value: float) -> float:
-        return left + (value - low) / (high - low) * (width - left - 10)
+        return left + (value - low) / (high - low) * (WIDTH - left - RIGHT)
 
-    better = next(iter(metrics.values())).definition.better
+    floor = height - 34
+    parts = []
+    for value in ticks(low, high, 5):
+        parts += [
+            line([(x(value), 20), (x(value), floor)], LINE, width=1),
+            text(x(value), floor + 14, f"{value:g}", anchor="middle"),
+        ]
     told = {
         "higher": "better \u2192",
         "lower": "\u2190 better",
-        "down to guess": "\u2190 better",
+        "down to guess": "\u2190 better, down to guess",
         "near 1": "1: perfectly mixed",
-    }.get(better, "")
-    parts = [text(0, 12, title, fill=INK)]
-    floor = 24 + row * len(names)
-    for value in ticks(low, high, 4):
-        parts += [
-            line([(x(value), 22), (x(value), floor)], LINE, width=1),
-            text(x(value), floor + 14, f"{value:g}", anchor="middle"),
-        ]
-    parts.append(text(width, floor + 28, told, anchor="end"))
-    for number, (name, metric) in enumerate(metrics.items()):
-        y = 24 + row * (number + 0.5)
-        fill = fills[name]
-        parts += [
-            text(left - 8, y + 4, shown(name, 18), anchor="end", fill=INK),
-            box(x(metric.low), y - 3, max(1.0, x(metric.high) - x(metric.low)), 6, fill, opacity=0.35),
-            dashed([(x(metric.shuffled), y - 9), (x(metric.shuffled), y + 9)], INK, "3 2"),
-            _dot(x(metric.value), y, fill),
-        ]
-        if metric.ceiling is not None:
-            parts.append(dashed([(x(metric.ceiling), y - 9), (x(metric.ceiling), y + 9)], fill, "1 3"))
-    return picture(width, height, parts, f"{title}: values and intervals of {', '.join(names)}")
+    }.get(first.better, "")
+    parts.append(text(WIDTH - RIGHT, floor + 28, told, anchor="end"))
+    top = 0.0
+    for title, metrics in rows.items():
+        parts.append(text(0, top + 13, title, fill=INK))
+        for number, (name, metric) in enumerate(metrics.items()):
+            y = top + 22 + row * (number + 0.5)
+            parts.append(text(left - 8, y + 4, shown(name, 18), anchor="end", fill=INK))
+            parts += _interval(metric, x, y, fills[name])
+        top += 24 + row * len(metrics)
+    names = dict.fromkeys(name for metrics in rows.values() for name in metrics)
+    return picture(
+        WIDTH,
+        height,
+        parts,
+        f"{'; '.join(rows)}: values and intervals of {', '.join(names)}; dashed: guessing",
+    )
+
+
+def _axis(metrics: Sequence[Metric]) -> tuple[float, float]:
+    """Return the ends of an axis: what the metrics can be, or what they are where that has no end."""
+    values = [x for one in metrics for x in (one.low, one.high, one.shuffled, one.floor, one.ceiling)]
+    known = [x for x in values if x is not None]
+    least, most = metrics[0].definition.bounds
+    pad = 0.04 * ((max(known) - min(known)) or 1.0)
+    low = least if isfinite(least) else min(0.0, min(known) - pad)
+    return low, most if isfinite(most) else max(known) + pad
+
+
+def _interval(metric: Metric, x: Callable[[float], float], y: float, fill: str) -> list[Markup]:
+    """Draw a dot on its interval, what guessing gives, and limits where they are known."""
+    parts = [
+        box(x(metric.low), y - 3, max(1.0, x(metric.high) - x(metric.low)), 6, fill, opacity=0.35),
+        dashed([(x(metric.shuffled), y - 9), (x(metric.shuffled), y + 9)], INK, "3 2"),
+        _dot(x(metric.value), y, fill),
+    ]
+    if metric.ceiling is not None:
+        parts.append(dashed([(x(metric.ceiling), y - 9), (x(metric.ceiling), y + 9)], fill, "1 3"))
+    return parts
 
 
 def dashed(points: Sequence[tuple[float, float]], stroke: str, dashes: str) -> Markup:

@@ -12,6 +12,7 @@ model; the report of the demo takes its sections.
 """
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 
 from viscy_data import shown
 from viscy_data.pages.page import Beside, Block, Drawing, Page, Paragraph, Section
@@ -124,14 +125,14 @@ def _section(
     evaluations: Mapping[str, Evaluation],
     keys: Sequence[str],
     label: str = "",
-    first: Sequence[Block] = (),
+    first: Sequence[Drawing] = (),
 ) -> Section:
     rows = {key: {name: _outcome(one, key) for name, one in evaluations.items()} for key in keys}
     measured = {key: row for key, row in rows.items() if any(isinstance(one, Metric) for one in row.values())}
-    blocks = list(first)
+    dots = _dots(measured, colours_of(evaluations)) if len(evaluations) > 1 else []
+    # what has one axis is one drawing, beside the curve; alone it is as wide as it can be read, no wider
+    blocks: list[Block] = [Beside([*first, *dots])] if first or dots else []
     if measured:
-        if len(evaluations) > 1:
-            blocks.append(_dots(measured, colours_of(evaluations)))
         blocks.append(_table(measured, evaluations, label))
     return Section(heading, lead, [*blocks, *_reasons(rows), *_notes(rows)])
 
@@ -140,7 +141,7 @@ def _outcome(evaluation: Evaluation, key: str) -> Outcome | None:
     return next((one for one in evaluation.outcomes if one.name == key), None)
 
 
-def _curves(evaluations: Mapping[str, Evaluation], label: str) -> list[Block]:
+def _curves(evaluations: Mapping[str, Evaluation], label: str) -> list[Drawing]:
     series: dict[str, Series] = {}
     for name, evaluation in evaluations.items():
         found = next((one for one in evaluation.series if one.label == label and one.metrics), None)
@@ -156,28 +157,31 @@ def _curves(evaluations: Mapping[str, Evaluation], label: str) -> list[Block]:
     )
     best = any(metric.ceiling is not None for one in series.values() for _, metric in one.metrics)
     caption += " Dotted: the best that is possible." if best else ""
-    # alone beside nothing, it is as wide as it can be read, and no wider
-    return [
-        Beside([Drawing(hours_curve(series, fills), "By hours", keys if len(series) > 1 else (), caption)])
-    ]
+    return [Drawing(hours_curve(series, fills), "By hours", keys if len(series) > 1 else (), caption)]
 
 
-def _dots(rows: Mapping[str, Mapping[str, Outcome | None]], fills: Mapping[str, str]) -> Beside:
-    """Draw one metric of each family, the one that needs no threshold where there are several."""
+def _dots(rows: Mapping[str, Mapping[str, Outcome | None]], fills: Mapping[str, str]) -> list[Drawing]:
+    """Draw one metric of each family, the one that needs no threshold where there are several.
+
+    Metrics that can be the same numbers, such as shares, have one drawing, and so one axis.
+    """
     families: dict[str, str] = {}
     for key in rows:
         family, _, score = key.partition("/")
-        if family == "retrieval" or family not in families or score == "auroc":
-            families[key if family == "retrieval" else family] = key
-    drawn = [
-        (key, {name: one for name, one in rows[key].items() if isinstance(one, Metric)})
-        for key in families.values()
-    ]
-    charts = [
-        Drawing(dots_chart(metrics, shown(next(iter(metrics.values())).definition.title, 60), fills))
-        for _, metrics in drawn
-    ]
-    return Beside(charts)
+        if family in ("retrieval", "experiment_leakage") and score not in PROBE_SCORES:
+            families[key] = key
+        elif family not in families or score == "auroc":
+            families[family] = key
+    drawn: dict[object, dict[str, dict[str, Metric]]] = {}
+    for key in families.values():
+        metrics = {name: one for name, one in rows[key].items() if isinstance(one, Metric)}
+        what = next(iter(metrics.values())).definition
+        same = (what.bounds, what.better) if isfinite(what.bounds[1]) else key
+        drawn.setdefault(same, {})[shown(what.title, 60)] = metrics
+    return [Drawing(dots_chart(each, fills)) for each in drawn.values()]
+
+
+PROBE_SCORES = ("balanced_accuracy", "auroc", "f1")
 
 
 def _table(
@@ -192,17 +196,18 @@ def _table(
             headings.append(f"{called}, corrected" if many else "corrected")
     table = []
     for key, row in rows.items():
-        metric = next(one for one in row.values() if isinstance(one, Metric))
-        whose = f"{shown(next(name for name, one in row.items() if one is metric), 60)}: " if many else ""
-        cells: list[Cell | str] = [
-            Cell(shown(metric.definition.title, 80), f"{whose}{sentence(metric, label)}")
-        ]
+        found = {name: one for name, one in row.items() if isinstance(one, Metric)}
+        metric = next(iter(found.values()))
+        cells: list[Cell | str] = [Cell(shown(metric.definition.title, 80), sentence(found, label))]
         for name, outcome in row.items():
             cells.append(_cell(outcome))
             corrected = evaluations[name].corrected
             if corrected is not None:
                 cells.append(_cell(_outcome(corrected, key)))
-        cells += [Cell(f"{metric.n:,}", f"{metric.units:,} {metric.unit}"), metric.definition.better]
+        cells += [
+            Cell(f"{metric.n:,}", f"{metric.units:,} {metric.unit}"),
+            metric.definition.better,
+        ]
         table.append(tuple(cells))
     limits = any(
         isinstance(one, Metric) and (one.floor is not None or one.ceiling is not None)
@@ -221,7 +226,7 @@ def _cell(outcome: Outcome | None) -> Cell:
     under = [f"{outcome.low:.2f} to {outcome.high:.2f}", f"guess {outcome.shuffled:.2f}"]
     under += [f"to beat {outcome.floor:.2f}"] if outcome.floor is not None else []
     under += [f"best possible {outcome.ceiling:.2f}"] if outcome.ceiling is not None else []
-    return Cell(f"{outcome.value:.3f}", "; ".join(under), strong=bool(outcome.tells))
+    return Cell(f"{outcome.value:.3f}", "\n".join(under), strong=bool(outcome.tells))
 
 
 def _reasons(rows: Mapping[str, Mapping[str, Outcome | None]]) -> list[Paragraph]:

@@ -44,8 +44,10 @@ def _verdict(of: Mapping[str, Headline], found: tuple[Difference, ...]) -> Verdi
         return Verdict(first.answer, "plain", first.question)
     notes = []
     if metrics:
-        said = f"{sentence(metrics[0], first.label)} In brackets: {_level(of)}."
-        notes.append(said if len(of) == 1 else f"{next(iter(of))}: {said}")
+        # of the metrics that embeddings have in common with the first one
+        alike = {name: one.outcome for name, one in of.items() if isinstance(one.outcome, Metric)}
+        alike = {name: one for name, one in alike.items() if one.name == metrics[0].name}
+        notes.append(f"{sentence(alike, first.label)} In brackets: {_level(of)}.")
     if len(of) == 1:
         return Verdict(first.answer, _tone(metrics), first.question, notes=notes)
     points = [f"{shown(name, 60)}: {one.answer}" for name, one in of.items()]
