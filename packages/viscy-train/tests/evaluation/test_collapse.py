@@ -3,8 +3,10 @@ import pytest
 from few_shuffles import Few
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import t as student
 
 from viscy_train.evaluation.collapse import collapse, effective_rank
+from viscy_train.evaluation.differences import difference
 from viscy_train.evaluation.metric import Metric, NotAvailable
 
 FEW = Few()
@@ -50,3 +52,22 @@ def test_a_single_cell_says_why() -> None:
     outcome = collapse(np.ones((1, 3)), np.zeros(1), resampling=FEW)
     assert isinstance(outcome, NotAvailable)
     assert "single cell" in outcome.reason
+
+
+def test_a_difference_of_ranks_is_that_of_ranks_without_each_lineage() -> None:
+    rng = np.random.default_rng(5)
+    lineage = np.repeat(np.arange(12), 5)
+    wide = rng.normal(size=(60, 4))
+    flat = wide * np.array([1.0, 1.0, 0.7, 0.5])
+    first, second = (collapse(one, lineage, resampling=FEW) for one in (wide, flat))
+    found = difference(first, second, ("wide", "flat"))
+    assert found is not None
+    kept = [lineage != one for one in range(12)]
+    gaps = np.array([effective_rank(wide[rows]) - effective_rank(flat[rows]) for rows in kept])
+    gap = effective_rank(wide) - effective_rank(flat)
+    assert found.value == pytest.approx(gap)
+    # one more lineage that sees no difference
+    terms = np.array([np.square(gaps - gaps.mean()).sum() * 11 / 12, (gap / 13) ** 2])
+    freedom = terms.sum() ** 2 / (terms**2 / 11).sum()
+    assert found.high - gap == pytest.approx(student.ppf(0.975, freedom) * np.sqrt(terms.sum()), rel=1e-4)
+    assert found.better == ""  # more is not better

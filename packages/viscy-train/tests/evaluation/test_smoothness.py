@@ -4,6 +4,7 @@ from few_shuffles import Few
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from viscy_train.evaluation.differences import difference
 from viscy_train.evaluation.metric import Metric, NotAvailable
 from viscy_train.evaluation.smoothness import random_pairs, smoothness, successive_pairs
 
@@ -92,3 +93,21 @@ def test_what_cannot_be_measured_says_why(
     for outcome in smoothness(embedding, track, t, track, resampling=FEW):
         assert isinstance(outcome, NotAvailable)
         assert reason in outcome.reason
+
+
+def test_a_difference_is_taken_anew_with_each_lineage_left_out() -> None:
+    """All lineages rest on one hard table of steps, of which one embedding makes a little more of each."""
+    rng = np.random.default_rng(2)
+    places, steps = rng.normal(size=(30, 5))[TRACK], rng.normal(size=(300, 5))
+    size = rng.uniform(0.02, 0.6, 30)[TRACK][:, None]
+    fine, coarse = (
+        smoothness(places + more * size * steps, TRACK, T, TRACK, resampling=FEW)[0] for more in (1.0, 1.15)
+    )
+    found = difference(fine, coarse, ("fine", "coarse"))
+    assert found is not None
+    assert found.value == pytest.approx(value(fine) - value(coarse))
+    assert found.better == "fine"
+    assert isinstance(fine, Metric)
+    assert isinstance(coarse, Metric)
+    assert fine.high > coarse.low
+    assert found.unit == "lineages"

@@ -16,7 +16,7 @@ from viscy_train.evaluation.arrays import (
     as_embedding,
     centre,
 )
-from viscy_train.evaluation.intervals import Deletions, Resampling
+from viscy_train.evaluation.intervals import Deletions, Replicates, Resampling
 from viscy_train.evaluation.metric import Definition, Metric, NotAvailable, Outcome
 from viscy_train.evaluation.units import LINEAGES, Units
 
@@ -85,7 +85,8 @@ def collapse(
         return NotAvailable(EFFECTIVE_RANK, "a single cell spans nothing")
     deletions = Deletions.of(np.zeros(units.count, dtype=np.int64), resampling.seed, _GROUPS)
     ranks = np.array([effective_rank(array), *_ranks_without(array, units.codes, deletions.weights[1:])])
-    value, low, high = deletions.interval(ranks, resampling.level, EFFECTIVE_RANK.bounds)
+    replicates = Replicates(ranks, deletions)
+    value, low, high = replicates.interval(resampling.level, EFFECTIVE_RANK.bounds)
     shuffled = [
         effective_rank(resampling.generator(1 + i).permuted(array, axis=0))
         for i in range(resampling.shuffles)
@@ -99,6 +100,7 @@ def collapse(
         n=len(array),
         units=units.count,
         unit=units.name,
+        replicates=replicates,
     )
 
 

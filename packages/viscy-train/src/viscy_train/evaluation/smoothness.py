@@ -23,7 +23,7 @@ from viscy_train.evaluation.arrays import (
     divide,
     unit_rows,
 )
-from viscy_train.evaluation.intervals import Deletions, Resampling
+from viscy_train.evaluation.intervals import Deletions, Replicates, Resampling
 from viscy_train.evaluation.metric import Definition, Metric, NotAvailable, Outcome
 from viscy_train.evaluation.units import LINEAGES
 
@@ -160,12 +160,13 @@ def _measure(
     smooth, reach = (
         Metric(
             definition,
-            *deletions.interval(values, resampling.level, definition.bounds),
+            *Replicates(values, deletions).interval(resampling.level, definition.bounds),
             shuffled=float(chance.mean()),
             n=n,
             units=units,
             unit=LINEAGES,
             p=resampling.share_beyond(float(values[0]), chance, low=definition.better == "lower"),
+            replicates=Replicates(values, deletions),
         )
         for definition, values, chance in found
     )
