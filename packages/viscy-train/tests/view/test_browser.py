@@ -217,3 +217,21 @@ def test_whole_tracks_are_labelled_and_labels_are_taken_back(browser: Browser, f
     page.click("#label-list button")
     assert page.is_disabled("#download")
     assert problems == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1440, 900)])
+def test_the_map_and_its_legend_are_seen_on_opening(
+    browser: Browser, folder: Path, width: int, height: int
+) -> None:
+    problems: list[str] = []
+    page = opened(browser, folder / "bare.html", problems)
+    page.set_viewport_size({"width": width, "height": height})
+    for part in ("#map", "#legend"):
+        box = page.locator(part).bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= height
+        assert box["x"] + box["width"] <= width
+    box = page.locator("#map").bounding_box()
+    assert box is not None
+    assert box["height"] > 0.6 * height
+    assert problems == []
