@@ -48,6 +48,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "good": write(folder / "good.zarr", obs, 6.0),
         "poor": write(folder / "poor.zarr", obs.iloc[::-1], 0.0),
         "part": write(folder / "part.zarr", obs.iloc[:60], 6.0),
+        "best": write(folder / "best.zarr", obs, 9.0),
         "others": write(folder / "others.zarr", table("cd"), 6.0),
         "changed": write(
             folder / "changed.zarr", obs.assign(condition=obs["condition"].to_numpy()[::-1].copy()), 6.0
@@ -112,3 +113,47 @@ def test_the_command_writes_one_page_and_one_table_of_both(
     found = json.loads(out.read_text())
     assert list(found["embeddings"]) == ["good", "poor"]
     assert found["differences"]
+
+
+def test_the_command_puts_floor_and_ceiling_of_the_same_cells_beside_each_number(
+    files: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The floor's rows lie in another order; at 80 columns each heading and number is in one piece."""
+    monkeypatch.setenv("COLUMNS", "80")
+    page, out = tmp_path / "page.html", tmp_path / "out.json"
+    given = ["evaluate", str(files["good"]), "--floor", str(files["poor"]), "--ceiling", str(files["best"])]
+    given += ["--controls", "condition=control"]
+    assert main([*given, "--html", str(page), "-o", str(out)]) == 0
+    said = capsys.readouterr().out
+    found = json.loads(out.read_text())
+    assert (found["floor"], found["ceiling"]) == ("poor", "best")
+    told = {one["name"]: one for one in found["metrics"]}["condition_left_out/auroc"]
+    assert told["floor"] < told["value"] <= told["ceiling"]
+    for piece in ("95 % interval", "corrected", f"{told['floor']:.3f}", f"{told['ceiling']:.3f}"):
+        assert piece in said
+    assert max(map(len, said.splitlines())) <= 80
+    text = page.read_text(encoding="utf-8")
+    assert f"to beat {told['floor']:.2f}" in text
+    assert f"best possible {told['ceiling']:.2f}" in text
+
+
+@pytest.mark.parametrize(
+    ("role", "other", "reason"),
+    [
+        ("floor", "part", "60 of its 60 are among the 96"),
+        ("ceiling", "others", "0 of its 96 are among the 96"),
+    ],
+)
+def test_limits_of_other_cells_are_refused(
+    files: dict[str, Path], role: str, other: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(files["good"]), f"--{role}", str(files[other])]) == 1
+    assert reason in " ".join(capsys.readouterr().err.split())
+
+
+def test_one_file_is_not_both_limits(files: dict[str, Path]) -> None:
+    with pytest.raises(InvalidInputError, match="is the floor as well"):
+        evaluate_together([files["good"]], floor=files["poor"], ceiling=files["poor"])

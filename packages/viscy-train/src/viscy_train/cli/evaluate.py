@@ -16,6 +16,7 @@ _EXAMPLE = """\
 example:
   viscy-train evaluate embeddings.zarr --labels condition,drug --controls condition=uninfected
   viscy-train evaluate mine.zarr other.zarr --html page.html
+  viscy-train evaluate mine.zarr --floor pixels.zarr --ceiling supervised.zarr
 
 Probes leave out what a label was given to (experiments, wells, lineages: told from the table) and one
 experiment at a time; intervals are over these units, and "guess" is what shuffled labels give. Of several
@@ -65,6 +66,18 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
         help="control cells: measure once more relative to those of each experiment",
     )
     parser.add_argument(
+        "--floor",
+        type=Path,
+        metavar="EMBEDDINGS",
+        help="what is to be beaten, such as raw pixels of the same cells: its numbers beside each number",
+    )
+    parser.add_argument(
+        "--ceiling",
+        type=Path,
+        metavar="EMBEDDINGS",
+        help="the best to be expected, such as an encoder trained with labels, of the same cells",
+    )
+    parser.add_argument(
         "--layer", default="", metavar="NAME", help="measure a layer, such as what correct wrote: corrected"
     )
     parser.add_argument(
@@ -91,11 +104,14 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from viscy_data import check_output, shown
+    from viscy_train.cli.metrics_table import show_evaluation
     from viscy_train.evaluation import Controls, evaluate_together
     from viscy_train.evaluation.labelling import check_probe
     from viscy_train.evaluation.tasks import MEASURES
 
-    inputs = [one for one in (*options.embeddings, options.annotations, options.anchors) if one is not None]
+    limits = [one for one in (options.floor, options.ceiling) if one is not None]
+    given = (*options.embeddings, *limits, options.annotations, options.anchors)
+    inputs = [one for one in given if one is not None]
     outs = (("out", options.out), ("save_probe", options.save_probe), ("html", options.html))
     for argument, out in outs:
         if out is not None:
@@ -105,7 +121,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     _check_one_label(options.save_probe, labels, options.embeddings)
     patched = _patched(options, labels)
     said: list[str] = []
-    steps = len(options.embeddings) * len(MEASURES)
+    steps = len({*options.embeddings, *limits}) * len(MEASURES)
     with warnings_as_sentences():
         if options.save_probe is not None:
             check_probe(
@@ -121,6 +137,8 @@ def _evaluate(options: argparse.Namespace) -> None:
                 labels=labels,
                 leave_out=options.leave_out,
                 controls=controls,
+                floor=options.floor,
+                ceiling=options.ceiling,
                 layer=options.layer,
                 annotations=options.annotations,
                 max_cells=options.max_cells,
@@ -131,7 +149,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     for name, evaluation in found.evaluations.items():
         if len(found.evaluations) > 1:
             sys.stdout.write(f"\n{shown(name, 200)}\n")
-        _show(evaluation)
+        show_evaluation(evaluation)
     _show_differences(found)
     if options.out is not None:
         found.write(options.out)
@@ -248,73 +266,3 @@ def _save_probe(options: argparse.Namespace, label: str, evaluation: Any) -> Non
     sys.stdout.write(
         f"wrote {shown(options.save_probe, 4096)}: a probe of {shown(label)}, fitted on {classes}\n"
     )
-
-
-def _show(evaluation: Any) -> None:
-    """Print the headlines, a table of what has a number, numbers by hours, and reasons, each once."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from viscy_data import shown, verbatim
-
-    console = Console()
-    for headline in evaluation.headlines:
-        console.print(verbatim(shown(headline.text, 1000), "bold"))
-    both = evaluation.corrected is not None
-    cells = f"{evaluation.cells:,} of {evaluation.of_cells:,} cells x frames"
-    table = Table("metric", "value", "95 % interval", "guess", "n", "units", "better", title=cells)
-    if both:
-        table.add_column("corrected")
-    notes: dict[str, list[str]] = {}
-    for outcome in evaluation.outcomes:
-        found = outcome.to_dict()
-        title = shown(outcome.definition.title)
-        if not found["available"]:
-            notes.setdefault(f"Not available, since {found['reason']}", []).append(title)
-            continue
-        if found["note"]:
-            notes.setdefault(found["note"].capitalize(), []).append(title)
-        row = [
-            f"{found['value']:.3f}",
-            f"{found['low']:.3f} to {found['high']:.3f}",
-            f"{found['shuffled']:.3f}",
-            f"{found['n']:,}",
-            f"{found['units']:,} {found['unit']}",
-            outcome.definition.better,
-        ]
-        table.add_row(verbatim(title), *row, *([_corrected(evaluation, outcome.name)] if both else []))
-    if table.row_count:
-        console.print(table)
-    for series in evaluation.series:
-        console.print(_hours_table(series))
-    for text, titles in notes.items():
-        console.print(verbatim(shown(f"{text}: {', '.join(titles)}.", 2000), "dim"))
-    if evaluation.uncorrected:
-        text = f"Not corrected by {evaluation.controls}: {evaluation.uncorrected}."
-        console.print(verbatim(shown(text, 500), "dim"))
-
-
-def _corrected(evaluation: Any, name: str) -> str:
-    found = evaluation.corrected[name].to_dict()
-    return f"{found['value']:.3f} (guess {found['shuffled']:.3f})" if found["available"] else ""
-
-
-def _hours_table(series: Any) -> Any:
-    from rich.table import Table
-
-    from viscy_data import shown, verbatim
-
-    table = Table(
-        "hours", "AUROC", "95 % interval", "guess", "n", title=verbatim(shown(series.definition.title))
-    )
-    for one in series.bins:
-        found = one.outcome.to_dict()
-        hours = f"{one.start:g} to {one.end:g}"
-        if found["available"]:
-            interval = f"{found['low']:.3f} to {found['high']:.3f}"
-            table.add_row(
-                hours, f"{found['value']:.3f}", interval, f"{found['shuffled']:.3f}", f"{found['n']:,}"
-            )
-        else:
-            table.add_row(hours, verbatim(shown(found["reason"], 200), "dim"))
-    return table

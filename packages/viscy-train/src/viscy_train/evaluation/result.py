@@ -123,6 +123,8 @@ class Evaluation:
         Why there is none, though controls were named.
     model_digest : str
         Of the weights that the embedding is of; empty: not known.
+    floor, ceiling : str
+        Names of the embeddings that numbers are put beside; empty: none, or none that has a name.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -137,6 +139,8 @@ class Evaluation:
     corrected: "Evaluation | None" = None
     uncorrected: str = ""
     model_digest: str = ""
+    floor: str = ""
+    ceiling: str = ""
 
     def __getitem__(self, name: str) -> Outcome:
         """Return the outcome of one metric by its key."""
@@ -208,6 +212,8 @@ class Evaluation:
             "shuffles": self.resampling.shuffles,
             "seed": self.resampling.seed,
             **({"model_digest": self.model_digest} if self.model_digest else {}),
+            **({"floor": self.floor} if self.floor else {}),
+            **({"ceiling": self.ceiling} if self.ceiling else {}),
             "headlines": [one.to_dict() for one in self.headlines],
             "metrics": [outcome.to_dict() for outcome in self.outcomes],
             "by_hours": [one.to_dict() for one in self.series],

@@ -1,9 +1,11 @@
 """Several embeddings files, measured so that their numbers can be compared.
 
 Two embeddings can be compared where they are of the same cells: then the rows that are finite in all of
-them are measured, in one order, and differences have intervals (`differences`). Files that share no cell
-are measured one by one, and nothing is said of which is better. Files that share some cells only are
-refused: their numbers would differ by their cells, and a reader would take that for a difference of models.
+them are measured, in one order, and differences have intervals (`differences`). A floor and a ceiling are
+measured in the same way, of the same cells, and their numbers stand beside those of each file. Files that
+share no cell are measured one by one, and nothing is said of which is better. Files that share some cells
+only are refused: their numbers would differ by their cells, and a reader would take that for a difference
+of models.
 """
 
 import json
@@ -18,6 +20,7 @@ import pandas as pd
 
 from viscy_data import InvalidInputError, columns, marked, shown, write_text
 from viscy_train.evaluation.annotations import annotated
+from viscy_train.evaluation.arrays import EmbeddingArray
 from viscy_train.evaluation.correction import Controls
 from viscy_train.evaluation.differences import Difference, differences
 from viscy_train.evaluation.evaluate import evaluate, evaluate_arrays, model_digest_of
@@ -85,12 +88,14 @@ def names_of(paths: Sequence[str | Path]) -> list[str]:
     return [str(one) for one in whole]
 
 
-def evaluate_together(
+def evaluate_together(  # noqa: PLR0913  the options of the command, by name
     paths: Sequence[str | Path],
     *,
     labels: str | Sequence[str] = columns.CONDITION,
     leave_out: str = columns.EXPERIMENT,
     controls: Controls | None = None,
+    floor: str | Path | None = None,
+    ceiling: str | Path | None = None,
     layer: str = "",
     annotations: str | Path | None = None,
     max_cells: int = 20_000,
@@ -98,14 +103,27 @@ def evaluate_together(
     say: Callable[[str], None] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Together:
-    """Measure embeddings files side by side; parameters as of `evaluate`.
+    """Measure embeddings files side by side; other parameters as of `evaluate`.
+
+    Parameters
+    ----------
+    paths : sequence of str or Path
+    floor : str or Path, optional
+        Embeddings of the same cells that are to be beaten, such as raw pixels.
+    ceiling : str or Path, optional
+        Embeddings of the same cells that are the best to be expected, such as of an encoder trained with the
+        labels.
 
     Raises
     ------
     InvalidInputError
-        If files share some of their cells only, or say different things of the same cells.
+        If files share some of their cells only, a floor or ceiling is of other cells, or files say different
+        things of the same cells.
     """
     named = dict(zip(names_of(paths), paths, strict=True))
+    given = {"floor": floor, "ceiling": ceiling}
+    limits = {role: path for role, path in given.items() if path is not None}
+    _check_limits(limits)
     options: dict[str, Any] = {
         "labels": labels,
         "leave_out": leave_out,
@@ -115,55 +133,92 @@ def evaluate_together(
         "progress": progress,
     }
     apart = options | {"layer": layer, "annotations": annotations, "say": say}
-    if len(named) == 1:
+    if len(named) == 1 and not limits:
         return Together({name: evaluate(path, **apart) for name, path in named.items()})
-    files = {name: read_embeddings(path, layer=layer) for name, path in named.items()}
-    if not _same_cells(files):
+    files = {f"embeddings={shown(name)!r}": path for name, path in named.items()}
+    role_of = {role: _key(role, path, files) for role, path in limits.items()}
+    files |= {role_of[role]: path for role, path in limits.items()}
+    read = {key: read_embeddings(path, layer=layer) for key, path in files.items()}
+    if not _same_cells(read, list(role_of.items())):
         return Together({name: evaluate(path, **apart) for name, path in named.items()}, same_cells=False)
+    first, arrays = _in_one_order(read)
+    if annotations is not None:
+        first, said = annotated(first, annotations)
+        if say is not None:
+            say(said)
+    found = {
+        key: replace(evaluate_arrays(array, first, **options), model_digest=model_digest_of(read[key]))
+        for key, array in arrays.items()
+    }
+    beside = {role: found[key] for role, key in role_of.items()}
+    called: dict[str, Any] = {role: names_of([path])[0] for role, path in limits.items()}
+    return Together(
+        {
+            name: replace(found[key].with_limits(**beside), **called)
+            for name, key in zip(named, found, strict=False)
+        }
+    )
+
+
+def _check_limits(limits: Mapping[str, str | Path]) -> None:
+    if len(limits) > 1 and len({Path(path).absolute() for path in limits.values()}) == 1:
+        raise InvalidInputError(
+            f"ceiling={str(limits['ceiling'])!r} is the floor as well; name another file, or one of both."
+        )
+
+
+def _key(role: str, path: str | Path, files: Mapping[str, str | Path]) -> str:
+    """Return how errors name a limit: as a file that is measured anyway, where it is one."""
+    same = (key for key, other in files.items() if Path(other).absolute() == Path(path).absolute())
+    return next(same, f"{role}={str(path)!r}")
+
+
+def _in_one_order(
+    files: Mapping[str, EmbeddingsFile],
+) -> tuple[pd.DataFrame, dict[str, EmbeddingArray]]:
+    """Return the columns of the first file, and each embedding, of the cells that are finite in all."""
     first = next(iter(files.values())).obs
     arrays = {}
     for name, file in files.items():
         order = file.obs.index.get_indexer(first.index)
         _check_columns(name, first, file.obs.iloc[order])
         arrays[name] = file.embedding[order]
-    if annotations is not None:
-        first, said = annotated(first, annotations)
-        if say is not None:
-            say(said)
     finite = np.all([np.isfinite(array).all(axis=1) for array in arrays.values()], axis=0)
     if not finite.any():
         raise InvalidInputError("No row is finite in all embeddings; embed them anew.")
     if not finite.all():
         warnings.warn(
             f"{(~finite).sum()} of {len(finite)} rows are not finite in some embedding: left out of all.",
-            stacklevel=2,
+            stacklevel=3,
         )
-    evaluations = {
-        name: replace(
-            evaluate_arrays(array[finite], first[finite], **options),
-            model_digest=model_digest_of(files[name]),
-        )
-        for name, array in arrays.items()
-    }
-    return Together(evaluations)
+    return first[finite], {name: array[finite] for name, array in arrays.items()}
 
 
-def _same_cells(files: Mapping[str, EmbeddingsFile]) -> bool:
+def _same_cells(files: Mapping[str, EmbeddingsFile], limits: Sequence[tuple[str, str]] = ()) -> bool:
     """Tell whether all are of the same cells, or none shares any with another; else refuse."""
     found = list(files.items())
     for name, file in found:
         if not file.obs.index.is_unique:
             raise InvalidInputError(
-                f"embeddings={shown(name)!r}: rows have no names of their own, by which cells of two files "
+                f"{name}: rows have no names of their own, by which cells of two files "
                 "are compared; evaluate it alone, or embed it anew."
             )
+    for role, key in limits:
+        for name, file in found:
+            cells = files[key].obs.index
+            shared = int(cells.isin(file.obs.index).sum())
+            if not shared == len(cells) == len(file.obs):
+                raise InvalidInputError(
+                    f"{key}: a {role} is of the same cells, and {shared:,} of its {len(cells):,} are "
+                    f"among the {len(file.obs):,} of {name}. Embed the same table with both."
+                )
     relations = []
     for place, (name, file) in enumerate(found):
         for other, theirs in found[:place]:
             shared = int(file.obs.index.isin(theirs.obs.index).sum())
             if shared and not shared == len(file.obs) == len(theirs.obs):
                 raise InvalidInputError(
-                    f"embeddings={shown(other)!r} and {shown(name)!r} are of different tables: {shared:,} "
+                    f"{other} and {name} are of different tables: {shared:,} "
                     f"cells are in both, of {len(theirs.obs):,} and {len(file.obs):,}. Embed one table with "
                     "both models, or evaluate them one at a time."
                 )
@@ -185,7 +240,7 @@ def _check_columns(name: str, first: pd.DataFrame, other: pd.DataFrame) -> None:
             continue
         row = int(np.flatnonzero(differ)[0])
         raise InvalidInputError(
-            f"embeddings={shown(name)!r}: column {shown(column)!r} says {shown(theirs[row])!r} of the cell "
+            f"{name}: column {shown(column)!r} says {shown(theirs[row])!r} of the cell "
             f"{shown(first.index[row])!r}, of which the first file says {shown(mine[row])!r}; index once and "
             "embed that table with both models."
         )

@@ -67,7 +67,8 @@ def facts(evaluations: Mapping[str, Evaluation]) -> list[tuple[str, str]]:
         ("shuffles", str(first.resampling.shuffles)),
         ("seed", str(first.resampling.seed)),
     ]
-    return [*told, *([("controls", shown(first.controls))] if first.controls else [])]
+    more = [("controls", first.controls), ("to beat", first.floor), ("best possible", first.ceiling)]
+    return [*told, *((name, shown(value)) for name, value in more if value)]
 
 
 def sections(
