@@ -100,8 +100,9 @@ def _take_statistics(encoder: nn.Module, crops: NDArray[np.float16]) -> None:
         layer.momentum = None  # a plain mean over the batches that follow
     encoder.train()
     with torch.no_grad():
-        for first in range(0, len(crops), _CELLS_AT_ONCE):
-            encoder(_tensor(crops[first : first + _CELLS_AT_ONCE]))
+        # in equal parts: one cell left over alone has no variance
+        for some in np.array_split(crops, -(-len(crops) // _CELLS_AT_ONCE)):
+            encoder(_tensor(some))
 
 
 def _tensor(crops: NDArray[np.float16]) -> Tensor:
