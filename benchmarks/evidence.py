@@ -3,6 +3,7 @@
     uv run python benchmarks/evidence.py train --folder evidence         # hours; go on with the same command
     uv run python benchmarks/evidence.py measure --folder evidence       # minutes; figures beside this file
     uv run python benchmarks/evidence.py page                            # the page from the figures
+    uv run python benchmarks/evidence.py noise --folder evidence         # how much trainings differ
 
 A *run* is one training of one arm on the data of one seed: a file. ``train`` makes the runs that are
 missing, most telling first, and can be stopped at any time; several of them may work on different
@@ -21,11 +22,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from study.arms import ARMS, REAL_ARMS, SYNTHETIC_ARMS
 from study.data import make
 from study.findings import real_records_of, records_of, summary
+from study.noise import noise_of
 from study.page import write as write_page
 from study.real import SETS, make_real
 from study.training import train
 
 from viscy_data import whole_file
+from viscy_train.demo.verdict import CONDITION, LEAKAGE
 
 FIGURES = Path(__file__).parent / "evidence.json"
 DOCS = Path(__file__).parents[1] / "docs"
@@ -51,6 +54,8 @@ def main() -> None:
     measuring = commands.add_parser("measure", help="measure what there is, and write the figures")
     measuring.add_argument("--folder", type=Path, required=True)
     commands.add_parser("page", help="write the page and its picture from the figures")
+    noisy = commands.add_parser("noise", help="print how much trainings of one setting on one seed differ")
+    noisy.add_argument("--folder", type=Path, required=True)
     options = parser.parse_args()
     if options.command == "train" and options.movies:
         make_real_runs(options)
@@ -58,6 +63,12 @@ def main() -> None:
         make_runs(options)
     elif options.command == "measure":
         write_json(FIGURES, summary(list(records_of(options.folder)), list(real_records_of(options.folder))))
+    elif options.command == "noise":
+        for found in noise_of(options.folder, (CONDITION, LEAKAGE)):
+            print(
+                f"{found.metric}: standard deviation {found.deviation:.4f}, at most {found.limit:.4f} "
+                f"(95 %, {found.freedom} degrees of freedom)"
+            )
     else:
         write_page(json.loads(FIGURES.read_text()), DOCS / "evidence.md", DOCS / "images" / "evidence.svg")
 

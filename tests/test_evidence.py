@@ -18,6 +18,7 @@ findings: Any = import_module("study.findings")
 measures: Any = import_module("study.measures")
 page: Any = import_module("study.page")
 arms: Any = import_module("study.arms")
+noise: Any = import_module("study.noise")
 
 
 def twins_of(cells: int, microscopes: int) -> pd.DataFrame:
@@ -98,3 +99,18 @@ def test_the_page_claims_nothing_that_was_not_measured() -> None:
     text = page.text_of({"runs": ours, "ceiling": None, "verdict": []}, "picture.svg")
     assert "the cells' state is not told apart" in text
     assert arms.TITLES["both_ben"] not in text
+
+
+def test_noise_of_training_is_the_spread_within_settings_and_not_between_them() -> None:
+    rng = np.random.default_rng(0)
+    settings = [list(place + rng.normal(0, 0.02, 40)) for place in (0.1, 0.5, 0.9)]
+    found = noise.pooled("auc", [*settings, [0.3]])
+    within = [value - np.mean(values) for values in settings for value in values]
+    assert found.deviation == pytest.approx(np.sqrt(np.sum(np.square(within)) / 117))
+    assert found.freedom == 117
+    assert found.deviation < found.limit < 1.3 * found.deviation
+
+
+def test_noise_of_trainings_made_once_is_refused() -> None:
+    with pytest.raises(SystemExit, match="no setting was trained twice"):
+        noise.pooled("auc", [[0.5], [0.6]])

@@ -48,11 +48,11 @@ class DemoSettings:
 
     seed: int = 0
     synthetic: dict[str, Any] = field(default_factory=dict)
-    patch: int = 64
-    crop: int = 40
+    patch: int = 48
+    crop: int = 32
     tau_steps: int = 2
     batch_size: int = 64
-    steps: int = 450
+    steps: int = 900
     temperature: float = 0.5
     beta: float = 0.5
     learning_rate: float = 2e-3
@@ -100,7 +100,7 @@ class DemoSettings:
 _SMALLEST: Final[dict[str, Any]] = {
     "synthetic": {"experiments": 2, "wells": 2, "fovs": 1, "frames": 6, "cells": 8, "size": 160},
     "patch": 40,
-    "crop": 32,
+    "crop": 24,
     "batch_size": 32,
     "steps": 6,
     "max_cells": 300,
