@@ -70,7 +70,7 @@ def test_configuration_runs(
     assert isinstance(module, ContrastiveModule)
     assert module.encoder.options.backbone == given["model"]["encoder"]["backbone"]
     assert module.loss.temperature == given["model"]["loss"]["temperature"]
-    assert cli.datamodule.batches.temporal_enrichment is True
+    assert cli.datamodule.batches.condition_balanced is True
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,6 @@ def test_a_run_goes_on_from_its_last_checkpoint(run: Path, anchors_path: Path, t
 def test_a_curriculum_is_followed_and_goes_on(anchors_path: Path, tmp_path: Path) -> None:
     stages = '--data.batches.plan={"stages": {0: {}, 3: {"grouping": {"leak": 0.25}}}}'
     more = [f"--trainer.logger.init_args.save_dir={tmp_path}", "--trainer.log_every_n_steps=1", stages]
-    more += ["--data.batches.temporal_enrichment=false"]
     fit("small", anchors_path, *more, "--trainer.max_steps=2")
     first, later = (tmp_path / "small" / f"version_{n}" for n in range(2))
     last = f"--ckpt_path={first / 'checkpoints' / 'last.ckpt'}"

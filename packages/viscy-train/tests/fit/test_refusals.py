@@ -144,13 +144,14 @@ def test_the_table_sets_the_run_up(anchors_path: Path, tmp_path: Path, capsys: S
         "model.crop=(32, 32): of patches of 40 x 40",
         "data.batches.batch_size=",
         "data.batches.condition_balanced=False: condition is not known in",
-        "data.batches.temporal_enrichment=False: hours_post_infection is not known in",
         "viscy-train embed runs/small/version_0/model.viscy",
     ):
         assert part in said, said
     before = sorted(tmp_path.rglob("*"))
     assert main(["fit", *common, "--data.batches.condition_balanced=true"]) == 1
     assert "condition_balanced=True: condition is not known" in capsys.readouterr().err
+    assert main(["fit", *common, "--data.batches.temporal_enrichment=true"]) == 1
+    assert "temporal_enrichment=True: hours_post_infection is not known in" in capsys.readouterr().err
     assert sorted(tmp_path.rglob("*")) == before
 
 

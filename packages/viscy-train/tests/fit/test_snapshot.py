@@ -119,7 +119,6 @@ def test_fit_pairs_cells_of_a_gene_and_embeds_all_cells(
     said = capsys.readouterr().err
     assert "anchors are left out: no other cell of their experiment has the same gene in their part" in said
     assert "check: 0 problems" in said
-    assert "temporal_enrichment=False: all cells of an experiment are of one time" in said
     assert cli.trainer.global_step == 2
     anchors = cli.datamodule.dataset.anchors
     batch = cli.datamodule.on_before_batch_transfer(next(iter(cli.datamodule.train_dataloader())), 0)

@@ -280,10 +280,6 @@ def _take_axes(setup: SetUp, valid: pd.DataFrame) -> None:
             continue
         unknown = sorted(map(str, valid.loc[valid[column].isna(), EXPERIMENT].unique()))
         if not unknown:
-            times = valid.groupby(EXPERIMENT, observed=True)[column].nunique()
-            if column == HOURS and not setup.states(option) and times.max() == 1:
-                setup.config[option] = False
-                setup.said.append(f"{option}=False: all cells of an experiment are of one time")
             continue
         more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
         reason = f"{column} is not known in {', '.join(unknown[:3])}{more}"
