@@ -53,6 +53,7 @@ def main() -> None:
     training.add_argument("--movies", type=Path, help="folder of real movies: train on their crops instead")
     measuring = commands.add_parser("measure", help="measure what there is, and write the figures")
     measuring.add_argument("--folder", type=Path, required=True)
+    measuring.add_argument("--curve", type=Path, help="folder of the runs that the steps were chosen by")
     commands.add_parser("page", help="write the page and its picture from the figures")
     noisy = commands.add_parser("noise", help="print how much trainings of one setting on one seed differ")
     noisy.add_argument("--folder", type=Path, required=True)
@@ -62,7 +63,9 @@ def main() -> None:
     elif options.command == "train":
         make_runs(options)
     elif options.command == "measure":
-        write_json(FIGURES, summary(list(records_of(options.folder)), list(real_records_of(options.folder))))
+        curve = list(records_of(options.curve)) if options.curve else []
+        runs, real = list(records_of(options.folder)), list(real_records_of(options.folder))
+        write_json(FIGURES, summary(runs, real, curve))
     elif options.command == "noise":
         for found in noise_of(options.folder, (CONDITION, LEAKAGE)):
             print(

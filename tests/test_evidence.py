@@ -96,9 +96,36 @@ def test_the_verdict_follows_the_intervals() -> None:
 
 def test_the_page_claims_nothing_that_was_not_measured() -> None:
     ours = records(both=[0.9, 0.92, 0.91], random=[0.9, 0.91, 0.92])
-    text = page.text_of({"runs": ours, "ceiling": None, "verdict": []}, "picture.svg")
+    text = page_of(ours)
     assert "the cells' state is not told apart" in text
     assert arms.TITLES["both_ben"] not in text
+    assert "How many steps" not in text
+
+
+def test_the_page_names_what_an_arm_gains_and_what_it_costs() -> None:
+    # all figures rise alike: state and phenotype are told better, and so are experiment and microscope
+    ours = records(balance=[0.9, 0.92, 0.91], random=[0.7, 0.71, 0.72], both_leak=[0.9, 0.2, 0.5])
+    (said,) = [line for line in page_of(ours).splitlines() if "conditions balanced, against" in line]
+    gained, lost = said.split("**but**")
+    assert "state is told better" in gained
+    assert "phenotype is told better" in gained
+    assert "linear probe is known more" in lost
+    assert "variance is known more" in lost
+    ours = records(balance=[0.9, 0.2, 0.5], random=[0.5, 0.7, 0.6])
+    assert "nothing is shown to gain; nothing is shown to be lost" in page_of(ours)
+
+
+def test_the_page_shows_how_figures_follow_the_steps() -> None:
+    curve = records(random=[0.5, 0.7])
+    curve[1]["steps"] = 20
+    text = page_of(records(random=[0.9]), curve)
+    for row in ("| 10 | random batches | 1 | 0.500 |", "| 20 | random batches | 1 | 0.700 |"):
+        assert row in text
+
+
+def page_of(runs: list[dict[str, Any]], curve: list[dict[str, Any]] | None = None) -> str:
+    figures = {"runs": runs, "ceiling": None, "verdict": [], "real": [], "curve": curve or []}
+    return str(page.text_of(figures, "picture.svg"))
 
 
 def test_noise_of_training_is_the_spread_within_settings_and_not_between_them() -> None:

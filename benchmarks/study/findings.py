@@ -184,12 +184,13 @@ def shown(found: Difference) -> str:
     return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}], {count}"
 
 
-def summary(records: list[Record], real: list[Record]) -> Mapping[str, Any]:
+def summary(records: list[Record], real: list[Record], curve: list[Record]) -> Mapping[str, Any]:
     """Return what is committed: every run's figures, the verdict and the ceilings."""
     ceilings = [record["ceiling"] for record in records if record["arm"] == "raw"]
     return {
         "verdict": [asdict(one) for one in judge(records)],
         "ceiling": float(np.mean(ceilings)) if ceilings else None,
         "real": real,
+        "curve": curve,
         "runs": sorted(records, key=lambda one: (list(TITLES).index(one["arm"]), one["seed"], one["number"])),
     }

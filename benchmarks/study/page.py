@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import matplotlib as mpl
+import numpy as np
 
 from study.arms import SYNTHETIC_ARMS, TITLES
 from study.findings import FEWEST_SEEDS, Difference, Record, by_seed, compare, mean_of, shown
@@ -41,6 +42,7 @@ _QUESTIONS: Final = (
     ("Does composing help at all?", "both", "random"),
     ("One experiment a batch, alone?", "one_experiment", "random"),
     ("Balanced conditions, alone?", "balance", "random"),
+    ("Balanced conditions on top of one experiment?", "both", "one_experiment"),
     ("Strong augmentation instead?", "random_strong", "random"),
     ("Strong augmentation on top?", "both_strong", "both"),
     ("Batch norm per experiment on top?", "both_ben", "both"),
@@ -73,7 +75,8 @@ def text_of(figures: Mapping[str, Any], picture: str) -> str:
         _table(records, figures["ceiling"]),
         "## By hours after infection",
         _hours(records),
-        *_real(figures.get("real", [])),
+        *_curve(figures["curve"]),
+        *_real(figures["real"]),
         _WORDS,
     ]
     return "\n\n".join(parts) + "\n"
@@ -93,16 +96,12 @@ def _short(records: list[Record]) -> str:
             "random:\n\n- " + ";\n- ".join(compose) + "."
         )
     axes = [
-        f"{TITLES[arm]}, against {TITLES[other]}: the state {_word(state, 1)}, the experiment "
-        f"{_word(leak, -1)}, the microscope {_word(share, -1)}"
+        f"{TITLES[arm]}, against {TITLES[other]}: {said}"
         for _, arm, other in _QUESTIONS[1:]
-        if (state := compare(records, arm, other, "state")) is not None
-        and (leak := compare(records, arm, other, "leakage")) is not None
-        and (share := compare(records, arm, other, "microscope")) is not None
-        and state.seeds >= FEWEST_SEEDS
+        if (said := _worth(records, arm, other))
     ]
     if axes:
-        parts.append("**Which axes, and what instead?**\n\n- " + ";\n- ".join(axes) + ".")
+        parts.append("**Which axes, and what instead?**\n\n- " + ".\n- ".join(axes) + ".")
     after = compare(records, "both", "random", "state", "corrected/state")
     near = compare(records, "both", "random", "leakage_near", "corrected/leakage_near")
     if after is not None and near is not None:
@@ -112,6 +111,20 @@ def _short(records: list[Record]) -> str:
             f"experiment among nearest neighbours {_word(near, -1)} ({shown(near)})."
         )
     return "\n\n".join(parts)
+
+
+def _worth(records: list[Record], arm: str, other: str) -> str:
+    """Say what is shown to be better and worse with an arm; empty where too few seeds have both."""
+    better, worse = [], []
+    for name, title, sign in _ASKED:
+        found = compare(records, arm, other, name)
+        if found is None or found.seeds < FEWEST_SEEDS:
+            return ""
+        if found.low > 0 or found.high < 0:
+            said = f"{title} {_word(found, sign)}".replace(",", "") + f" ({found.value:+.3f})"
+            (better if sign * found.value > 0 else worse).append(said)
+    gains = " and ".join(better) if better else "nothing is shown to gain"
+    return f"{gains}; " + (f"**but** {' and '.join(worse)}" if worse else "nothing is shown to be lost")
 
 
 _ASKED: Final = (
@@ -222,6 +235,30 @@ def _hours(records: list[Record]) -> str:
     return "\n".join(rows)
 
 
+def _curve(records: list[Record]) -> list[str]:
+    """Return a section about the number of steps, where it was tried."""
+    trained = [one for one in records if one["arm"] != "raw"]
+    if not trained:
+        return []
+    names = ("state", "phenotype", "leakage", "microscope")
+    rows = ["| steps | arm | runs | " + " | ".join(dict(_COLUMNS)[name] for name in names) + " |"]
+    rows.append("|---" * (3 + len(names)) + "|")
+    for steps in sorted({one["steps"] for one in trained}):
+        for arm, title in TITLES.items():
+            runs = [one["figures"] for one in trained if (one["arm"], one["steps"]) == (arm, steps)]
+            if runs:
+                figures = " | ".join(f"{np.mean([one[name] for one in runs]):.3f}" for name in names)
+                rows.append(f"| {steps:,} | {title} | {len(runs)} | {figures} |")
+    seeds = ", ".join(str(seed) for seed in sorted({one["seed"] for one in trained}))
+    return ["## How many steps", _STEPS.format(seeds=seeds), "\n".join(rows)]
+
+
+_STEPS: Final = (
+    "On data that nothing else was measured on (seed {seeds}). State and phenotype rise with training, and "
+    "so does what random batches let the encoder know of the experiment."
+)
+
+
 def _real(records: list[Record]) -> list[str]:
     """Return a section about real crops under imposed cameras, where there are such runs."""
     if not records:
@@ -269,37 +306,68 @@ Synthetic cells are not cells: what is shown is what batches do to an encoder wh
 
 
 def draw(figures: Mapping[str, Any], path: Path) -> None:
-    """Draw each run: the microscope's share from right to left, the state upwards; best is the upper left."""
+    """Draw each run: the state upwards, against what it knows of the microscope and of the experiment.
+
+    Best is the upper left of both panels.
+    """
     records = figures["runs"]
     with plt.rc_context({"svg.hashsalt": "evidence", "svg.fonttype": "none", "font.size": 9}):
-        figure, axes = plt.subplots(figsize=(7.0, 4.6), layout="constrained")
-        for number, arm in enumerate(_IN_PICTURE):
-            runs = [one["figures"] for one in records if one["arm"] == arm]
-            if not runs:
-                continue
-            colour = f"C{number}"
-            across = [one["microscope"] for one in runs]
-            up = [one["state"] for one in runs]
-            axes.scatter(across, up, s=14, color=colour, alpha=0.45, linewidths=0)
-            mean = mean_of(records, arm, "microscope"), mean_of(records, arm, "state")
-            axes.scatter(*mean, s=70, color=colour, label=TITLES[arm], edgecolor="white", zorder=3)
-            corrected = (
-                mean_of(records, arm, "corrected/microscope"),
-                mean_of(records, arm, "corrected/state"),
+        figure, panels = plt.subplots(1, 2, figsize=(9.0, 5.4), sharey=True, layout="constrained")
+        for axes, (name, title, floor, known) in zip(panels, _ACROSS, strict=True):
+            for number, arm in enumerate(_IN_PICTURE):
+                _draw_arm(axes, records, arm, name, f"C{number}")
+            axes.axvline(floor, color="0.6", linewidth=0.8, linestyle=":")
+            axes.annotate(
+                known, (floor, 0.02), (3, 0), ("data", "axes fraction"), "offset points", color="0.4"
             )
-            arrow = {"arrowstyle": "->", "color": colour, "alpha": 0.7}
-            axes.annotate("", corrected, mean, arrowprops=arrow)
-        if figures["ceiling"] is not None:
-            axes.axhline(figures["ceiling"], color="0.4", linewidth=0.8, linestyle="--")
-            axes.text(
-                axes.get_xlim()[1],
-                figures["ceiling"],
-                "what the true phenotype tells ",
-                ha="right",
-                va="bottom",
-            )
-        axes.set_xlabel("microscope's share of the variance (0: knows nothing of it)")
-        axes.set_ylabel(f"state told at {LATE:g} h and later, AUC")
-        axes.legend(fontsize=8, loc="lower right", title="large: mean; arrow: corrected by controls")
+            for height, what in _lines(records, figures["ceiling"]):
+                axes.axhline(height, color="0.4", linewidth=0.8, linestyle="--")
+                axes.annotate(
+                    what,
+                    (1, height),
+                    (-3, 2),
+                    ("axes fraction", "data"),
+                    "offset points",
+                    ha="right",
+                    color="0.4",
+                )
+            axes.set_xlabel(title)
+            axes.set_xlim(left=floor - 0.01)
+        panels[0].set_ylabel(f"state told at {LATE:g} h and later, AUC")
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(
+            handles,
+            labels,
+            fontsize=8,
+            ncols=4,
+            loc="outside lower center",
+            title="small: a run; large: mean; arrow: corrected by control cells",
+        )
         figure.savefig(path, metadata={"Date": None})
         plt.close(figure)
+
+
+_ACROSS: Final = (
+    ("microscope", "microscope's share of the variance", 0.0, "knows nothing of it"),
+    ("leakage_near", "experiment read among nearest neighbours", 0.2, "guessing"),
+)
+
+
+def _lines(records: list[Record], ceiling: float | None) -> list[tuple[float, str]]:
+    """Return what can be reached at best: by the truth, and by an encoder trained with the labels."""
+    labels = mean_of(records, "labels", "state")
+    lines = [] if ceiling is None else [(ceiling, "the true phenotype")]
+    return lines + ([(labels, TITLES["labels"])] if np.isfinite(labels) else [])
+
+
+def _draw_arm(axes: Any, records: list[Record], arm: str, name: str, colour: str) -> None:
+    runs = [one["figures"] for one in records if one["arm"] == arm]
+    if not runs:
+        return
+    across, up = [one[name] for one in runs], [one["state"] for one in runs]
+    axes.scatter(across, up, s=14, color=colour, alpha=0.45, linewidths=0)
+    mean = mean_of(records, arm, name), mean_of(records, arm, "state")
+    axes.scatter(*mean, s=70, color=colour, label=TITLES[arm], edgecolor="white", zorder=3)
+    corrected = mean_of(records, arm, f"corrected/{name}"), mean_of(records, arm, "corrected/state")
+    arrow = {"arrowstyle": "->", "color": colour, "alpha": 0.7}
+    axes.annotate("", corrected, mean, arrowprops=arrow)

@@ -34,7 +34,7 @@ ENOUGH_STEPS = 100
 
 TRAINING_NOISE: Final = {CONDITION: 0.011, LEAKAGE: 0.022}
 """Standard deviation of a number over trainings of one setting on the same data: the upper limit (95 %) of
-what three trainings of both encoders gave, which differed by 0.0045 and 0.0094. ``benchmarks/evidence.py
+what three trainings of both encoders gave, which differed by 0.0044 and 0.0095. ``benchmarks/evidence.py
 noise`` measures it."""
 
 ONE_TRAINING = (
