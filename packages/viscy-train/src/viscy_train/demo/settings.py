@@ -52,7 +52,7 @@ class DemoSettings:
     crop: int = 32
     tau_steps: int = 2
     batch_size: int = 64
-    steps: int = 900
+    steps: int = 700
     temperature: float = 0.5
     beta: float = 0.5
     learning_rate: float = 2e-3
