@@ -110,6 +110,13 @@ def _short(records: list[Record]) -> str:
             f"centred and scaled by control cells, the state {_word(after, 1)} ({shown(after)}), and the "
             f"experiment among nearest neighbours {_word(near, -1)} ({shown(near)})."
         )
+    state = compare(records, "both", "random", "corrected/state")
+    near = compare(records, "both", "random", "corrected/leakage_near")
+    if state is not None and near is not None:
+        parts.append(
+            f"**And if I correct anyway?** With both corrected the state {_word(state, 1)} ({shown(state)}), "
+            f"and the experiment among nearest neighbours {_word(near, -1)} ({shown(near)})."
+        )
     return "\n\n".join(parts)
 
 
