@@ -6,9 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from fit_runs import SMALL, start
@@ -17,19 +19,21 @@ from viscy_data import statistics_path
 from viscy_train.ranks import refuse_different_ranks
 
 
-def two(anchors: Path, folder: Path, *, second: list[str], dies: bool = False) -> list[tuple[int, str]]:
+def two(
+    anchors: Path, folder: Path, *more: str, second: Sequence[str] = (), dies: bool = False
+) -> list[tuple[int, str]]:
     """Run two ranks of a fit, the second with arguments of its own; return how each ended."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     common = ["--config", "small", f"--data.anchors={anchors}", *SMALL, "--trainer.max_steps=6"]
-    common += ["--trainer.devices=2", "--trainer.strategy=ddp"]
+    common += ["--trainer.devices=2", "--trainer.strategy=ddp", *more]
     started = []
     for rank in (0, 1):
         env = {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": "2"}
         env |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
         how: dict[str, Any] = {"signum": int(signal.SIGKILL), "at_step": 2} if dies and rank == 1 else {}
-        arguments = common + (second if rank == 1 else [])
+        arguments = [*common, *(second if rank == 1 else ())]
         started.append(start(arguments, folder / str(rank), env=env, **how))
     ended = []
     for rank, process in enumerate(started):
@@ -63,12 +67,26 @@ def test_what_another_rank_was_told_is_named_on_every_rank(
 
 
 def test_a_rank_that_dies_ends_the_other(anchors_path: Path, tmp_path: Path) -> None:
-    (first, said), (second, _) = two(anchors_path, tmp_path, second=[], dies=True)
+    (first, said), (second, _) = two(anchors_path, tmp_path, dies=True)
     assert second == -signal.SIGKILL
     assert first == 1, said
     assert "another rank ended" in said
     assert "holds step 0" in said
     assert "Traceback" not in said
+
+
+def test_the_first_rank_probes_validation_cells_and_the_others_wait(
+    anchors_path: Path, tmp_path: Path
+) -> None:
+    steps = ["--trainer.max_steps=4", "--trainer.limit_train_batches=2", "--trainer.limit_val_batches=1"]
+    for rank, (code, said) in enumerate(two(anchors_path, tmp_path, "--probe.cells=60", *steps)):
+        assert code == 0, said
+        assert ("AUROC of a probe of condition" in said) == (rank == 0), said
+    (path,) = tmp_path.rglob("metrics.csv")
+    assert path.is_relative_to(tmp_path / "0")
+    probed = pd.read_csv(path)["val/probe_condition"].dropna()
+    assert len(probed) == 2  # of two epochs
+    assert probed.between(0, 1).all()
 
 
 def test_one_rank_has_nothing_to_compare() -> None:

@@ -32,10 +32,10 @@ MIXING = "experiment_mixing"
 ENOUGH_STEPS = 100
 """Below them the encoders have hardly left where they began, which says nothing of the claim."""
 
-TRAINING_NOISE: Final = {CONDITION: 0.011, LEAKAGE: 0.022}
+TRAINING_NOISE: Final = {CONDITION: 0.008, LEAKAGE: 0.022}
 """Standard deviation of a number over trainings of one setting on the same data: the upper limit (95 %) of
-what three trainings of both encoders gave, which differed by 0.0044 and 0.0093. ``benchmarks/evidence.py
-noise`` measures it."""
+what three trainings of both encoders on two data sets gave, which differed by 0.0044 and 0.013.
+``benchmarks/evidence.py noise`` measures it."""
 
 ONE_TRAINING = (
     "Each encoder was trained once. Intervals of differences between encoders are widened by how much "
