@@ -8,17 +8,21 @@ from hypothesis import strategies as st
 from viscy_data.tables.experiment import Experiment
 
 
-@given(start=st.floats(-50, 50), minutes=st.floats(0.1, 240), t=st.lists(st.integers(0, 5000), min_size=1))
-def test_hours_follow_the_clock(start: float, minutes: float, t: list[int]) -> None:
-    experiment = Experiment(
+def clocked(interval_minutes: float | None, start_hpi: float) -> Experiment:
+    return Experiment(
         name="a",
         data_path=Path("a.zarr"),
         tracks_path=Path("a"),
         channels=("Phase",),
-        interval_minutes=minutes,
-        start_hpi=start,
+        interval_minutes=interval_minutes,
+        start_hpi=start_hpi,
     )
-    np.testing.assert_allclose(experiment.hours(np.array(t)), [start + i * minutes / 60 for i in t])
+
+
+@given(start=st.floats(-50, 50), minutes=st.floats(0.1, 240), t=st.lists(st.integers(0, 5000), min_size=1))
+def test_hours_follow_the_clock(start: float, minutes: float, t: list[int]) -> None:
+    hours = clocked(minutes, start).hours(np.array(t))
+    np.testing.assert_allclose(hours, [start + i * minutes / 60 for i in t])
 
 
 @pytest.mark.parametrize(
@@ -31,14 +35,7 @@ def test_hours_follow_the_clock(start: float, minutes: float, t: list[int]) -> N
     ],
 )
 def test_hours_of_a_snapshot_are_its_start(minutes: float | None, t: list[int], hours: list[float]) -> None:
-    experiment = Experiment(
-        name="a",
-        data_path=Path("a.zarr"),
-        tracks_path=Path("a"),
-        channels=("Phase",),
-        interval_minutes=minutes,
-        start_hpi=24.0,
-    )
+    experiment = clocked(minutes, 24.0)
     np.testing.assert_array_equal(experiment.hours(np.array(t)), hours)
     unknown = experiment.model_copy(update={"start_hpi": None})
     assert np.isnan(unknown.hours(np.array(t))).all()
