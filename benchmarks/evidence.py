@@ -12,16 +12,15 @@ missing, most telling first, and can be stopped at any time; several of them may
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from study.arms import ARMS, REAL_ARMS, SYNTHETIC_ARMS
 from study.data import make
-from study.findings import real_records_of, records_of, summary
+from study.findings import real_records_of, records_of, summary, write_figures
 from study.noise import noise_of
 from study.page import write as write_page
 from study.real import SETS, make_real
@@ -65,7 +64,7 @@ def main() -> None:
     elif options.command == "measure":
         curve = list(records_of(options.curve)) if options.curve else []
         runs, real = list(records_of(options.folder)), list(real_records_of(options.folder))
-        write_json(FIGURES, summary(runs, real, curve))
+        write_figures(FIGURES, summary(runs, real, curve))
     elif options.command == "noise":
         for found in noise_of(options.folder, (CONDITION, LEAKAGE)):
             print(
@@ -74,11 +73,6 @@ def main() -> None:
             )
     else:
         write_page(json.loads(FIGURES.read_text()), DOCS / "evidence.md", DOCS / "images" / "evidence.svg")
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    with whole_file(path) as beside:
-        Path(beside).write_text(json.dumps(content, indent=1))
 
 
 def make_runs(options: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 """The study of what composing is worth measures what it says, and its page says what intervals show."""
 
+import json
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -126,6 +127,18 @@ def test_the_page_shows_how_figures_follow_the_steps() -> None:
 def page_of(runs: list[dict[str, Any]], curve: list[dict[str, Any]] | None = None) -> str:
     figures = {"runs": runs, "ceiling": None, "verdict": [], "real": [], "curve": curve or []}
     return str(page.text_of(figures, "picture.svg"))
+
+
+def test_figures_are_kept_a_run_to_a_line_and_read_again(tmp_path: Path) -> None:
+    ours = records(random=[0.123456789, 0.5])
+    findings.write_figures(tmp_path / "figures.json", {"runs": ours, "ceiling": None, "real": []})
+    text = (tmp_path / "figures.json").read_text()
+    assert text.count("\n") == 8
+    found = json.loads(text)
+    assert found["ceiling"] is None
+    assert found["real"] == []
+    assert found["runs"][0]["figures"]["state"] == 0.12346
+    assert found["runs"][1] == ours[1]
 
 
 def test_noise_of_training_is_the_spread_within_settings_and_not_between_them() -> None:

@@ -18,6 +18,7 @@ from sklearn.decomposition import PCA
 from study.arms import TITLES
 from study.data import Cells, cells_of
 from study.measures import ceiling_of, measure, measure_real
+from viscy_data import whole_file
 
 _LEVEL: Final = 0.95
 _LEAST_FALL: Final = 0.3
@@ -194,3 +195,14 @@ def summary(records: list[Record], real: list[Record], curve: list[Record]) -> M
         "curve": curve,
         "runs": sorted(records, key=lambda one: (list(TITLES).index(one["arm"]), one["seed"], one["number"])),
     }
+
+
+def write_figures(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a run to a line, with five digits: more say nothing, and changes are read in lines."""
+    rounded = json.loads(json.dumps(content), parse_float=lambda text: round(float(text), 5))
+    parts = []
+    for name, value in rounded.items():
+        rows = ",\n  ".join(map(json.dumps, value)) if isinstance(value, list) else ""
+        parts.append(f" {json.dumps(name)}: " + (f"[\n  {rows}\n ]" if rows else json.dumps(value)))
+    with whole_file(path) as beside:
+        Path(beside).write_text("{\n" + ",\n".join(parts) + "\n}\n")
