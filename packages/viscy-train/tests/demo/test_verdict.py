@@ -78,7 +78,7 @@ def test_the_claim_is_less_of_the_experiment_at_no_cost_to_the_condition(told: f
 def test_higher_means_show_nothing_where_wells_disagree() -> None:
     verdict = judge(evaluations((0.65, 0.6, 0.6), (0.4, 0.5, 0.9), noise=0.5), steps=450)
     assert verdict.holds is None
-    assert "not shown to be told better or told worse (+0.050 [" in verdict.text
+    assert "not shown to be told better or worse (+0.050 [" in verdict.text
 
 
 def test_less_than_trainings_differ_shows_nothing_however_sharp_the_wells() -> None:

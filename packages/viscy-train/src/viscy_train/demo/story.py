@@ -15,7 +15,7 @@ from viscy_train.demo.pictures import batches_drawings, maps_picture, pairs_pict
 from viscy_train.demo.settings import DemoSettings
 from viscy_train.demo.source import Source
 from viscy_train.demo.training import Trained
-from viscy_train.demo.verdict import ONE_TRAINING, Verdict
+from viscy_train.demo.verdict import Verdict
 from viscy_train.embed import anchors_digest
 from viscy_train.evaluation import differences
 from viscy_train.packed import model_digest
@@ -36,7 +36,8 @@ _SUBTITLES = {
 _HOW = (
     "All embeddings are of the same cells and as wide. Encoders were trained on all experiments, no loss saw "
     "a label; conditions and hours at most chose which cells met in composed batches. Where an experiment is "
-    "left out, it is left out of the probe's training. " + ONE_TRAINING
+    "left out, it is left out of the probe's training. Only the verdict's intervals, on top, also allow for "
+    "trainings that differ."
 )
 
 

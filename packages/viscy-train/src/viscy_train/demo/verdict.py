@@ -38,7 +38,7 @@ what three trainings of both encoders on two data sets gave, which differed by 0
 ``benchmarks/evidence.py noise`` measures it."""
 
 ONE_TRAINING = (
-    "Each encoder was trained once. Intervals of differences between encoders are widened by how much "
+    "Each encoder was trained once. The intervals of both differences are widened by how much "
     f"trainings of one setting differ: a standard deviation of at most {TRAINING_NOISE[CONDITION]:g} for the "
     f"condition and {TRAINING_NOISE[LEAKAGE]:g} for the experiment, measured on other data."
 )
@@ -96,9 +96,9 @@ def judge(evaluations: Mapping[str, Evaluation], *, steps: int) -> Verdict:
         None: "The claim is not shown on these data, nor is the contrary",
     }[holds]
     text = (
-        f"{start}: with {COMPOSED}, compared with {RANDOM}, the experiment is, by the nearest cells, "
-        f"{_words(less, 'given away more', 'given away less')} and the condition is "
-        f"{_words(told, 'told better', 'told worse')}."
+        f"{start}. With {COMPOSED}, compared with {RANDOM}, the experiment is "
+        f"{_words(less, 'given away', 'more', 'less')} by the nearest cells, and the condition is "
+        f"{_words(told, 'told', 'better', 'worse')}."
     )
     numbers = f"In numbers: {_leakage(leaking)}; {_condition(known)}."
     return Verdict(holds, text, (numbers, ONE_TRAINING))
@@ -123,10 +123,13 @@ def widened(found: Difference, deviation: float, level: float = 0.95) -> Differe
     return replace(found, low=found.value - low, high=found.value + high)
 
 
-def _words(found: Difference | None, above: str, below: str) -> str:
+def _words(found: Difference | None, what: str, above: str, below: str) -> str:
     if found is None:
         return "not comparable"
-    side = above if found.low > 0 else below if found.high < 0 else f"not shown to be {above} or {below}"
+    if found.shown:
+        side = f"{what} {above if found.value > 0 else below}"
+    else:
+        side = f"not shown to be {what} {above} or {below}"
     return f"{side} ({found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}])"
 
 

@@ -27,6 +27,8 @@ NO_PAIRS = (
     "nothing is said of which is better."
 )
 
+_PROBE_SCORES = ("balanced_accuracy", "auroc", "f1")
+
 
 def evaluation_page(
     evaluations: Mapping[str, Evaluation], *, same_cells: bool = True, cells: Sequence[Section] = ()
@@ -169,7 +171,7 @@ def _dots(rows: Mapping[str, Mapping[str, Outcome | None]], fills: Mapping[str, 
     families: dict[str, str] = {}
     for key in rows:
         family, _, score = key.partition("/")
-        if family in ("retrieval", "experiment_leakage") and score not in PROBE_SCORES:
+        if family in ("retrieval", "experiment_leakage") and score not in _PROBE_SCORES:
             families[key] = key
         elif family not in families or score == "auroc":
             families[family] = key
@@ -180,9 +182,6 @@ def _dots(rows: Mapping[str, Mapping[str, Outcome | None]], fills: Mapping[str, 
         same = (what.bounds, what.better) if isfinite(what.bounds[1]) else key
         drawn.setdefault(same, {})[shown(what.title, 60)] = metrics
     return [Drawing(dots_chart(each, fills)) for each in drawn.values()]
-
-
-PROBE_SCORES = ("balanced_accuracy", "auroc", "f1")
 
 
 def _table(
@@ -265,7 +264,7 @@ def _differences(found: Sequence[Difference], notes: Sequence[str]) -> Section:
             f"{shown(one.first, 40)} less {shown(one.second, 40)}",
             Cell(f"{one.value:+.3f}", f"{one.low:+.3f} to {one.high:+.3f}", strong=one.shown),
             Cell(f"{one.units:,}", one.unit),
-            f"{shown(one.better, 40)} is better" if one.better else _undecided(one),
+            f"better: {shown(one.better, 40)}" if one.better else _undecided(one),
         )
         for one in found
     )
