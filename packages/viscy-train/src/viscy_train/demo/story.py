@@ -36,8 +36,8 @@ _SUBTITLES = {
 _HOW = (
     "All embeddings are of the same cells and as wide. Encoders were trained on all experiments, no loss saw "
     "a label; conditions and hours at most chose which cells met in composed batches. Where an experiment is "
-    "left out, it is left out of the probe's training. Only the verdict's intervals, on top, also allow for "
-    "trainings that differ."
+    "left out, it is left out of the probe's training. Each encoder was trained once: of all intervals only "
+    "those of the verdict on top allow for trainings that differ."
 )
 
 
