@@ -52,7 +52,7 @@ class DemoSettings:
     crop: int = 32
     tau_steps: int = 2
     batch_size: int = 64
-    steps: int = 600
+    steps: int = 500
     temperature: float = 0.5
     beta: float = 0.5
     learning_rate: float = 2e-3
@@ -60,7 +60,7 @@ class DemoSettings:
     focus: bool = False
     geometry: Geometry = Geometry()  # noqa: RUF009 frozen
     intensity: Intensity = Intensity()  # noqa: RUF009 frozen
-    max_cells: int = 4500
+    max_cells: int = 4000
     map_cells: int = 1200
     shuffles: int = 20
     missing_chunks: Literal["error", "fill"] = "error"
