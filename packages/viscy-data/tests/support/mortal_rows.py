@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from typing import Any
 
 import numpy as np
@@ -32,4 +33,10 @@ def end(how: str) -> None:
         signal.pause()
     if how == "raise":
         raise RuntimeError("what the dataset says")
+    if how == "SIGKILL with a lock":  # of the event that says that the loader is done
+        frame: Any = sys._getframe()
+        while "done_event" not in frame.f_locals:
+            frame = frame.f_back
+        frame.f_locals["done_event"]._cond.acquire()
+        how = "SIGKILL"
     os.kill(os.getpid(), getattr(signal, how))
