@@ -134,6 +134,7 @@ def test_the_command_puts_floor_and_ceiling_of_the_same_cells_beside_each_number
     assert told["floor"] < told["value"] <= told["ceiling"]
     for piece in ("95 % interval", "corrected", f"{told['floor']:.3f}", f"{told['ceiling']:.3f}"):
         assert piece in said
+    assert "…" not in said
     # a path may be long
     assert max(len(line) for line in said.splitlines() if not line.startswith("wrote ")) <= 80
     text = page.read_text(encoding="utf-8")

@@ -59,7 +59,7 @@ def _limited(numbers: list[dict[str, Any]]) -> tuple[bool, bool]:
 
 
 def _table(first: str, limited: tuple[bool, bool], corrected: bool = False, **given: Any) -> Table:
-    table = Table(first, "value\n[dim]95 % interval", "guess", box=SIMPLE_HEAD, pad_edge=False, **given)
+    table = Table(first, "value\n[dim]95 % interval", "guess", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), **given)
     for heading, wanted in zip(("to\nbeat", "best"), limited, strict=True):
         if wanted:
             table.add_column(heading, no_wrap=True)
