@@ -1,10 +1,9 @@
 """Run the demo for several seeds and print its figures with their spread.
 
-    uv run python benchmarks/demo_seeds.py --seeds 6 7 8 --out /tmp/seeds
+    uv run python benchmarks/demo_seeds.py --seeds 40 41 42 --out seeds
 
-The settings were chosen on seeds 0, 1 and 2, after seeds 3, 4 and 5 had been seen with an earlier design;
-seeds from 6 on are for reporting. A seed changes all: synthetic data, first weights, batches and
-augmentation.
+Seeds below 40 were seen while settings or rules were chosen; those from 40 on are for reporting. A seed
+changes all: synthetic data, first weights, batches and augmentation.
 """
 
 import argparse
@@ -27,7 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[6, 7, 8])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[40, 41, 42])
     parser.add_argument("--out", type=Path, required=True, help="folder; one demo below it for each seed")
     parser.add_argument("--minutes", type=float, default=FULL_MINUTES)
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="other demo settings")

@@ -43,11 +43,14 @@ class Difference:
 
 @dataclass(frozen=True)
 class Finding:
-    """One condition of the claim: what must hold, what was found, whether it does; None: too few seeds."""
+    """One condition of the claim: what must hold, what was found, whether it does (None: too few seeds),
+    and on how many seeds and trainings that rests.
+    """
 
     asked: str
     found: str
     holds: bool | None
+    runs: str = ""
 
 
 def records_of(folder: Path) -> Iterator[Record]:
@@ -165,7 +168,7 @@ def _above(records: list[Record], arm: str, other: str, asked: str, other_figure
     found = compare(records, arm, other, "state", other_figure)
     if found is None or found.seeds < FEWEST_SEEDS:
         return Finding(asked, "not measured", None)
-    return Finding(asked, shown(found), found.low > 0)
+    return Finding(asked, shown(found), found.low > 0, counted(found))
 
 
 def _falls(records: list[Record]) -> Finding:
@@ -176,13 +179,25 @@ def _falls(records: list[Record]) -> Finding:
         return Finding(asked, "not measured", None)
     falls = [1 - float(np.mean(ours[seed]) / np.mean(theirs[seed])) for seed in seeds]
     mean, low, high = interval(falls)
-    return Finding(asked, f"{mean:.0%} [{low:.0%}, {high:.0%}], {len(seeds)} seeds", mean >= _LEAST_FALL)
+    trainings = min(len(found[seed]) for found in (ours, theirs) for seed in seeds)
+    runs = f"{len(seeds)} x {trainings}"
+    return Finding(asked, f"{mean:.0%} [{low:.0%}, {high:.0%}]", mean >= _LEAST_FALL, runs)
 
 
 def shown(found: Difference) -> str:
-    """Return a difference in words."""
-    count = f"{found.seeds} seeds x {found.trainings}"
-    return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}], {count}"
+    """Return a difference and its interval.
+
+    Examples
+    --------
+    >>> shown(Difference(0.01, -0.006, 0.026, seeds=5, trainings=3))
+    '+0.010 [-0.006, +0.026]'
+    """
+    return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+
+
+def counted(found: Difference) -> str:
+    """Return what a difference rests on: seeds of data, and trainings of each arm on each, at least."""
+    return f"{found.seeds} x {found.trainings}"
 
 
 def summary(records: list[Record], real: list[Record], curve: list[Record]) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 
 from study.arms import SYNTHETIC_ARMS, TITLES
-from study.findings import FEWEST_SEEDS, Difference, Record, by_seed, compare, mean_of, shown
+from study.findings import FEWEST_SEEDS, Difference, Record, by_seed, compare, counted, mean_of, shown
 from study.measures import HOURS_BINS, LATE
 
 mpl.use("Agg")
@@ -164,14 +164,17 @@ def _design(records: list[Record]) -> str:
         f"{len(trained)} trainings of {PLANNED} planned, {each} steps of 64 pairs each, {hours:.1f} hours of "
         "one core. What has not been trained yet is in no table. The rule of "
         "the verdict was fixed before the first of them. The unit is the data seed: trainings of one seed "
-        "are averaged, arms are compared seed by seed, and intervals are Student's t over seeds (95 %)."
+        "are averaged, arms are compared seed by seed, and behind a mean difference stands its interval in "
+        "brackets, Student's t over seeds (95 %)."
     )
 
 
 def _verdict(findings: list[Mapping[str, Any]]) -> str:
     words = {True: "holds", False: "**does not hold**", None: "not known"}
-    rows = ["| asked | found | |", "|---|---|---|"]
-    rows += [f"| {one['asked']} | {one['found']} | {words[one['holds']]} |" for one in findings]
+    rows = ["| asked | found | | seeds x trainings |", "|---|---|---|---|"]
+    rows += [
+        f"| {one['asked']} | {one['found']} | {words[one['holds']]} | {one['runs']} |" for one in findings
+    ]
     held = [one["holds"] for one in findings]
     if all(held):
         said = "**The claim holds** on these data, in all of its parts."
@@ -183,22 +186,20 @@ def _verdict(findings: list[Mapping[str, Any]]) -> str:
 
 
 def _differences(records: list[Record]) -> str:
-    rows = [
-        "| question | arms | state, AUC | phenotype, r | microscope's share | experiment read |",
-        "|---|---|---|---|---|---|",
-    ]
+    names = ("state", "phenotype", "microscope", "leakage", "leakage_near")
+    titles = [dict(_COLUMNS)[name] for name in names]
+    rows = ["| question | arms | " + " | ".join(titles) + " | seeds x trainings |"]
+    rows.append("|---" * (3 + len(names)) + "|")
     for question, arm, other in _QUESTIONS:
-        found = [
-            compare(records, arm, other, name) for name in ("state", "phenotype", "microscope", "leakage")
-        ]
-        if found[0] is not None:
-            cells = " | ".join("" if one is None else shown(one) for one in found)
-            rows.append(f"| {question} | {TITLES[arm]} - {TITLES[other]} | {cells} |")
-    corrected = compare(records, "both", "random", "state", "corrected/state")
-    if corrected is not None:
-        rows.append(
-            f"| Rather than correcting afterwards? | both - random corrected | {shown(corrected)} | | | |"
-        )
+        found = [one for name in names if (one := compare(records, arm, other, name)) is not None]
+        if found:
+            cells = " | ".join(map(shown, found))
+            rows.append(f"| {question} | {TITLES[arm]} - {TITLES[other]} | {cells} | {counted(found[0])} |")
+    after = [one for name in names if (one := compare(records, "both", "random", name, f"corrected/{name}"))]
+    if after:
+        cells = " | ".join(map(shown, after))
+        asked = "Rather than correcting afterwards?"
+        rows.append(f"| {asked} | both - random batches corrected | {cells} | {counted(after[0])} |")
     return "\n".join(rows)
 
 

@@ -9,7 +9,7 @@ Read in this order:
 - `run`: data, batches, two trainings, three embeddings, one report
 - `settings`: the numbers
 - `source`: from nothing, movies or an experiments file to an anchors table
-- `training`: the two trainings; `comparison`: three embeddings, measured
+- `training`: the two trainings; `side_by_side`: both at once; `comparison`: three embeddings, measured
 - `verdict`: the finding, in words computed from numbers
 - `story`: what the report shows, in which order; `pictures`: the arrays that it draws
 """

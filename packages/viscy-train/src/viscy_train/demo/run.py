@@ -25,9 +25,10 @@ from viscy_data import (
 from viscy_data.pages.page import write_page
 from viscy_train.demo.comparison import COMPOSED, RANDOM, Comparison, compare
 from viscy_train.demo.settings import FULL_MINUTES, DemoSettings
+from viscy_train.demo.side_by_side import train_all
 from viscy_train.demo.source import prepare
 from viscy_train.demo.story import provenance, tell
-from viscy_train.demo.training import composed_batches, random_batches, train
+from viscy_train.demo.training import Job, composed_batches, random_batches
 from viscy_train.demo.verdict import Verdict, judge
 
 RESULT = "demo.json"
@@ -120,10 +121,11 @@ def _run(
         None if data is None else Path(data), [Path(one) for one in movies], folder, chosen, progress=progress
     )
     kinds = {COMPOSED: composed_batches(source, chosen), RANDOM: random_batches(source, chosen)}
-    trained = {
-        name: train(name, batches, source, chosen, folder, progress=progress)
-        for name, batches in kinds.items()
-    }
+    channels = len(source.channels)
+    jobs = [
+        Job(name, batches, source.anchors_path, channels, chosen, folder) for name, batches in kinds.items()
+    ]
+    trained = train_all(jobs, progress=progress)
     comparison = compare(trained, source, chosen, folder, progress=progress)
     verdict = judge(comparison.evaluations, steps=chosen.steps)
     write_page(tell(source, trained, comparison, verdict, chosen), folder / REPORT)

@@ -1,7 +1,7 @@
 """What the demo does, in numbers: one frozen value, fixed before anything is compared.
 
-Settings, and the share of infected wells in the synthetic data, were chosen on seeds 0, 1 and 2;
-``benchmarks/demo_seeds.py`` reports others.
+Settings, and the share of infected wells in the synthetic data, were chosen on seeds 0, 1 and 2, the number
+of steps on 31 to 37; ``benchmarks/demo_seeds.py`` reports others.
 """
 
 from dataclasses import dataclass, field
@@ -52,7 +52,7 @@ class DemoSettings:
     crop: int = 32
     tau_steps: int = 2
     batch_size: int = 64
-    steps: int = 500
+    steps: int = 900
     temperature: float = 0.5
     beta: float = 0.5
     learning_rate: float = 2e-3

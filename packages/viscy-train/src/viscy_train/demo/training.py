@@ -75,56 +75,71 @@ def batch_size_for(source: Source, settings: DemoSettings) -> int:
     return size
 
 
-def train(
-    name: str, batches: BatchOptions, source: Source, settings: DemoSettings, out: Path, *, progress: bool
-) -> Trained:
-    """Train an encoder and keep it under the first word of its name."""
-    data = AnchorDataModule(
-        source.anchors_path,
-        batches,
-        SplitOptions(fraction=0.0),
-        PatchOptions(),
-        reading=Reading(cache_bytes=_CACHE_BYTES),
-        seed=settings.seed,
-    )
-    module = _module(source, settings)
-    losses = LossHistory()
+@dataclass(frozen=True)
+class Job:
+    """A training, and where its checkpoint goes: under the first word of its name."""
+
+    name: str
+    batches: BatchOptions
+    anchors_path: Path
+    channels: int
+    settings: DemoSettings
+    out: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file that the training writes."""
+        return self.out / f"{self.name.split(maxsplit=1)[0]}.ckpt"
+
+    def data(self) -> AnchorDataModule:
+        """Return the data, not set up."""
+        return AnchorDataModule(
+            self.anchors_path,
+            self.batches,
+            SplitOptions(fraction=0.0),
+            PatchOptions(),
+            reading=Reading(cache_bytes=_CACHE_BYTES),
+            seed=self.settings.seed,
+        )
+
+    def module(self) -> ContrastiveModule:
+        """Return an untrained module, its weights drawn from the seed alone."""
+        settings = self.settings
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            return ContrastiveModule(
+                EncoderOptions("small", in_channels=self.channels, depth=1, projection=settings.projection),
+                LossOptions(settings.temperature, settings.beta),
+                OptimizerOptions(settings.learning_rate),
+                settings.geometry,
+                settings.intensity,
+                crop=(settings.crop, settings.crop),
+                seed=settings.seed,
+            )
+
+
+def train(job: Job, *, progress: bool, title: str = "") -> Trained:
+    """Train an encoder and keep it; the title of the progress bar is its own where none is given."""
+    data, module, losses = job.data(), job.module(), LossHistory()
     trainer = Trainer(
         accelerator="gpu" if torch.cuda.is_available() else "cpu",
         devices=1,
-        max_steps=settings.steps,
+        max_steps=job.settings.steps,
         max_epochs=-1,
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
         enable_progress_bar=progress,
-        callbacks=[losses, *([FitProgress(f"train, {name}")] if progress else [])],
+        callbacks=[losses, *([FitProgress(title or f"train, {job.name}")] if progress else [])],
     )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         trainer.fit(module, datamodule=data)
-    with whole_file(out / f"{name.split(maxsplit=1)[0]}.ckpt") as beside:
+    with whole_file(job.checkpoint) as beside:
         trainer.save_checkpoint(beside, weights_only=False)
     said = dict.fromkeys(str(one.message) for one in caught if "viscy_" in one.filename)
     return Trained(module.cpu(), data, np.array(losses.values), tuple(said))
-
-
-def _module(source: Source, settings: DemoSettings) -> ContrastiveModule:
-    """Return an untrained module, its weights drawn from the seed alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        return ContrastiveModule(
-            EncoderOptions(
-                "small", in_channels=len(source.channels), depth=1, projection=settings.projection
-            ),
-            LossOptions(settings.temperature, settings.beta),
-            OptimizerOptions(settings.learning_rate),
-            settings.geometry,
-            settings.intensity,
-            crop=(settings.crop, settings.crop),
-            seed=settings.seed,
-        )
 
 
 class LossHistory(Callback):
