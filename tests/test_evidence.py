@@ -98,20 +98,20 @@ def test_the_verdict_follows_the_intervals() -> None:
 def test_the_page_claims_nothing_that_was_not_measured() -> None:
     ours = records(both=[0.9, 0.92, 0.91], random=[0.9, 0.91, 0.92])
     text = page_of(ours)
-    assert "the cells' state is not told apart" in text
+    assert "the cells' state: no difference is shown" in text
     assert arms.TITLES["both_ben"] not in text
     assert "How many steps" not in text
 
 
 def test_the_page_names_what_an_arm_gains_and_what_it_costs() -> None:
-    # all figures rise alike: state and phenotype are told better, and so are experiment and microscope
+    # all figures rise alike: state and phenotype are read better, and so are experiment and microscope
     ours = records(balance=[0.9, 0.92, 0.91], random=[0.7, 0.71, 0.72], both_leak=[0.9, 0.2, 0.5])
     (said,) = [line for line in page_of(ours).splitlines() if "conditions balanced, against" in line]
     gained, lost = said.split("**but**")
-    assert "state is told better" in gained
-    assert "phenotype is told better" in gained
-    assert "linear probe is known more" in lost
-    assert "variance is known more" in lost
+    assert "state is read better" in gained
+    assert "phenotype is read better" in gained
+    assert "linear probe is given away more" in lost
+    assert "variance is given away more" in lost
     ours = records(balance=[0.9, 0.2, 0.5], random=[0.5, 0.7, 0.6])
     assert "nothing is shown to gain; nothing is shown to be lost" in page_of(ours)
 

@@ -192,7 +192,13 @@ def shown(found: Difference) -> str:
     >>> shown(Difference(0.01, -0.006, 0.026, seeds=5, trainings=3))
     '+0.010 [-0.006, +0.026]'
     """
-    return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+    value, low, high = (_signed(one) for one in (found.value, found.low, found.high))
+    return f"{value} [{low}, {high}]"
+
+
+def _signed(value: float) -> str:
+    """Return three digits, or four where three would not say on which side of 0 it lies."""
+    return f"{value:+.4f}" if abs(value) < 0.0005 else f"{value:+.3f}"
 
 
 def counted(found: Difference) -> str:

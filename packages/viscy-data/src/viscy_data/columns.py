@@ -41,6 +41,12 @@ SOURCE_KEYS: Final[Mapping[str, str]] = {
 }
 """Keys of the experiments file without which a column is null."""
 
+MISSING_WORDS: Final = (
+    *("", "NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "<NA>", "NULL", "null", "None", "none", "NaT"),
+    *("NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
+)
+"""What programs write into a text table where a value is missing; so no name and no class is called that."""
+
 NO_PARENT: Final = -1
 """Value of ``parent_track_id`` for a track that has no parent."""
 

@@ -26,6 +26,16 @@ def metric(values: Array, better: Better = "higher", strata: NDArray[np.int64] =
     return Metric(found, value, low, high, 0.5, 80, strata.size, "wells", replicates=replicates)
 
 
+def test_no_embedding_is_better_below_what_guessing_gives() -> None:
+    """Guessing gives 0.5: less than that is not less of the experiment."""
+    low, middle, high = (np.linspace(0, 0.02, 8) + start for start in (0.2, 0.45, 0.8))
+    for far, name in ((middle, ""), (high, "b")):
+        found = difference(metric(far, "down to guess"), metric(low, "down to guess"), ("a", "b"))
+        assert found is not None
+        assert found.shown
+        assert found.better == name
+
+
 units = st.lists(st.floats(0, 1), min_size=8, max_size=8).map(np.array)
 
 

@@ -141,6 +141,31 @@ def test_only_probes_of_this_version_are_read(tmp_path: Path) -> None:
         SavedProbe.fit(np.ones((4, 1)), pd.Series(["a"] * 4, name="x"), Origin())
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("NA", "b"), "class 'NA' is read from a table as a value that is missing"),
+        (("1", "01"), "read from a table as one number"),
+    ],
+)
+def test_classes_that_a_table_would_not_give_back_are_refused(names: tuple[str, str], said: str) -> None:
+    array = np.arange(40.0)[:, None] % 2
+    with pytest.raises(InvalidInputError, match=said):
+        SavedProbe.fit(array, pd.Series(list(names) * 20, name="label"), Origin())
+
+
+def test_numbers_of_32_bits_are_classes_as_they_are_written() -> None:
+    doses = pd.Series([0.1, 0.5] * 20, name="dose", dtype="float32")
+    assert SavedProbe.fit(np.arange(40.0)[:, None] % 2, doses, Origin()).classes == ("0.1", "0.5")
+
+
+def test_embeddings_that_do_not_say_their_model_are_labelled_with_a_warning(tmp_path: Path) -> None:
+    path, probe = embeddings(tmp_path / "e.zarr", digest=""), tmp_path / "p.json"
+    fit_and_save(path, probe, "condition")
+    with pytest.warns(UserWarning, match="do not say which model they are of"):
+        label_cells(path, probe, tmp_path / "labels.csv")
+
+
 def test_the_command_counts_classes_and_replaces_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

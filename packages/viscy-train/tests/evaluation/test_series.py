@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viscy_train.evaluation import Bin, Definition, Metric, NotAvailable, Series
+from viscy_train.evaluation import Bin, Definition, Headline, Metric, NotAvailable, Series
 from viscy_train.evaluation.series import MOST_BINS, hour_bins, known_bins
 
 WHAT = Definition("condition_left_out/auroc", "condition", "higher", "how", (0.0, 1.0))
@@ -70,3 +70,17 @@ def test_limits_come_from_the_same_hours() -> None:
     assert second.ceiling == pytest.approx(0.85)
     assert first.ceiling is None
     assert second.floor is None
+
+
+@pytest.mark.parametrize(
+    ("lows", "words"),
+    [
+        ((0.4, 0.6, 0.7), "; not before 2 h; 0.75 after 4 h."),
+        ((0.6, 0.7, 0.4), "; from the first hours on; 0.75 before 4 h, and not shown after."),
+        ((0.4, 0.4, 0.6), "; by hours told from 4 to 6 h only, 0.65."),
+        ((0.6, 0.4, 0.4), "; by hours told from 0 to 2 h only, 0.65."),
+        ((0.4, 0.4), "; at no hour told from guessing."),
+    ],
+)
+def test_the_answer_says_from_when_and_until_when(lows: tuple[float, ...], words: str) -> None:
+    assert Headline("condition", "?", metric(0.6), series(*lows)).answer.endswith(words)

@@ -92,11 +92,21 @@ def test_files_that_say_different_things_of_a_cell_are_refused(files: dict[str, 
         evaluate_together([files["good"], files["changed"]])
 
 
+def test_numbers_that_are_asked_for_are_compared_too(tmp_path: Path) -> None:
+    doses = np.random.default_rng(0).permuted(np.repeat([0.1, 0.2], 48)).astype(np.float32)
+    paths = []
+    for name, values in (("first", doses), ("second", doses[::-1])):
+        paths.append(write(tmp_path / f"{name}.zarr", table().assign(dose=values), 0.0))
+    assert evaluate_together(paths).same_cells
+    with pytest.raises(InvalidInputError, match="column 'dose' says"):
+        evaluate_together(paths, labels="dose")
+
+
 def test_names_tell_files_apart() -> None:
     assert names_of(["a.zarr"]) == ["a"]
     assert names_of(["x/a.zarr", "y/a.zarr", "y/b.zarr"]) == ["x/a", "y/a", "y/b"]
     with pytest.raises(InvalidInputError, match="named twice"):
-        names_of(["x/a.zarr", "x/a.zarr"])
+        names_of(["x/a.zarr", "x/../x/a.zarr"])
 
 
 def test_the_command_writes_one_page_and_one_table_of_both(

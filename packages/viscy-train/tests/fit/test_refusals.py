@@ -380,3 +380,7 @@ def test_overfitting_repeats_its_batches(anchors_path: Path) -> None:
         run_fit([*common, "--trainer.overfit_batches=2", "--trainer.limit_train_batches=1.0"])
     assert seen == seen[:2] * 3
     assert seen[0] != seen[1]
+
+
+def test_a_configuration_that_changes_another_does_not_stand_alone(capsys: Said) -> None:
+    assert "--config small --config strong" in refused(["--config", "strong"], capsys)

@@ -172,7 +172,13 @@ def test_labels_of_a_lasso_come_back_through_an_index(page: Page, folder: Path) 
     assert page.is_disabled("#label-add")
     assert "column of every table" in page.inner_text("#label-problem")
     page.fill("#label-column", "Güte")
+    page.fill("#label-value", "NA")
+    assert page.is_disabled("#label-add")
+    assert "label that is missing" in page.inner_text("#label-problem")
+    page.fill("#label-value", label)
+    assert page.is_hidden("#label-one")
     page.click("#label-add")
+    assert page.is_visible("#label-one"), "one label alone cannot be asked for"
     with page.expect_download() as coming:
         page.click("#download")
     assert coming.value.suggested_filename == "G_te.csv"

@@ -102,3 +102,29 @@ def test_what_cannot_be_joined_names_file_row_and_column(tmp_path: Path, text: s
 def test_cells_without_keys_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="cells lacks the columns track_id"):
         join_annotations(tmp_path / "l.csv", cells().drop(columns="track_id"))
+
+
+def test_names_of_experiments_stay_as_they_are_written(tmp_path: Path) -> None:
+    """001 is another than 1, and 1e3 another than 1000."""
+    ours = cells(1)
+    both = pd.concat(
+        [
+            ours.assign(experiment=name, global_track_id=name + "/" + ours["global_track_id"].astype(str))
+            for name in ("001", "1")
+        ],
+        ignore_index=True,
+    )
+    rows = both[both["experiment"] == "001"][["experiment", "fov", "track_id", "t"]].assign(label="x")
+    found, report = join_annotations(write(tmp_path / "labels.csv", rows), both)
+    assert report.matched == len(ours)
+    assert (found["label"].notna() == (both["experiment"] == "001")).all()
+
+
+@pytest.mark.parametrize("word", ["", "NA", "None"])
+def test_a_row_whose_experiment_is_missing_is_refused(word: str, tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text(f"experiment,fov,track_id,label\ne0,A/1/0,1,a\n{word},A/1/0,2,b\n")
+    with pytest.raises(
+        InvalidInputError, match=r"labels\.csv: line 3, column 'experiment': empty, or a word"
+    ):
+        join_annotations(file, cells())

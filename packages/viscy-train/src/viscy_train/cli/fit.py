@@ -15,12 +15,13 @@ usage: viscy-train fit --config CONFIG --data.anchors TABLE [options]
 Train an encoder on composed batches. CONFIG is a file of yours, or one of the package:
   viscy-train fit --config small --data.anchors anchors.parquet     on a CPU, in minutes
   viscy-train fit --config fit --data.anchors anchors.parquet       ConvNeXt, on GPUs
+--config strong after either one: strong augmentation, for an encoder that knows less of the microscope.
 The same command again goes on from its last checkpoint. --fresh begins a new run beside it.
 
 what people change, in a file or on the command line, which wins:
   --data.batches.batch_size 256            pairs in a batch, on each device
   --data.batches.condition_balanced false  equal parts of each condition, or as they come
-  --data.batches.temporal_window_hours 4   hours around the focal time of a batch
+  --data.batches.temporal_enrichment true  most cells of a batch near one time
   --data.batches.plan '{at_most: {by: lineage_id}}'     axes without an option: see docs/axes.md
   --data.split.held_out '[plate_3]'        experiments that validate; or --data.split.fraction 0.1
   --model.encoder.backbone resnet50        small, convnext_tiny, any network of timm, or your class

@@ -15,7 +15,7 @@ from viscy_train.demo.pictures import batches_drawings, maps_picture, pairs_pict
 from viscy_train.demo.settings import DemoSettings
 from viscy_train.demo.source import Source
 from viscy_train.demo.training import Trained
-from viscy_train.demo.verdict import Verdict
+from viscy_train.demo.verdict import Verdict, allowing_for_trainings
 from viscy_train.embed import anchors_digest
 from viscy_train.evaluation import differences
 from viscy_train.packed import model_digest
@@ -37,7 +37,8 @@ _HOW = (
     "All embeddings are of the same cells and as wide. Encoders were trained on all experiments, no loss saw "
     "a label; conditions and hours at most chose which cells met in composed batches. Where an experiment is "
     "left out, it is left out of the probe's training. Each encoder was trained once: of all intervals only "
-    "those of the verdict on top allow for trainings that differ."
+    "those of the verdict's two differences, of balanced accuracy and of the experiment told by neighbours, "
+    "allow for trainings that differ."
 )
 
 
@@ -51,7 +52,7 @@ def tell(
     """Return the report's page."""
     every = source.experiments.experiments
     # composed batches come first, so that differences are theirs to the others
-    found = differences(comparison.evaluations, to=COMPOSED)
+    found = tuple(map(allowing_for_trainings, differences(comparison.evaluations, to=COMPOSED)))
     facts = (
         ("experiments", str(len(every))),
         ("cells x frames indexed", f"{len(source.anchors):,}"),

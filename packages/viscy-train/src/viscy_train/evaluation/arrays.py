@@ -6,12 +6,15 @@ squared distance of two rows is their cosine distance: the one distance that all
 for any rotation and any scale of the embedding).
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from viscy_data import InvalidInputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 type FloatArray = NDArray[np.float64]
 type IntArray = NDArray[np.int64]
@@ -103,3 +106,17 @@ def centre(embedding: FloatArray, mean: FloatArray | None = None) -> FloatArray:
     centred = embedding - (embedding.mean(axis=0) if mean is None else mean)
     rounding = 1e-9 * np.abs(embedding).max()
     return np.where(np.abs(centred) <= rounding, 0.0, centred)
+
+
+def texts_of(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return values as text, missing ones as they are; a number of 32 bits as it is written.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> texts_of(pd.Series([0.1, 2.0], dtype="float32")).tolist()
+    ['0.1', '2.0']
+    """
+    if values.dtype == np.float32:
+        return values.astype(str).where(values.notna())
+    return values.astype(object).map(str, na_action="ignore")

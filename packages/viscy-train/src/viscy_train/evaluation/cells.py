@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from viscy_data import columns
-from viscy_train.evaluation.arrays import BoolArray, FloatArray, IntArray
+from viscy_train.evaluation.arrays import BoolArray, FloatArray, IntArray, texts_of
 from viscy_train.evaluation.correction import Parts, relative
 from viscy_train.evaluation.units import EXPERIMENTS, LINEAGES, WELLS, constant_within
 
@@ -47,7 +47,7 @@ class Label:
         if name not in obs:
             return cls(name, np.full(len(obs), -1, dtype=np.int64), ())
         codes = codes_of(obs[name])
-        values = obs[name].astype("category").cat.categories.astype(str)
+        values = texts_of(obs[name].astype("category").cat.categories.to_series())
         return cls(name, codes, tuple(sorted(values)))
 
     @property
@@ -183,12 +183,14 @@ def paired(*codes: IntArray | None) -> IntArray:
     --------
     >>> paired(np.array([3, 1, 3]), None, np.array([0, 5, 2])).tolist()
     [1, 0, 2]
+    >>> paired(np.array([0, 0, 1]), np.array([0, 3, -1])).tolist()
+    [0, 1, 2]
     """
     given = [one for one in codes if one is not None]
     found = np.unique(given[0], return_inverse=True)[1].astype(np.int64)
     for one in given[1:]:
-        width = int(one.max(initial=0)) + 1
-        found = np.unique(found * width + one, return_inverse=True)[1].astype(np.int64)
+        width = int(one.max(initial=0)) + 2
+        found = np.unique(found * width + one + 1, return_inverse=True)[1].astype(np.int64)  # -1: missing
     return found
 
 
@@ -198,6 +200,6 @@ def codes_of(labels: "pd.Series[Any]") -> IntArray:
     A file may store categories in another order; what is drawn by code must not depend on that.
     """
     named = labels.astype("category").cat
-    place = np.argsort(np.argsort(named.categories.astype(str).to_numpy(dtype=object)))
+    place = np.argsort(np.argsort(texts_of(named.categories.to_series()).to_numpy(dtype=object)))
     codes = named.codes.to_numpy().astype(np.int64)
     return np.where(codes < 0, -1, place[codes]) if place.size else codes

@@ -20,7 +20,7 @@ import pandas as pd
 from sklearn.covariance import ledoit_wolf
 
 from viscy_data import InvalidInputError, columns, shown, suggest
-from viscy_train.evaluation.arrays import BoolArray, EmbeddingArray, FloatArray, IntArray
+from viscy_train.evaluation.arrays import BoolArray, EmbeddingArray, FloatArray, IntArray, texts_of
 
 FEWEST: Final = 10
 """Control cells of an experiment (and time bin) below which neither mean nor scale is worth the name."""
@@ -83,7 +83,7 @@ class Controls:
         held = obs[self.column]
         found = _equal(held, self.value)
         if not found.any():
-            values = sorted(held.astype(object).map(str, na_action="ignore").dropna().unique())
+            values = sorted(texts_of(held).dropna().unique())
             named = ", ".join(shown(value) for value in values[:8]) or "no values"
             more = f" and {len(values) - 8} more" if len(values) > 8 else ""
             raise InvalidInputError(
@@ -104,7 +104,7 @@ def _equal(held: "pd.Series[Any]", value: str) -> BoolArray:
     whole numbers, such as plates named by date, are not rounded.
     """
     if not pd.api.types.is_numeric_dtype(held.dtype) or pd.api.types.is_bool_dtype(held.dtype):
-        return (held.astype(object).map(str, na_action="ignore") == value).to_numpy(np.bool_)
+        return (texts_of(held) == value).to_numpy(np.bool_)
     try:
         number = int(value) if value.lstrip("+-").isdecimal() else float(value)
     except ValueError:

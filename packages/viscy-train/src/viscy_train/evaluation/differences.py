@@ -32,6 +32,9 @@ class Difference:
         First less second, and the interval of this difference.
     units : int
     unit : str
+    guessed : bool
+        Whether nothing says that either number is more than guessing gives, where less is better down to
+        guessing: then neither embedding is better.
     """
 
     definition: Definition
@@ -42,6 +45,7 @@ class Difference:
     high: float
     units: int
     unit: str
+    guessed: bool = False
 
     @property
     def shown(self) -> bool:
@@ -52,7 +56,7 @@ class Difference:
     def better(self) -> str:
         """Name of the embedding that is shown to be better; empty where none is, or no side is better."""
         sign = {"higher": 1, "lower": -1, "down to guess": -1}.get(self.definition.better, 0)
-        if not sign or not self.shown:
+        if not sign or not self.shown or self.guessed:
             return ""
         return self.first if sign * self.value > 0 else self.second
 
@@ -97,7 +101,9 @@ def difference(
         return None
     # few wells that all say the same are given one more that sees no difference, as for single numbers
     value, low, high = less.interval(level, chance=0.0)
-    return Difference(first.definition, *names, value, low, high, first.units, first.unit)
+    higher = max(first, second, key=lambda one: one.value)
+    guessed = first.definition.better == "down to guess" and higher.low <= higher.shuffled
+    return Difference(first.definition, *names, value, low, high, first.units, first.unit, guessed)
 
 
 def differences(evaluations: Mapping[str, Evaluation], *, to: str = "") -> tuple[Difference, ...]:

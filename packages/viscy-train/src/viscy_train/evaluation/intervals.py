@@ -69,6 +69,8 @@ class Resampling:
             raise InvalidInputError(f"shuffled_cells={self.shuffled_cells} is below 100; 2000 is usual.")
         if not 0 < self.level < 1:
             raise InvalidInputError(f"level={self.level} is not between 0 and 1; 0.95 is usual.")
+        if self.seed < 0:
+            raise InvalidInputError(f"seed={self.seed} is below 0.")
 
     def generator(self, purpose: int) -> np.random.Generator:
         """Return the generator of one purpose; the same one each time."""

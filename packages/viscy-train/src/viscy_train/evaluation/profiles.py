@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from viscy_data import InvalidInputError, columns
-from viscy_train.evaluation.arrays import EmbeddingArray, FloatArray, as_embedding
+from viscy_train.evaluation.arrays import EmbeddingArray, FloatArray, as_embedding, texts_of
 
 _NULL = 10_000
 """Random rankings behind a p-value."""
@@ -145,7 +145,7 @@ def well_profiles(
             f"label={label!r}: no cell with a finite embedding has a value in this column."
         )
     keys = obs.loc[kept, wanted].astype(object).reset_index(drop=True)
-    keys[label] = keys[label].map(str)
+    keys[label] = texts_of(obs.loc[kept, label]).to_numpy()
     by_well = keys.groupby(wanted[:2], sort=True)
     labels = by_well[label].nunique()
     if (labels > 1).any():

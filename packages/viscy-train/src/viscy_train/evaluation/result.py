@@ -71,6 +71,9 @@ class Headline:
         told = self.series.told
         if not told:
             return ["at no hour told from guessing"]
+        if len(told) == 1 < len(self.series.metrics):
+            (only, metric) = told[0]
+            return [f"by hours told from {only.start:g} to {only.end:g} h only, {metric.value:.2f}"]
         start, (last, metric) = told[0][0].start, told[-1]
         first = self.series.metrics[0][0].start
         when = "from the first hours on" if start == first else f"not before {start:g} h"

@@ -11,6 +11,7 @@ Cost: a probe of 10 classes on 768 features takes 170 kB; labelling is one matri
 """
 
 import json
+import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -19,8 +20,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from viscy_data import InvalidInputError, marked, shown, write_text
-from viscy_train.evaluation.arrays import EmbeddingArray, FloatArray
+from viscy_data import InvalidInputError, columns, marked, shown, write_text
+from viscy_train.evaluation.arrays import EmbeddingArray, FloatArray, texts_of
 from viscy_train.evaluation.probe import fit_probe
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class SavedProbe(BaseModel):
         array = np.asarray(embedding, dtype=np.float64)
         known = labels.notna().to_numpy() & np.isfinite(array).all(axis=1)
         check_classes(labels[known])
-        names, codes = np.unique(labels[known].astype(object).map(str).to_numpy(str), return_inverse=True)
+        names, codes = np.unique(texts_of(labels[known]).to_numpy(str), return_inverse=True)
         scaler, fitted = fit_probe(array[known], codes.astype(np.int64))
         weights, bias = np.asarray(fitted.coef_), np.asarray(fitted.intercept_)
         if names.size == 2:  # of two classes the regression keeps the difference alone
@@ -183,6 +184,12 @@ class SavedProbe(BaseModel):
                 f"{_digest(origin)}; embed the cells with that model, or fit a probe on this embedding: "
                 "viscy-train evaluate --save-probe."
             )
+        if not ours.model_digest:
+            warnings.warn(
+                f"{what} and this embedding do not say which model they are of, so whether it is the same is "
+                "not known; embed with viscy-train embed, which keeps it.",
+                stacklevel=2,
+            )
         if origin.correction != ours.correction:
             raise InvalidInputError(
                 f"{what} was fitted on cells corrected by {shown(ours.correction) or 'nothing'}, and layer "
@@ -203,11 +210,32 @@ def check_classes(labels: "pd.Series[Any]") -> None:
     InvalidInputError
         If there are fewer than two values.
     """
-    names = labels.dropna().astype(object).map(str).unique()
+    names = texts_of(labels.dropna()).unique()
     if len(names) < 2:
         held = f"only {shown(names[0])}" if len(names) else "no value"
         raise InvalidInputError(
             f"label={shown(labels.name)!r}: cells have {held}; a probe tells two classes apart."
+        )
+    _check_names(str(labels.name), list(names))
+
+
+def _check_names(label: str, names: list[str]) -> None:
+    """Refuse classes that a text table, which is what labelled cells are written to, does not tell apart."""
+    missing = [name for name in names if name in columns.MISSING_WORDS]
+    if missing:
+        raise InvalidInputError(
+            f"label={shown(label)!r}: class {missing[0]!r} is read from a table as a value that is missing; "
+            "give it another name."
+        )
+    try:
+        numbers = [float(name) for name in names]
+    except ValueError:
+        return
+    if len(set(numbers)) < len(numbers):
+        twice = next(name for name, number in zip(names, numbers, strict=True) if numbers.count(number) > 1)
+        raise InvalidInputError(
+            f"label={shown(label)!r}: class {twice!r} and another are read from a table as one number; give "
+            "them names that are no numbers."
         )
 
 

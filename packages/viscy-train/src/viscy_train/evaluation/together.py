@@ -77,7 +77,7 @@ def names_of(paths: Sequence[str | Path]) -> list[str]:
     >>> names_of(["runs/a/embeddings.zarr", "runs/b/embeddings.zarr"])
     ['a/embeddings', 'b/embeddings']
     """
-    whole = [Path(one).absolute() for one in paths]
+    whole = [Path(one).resolve() for one in paths]
     for place, path in enumerate(whole):
         if path in whole[:place]:
             raise InvalidInputError(f"embeddings={str(path)!r} is named twice; name each file once.")
@@ -141,7 +141,9 @@ def evaluate_together(  # noqa: PLR0913  the options of the command, by name
     read = {key: read_embeddings(path, layer=layer) for key, path in files.items()}
     if not _same_cells(read, list(role_of.items())):
         return Together({name: evaluate(path, **apart) for name, path in named.items()}, same_cells=False)
-    first, arrays = _in_one_order(read)
+    asked = [labels] if isinstance(labels, str) else list(labels)
+    asked += [leave_out, columns.HOURS, *([controls.column] if controls is not None else [])]
+    first, arrays = _in_one_order(read, asked)
     if annotations is not None:
         first, said = annotated(first, annotations)
         if say is not None:
@@ -161,7 +163,7 @@ def evaluate_together(  # noqa: PLR0913  the options of the command, by name
 
 
 def _check_limits(limits: Mapping[str, str | Path]) -> None:
-    if len(limits) > 1 and len({Path(path).absolute() for path in limits.values()}) == 1:
+    if len(limits) > 1 and len({Path(path).resolve() for path in limits.values()}) == 1:
         raise InvalidInputError(
             f"ceiling={str(limits['ceiling'])!r} is the floor as well; name another file, or one of both."
         )
@@ -169,19 +171,19 @@ def _check_limits(limits: Mapping[str, str | Path]) -> None:
 
 def _key(role: str, path: str | Path, files: Mapping[str, str | Path]) -> str:
     """Return how errors name a limit: as a file that is measured anyway, where it is one."""
-    same = (key for key, other in files.items() if Path(other).absolute() == Path(path).absolute())
+    same = (key for key, other in files.items() if Path(other).resolve() == Path(path).resolve())
     return next(same, f"{role}={str(path)!r}")
 
 
 def _in_one_order(
-    files: Mapping[str, EmbeddingsFile],
+    files: Mapping[str, EmbeddingsFile], asked: Sequence[str]
 ) -> tuple[pd.DataFrame, dict[str, EmbeddingArray]]:
     """Return the columns of the first file, and each embedding, of the cells that are finite in all."""
     first = next(iter(files.values())).obs
     arrays = {}
     for name, file in files.items():
         order = file.obs.index.get_indexer(first.index)
-        _check_columns(name, first, file.obs.iloc[order])
+        _check_columns(name, first, file.obs.iloc[order], asked)
         arrays[name] = file.embedding[order]
     finite = np.all([np.isfinite(array).all(axis=1) for array in arrays.values()], axis=0)
     if not finite.any():
@@ -231,9 +233,14 @@ def _same_cells(files: Mapping[str, EmbeddingsFile], limits: Sequence[tuple[str,
     return all(relations)
 
 
-def _check_columns(name: str, first: pd.DataFrame, other: pd.DataFrame) -> None:
-    """Refuse files that say different things of the same cells."""
-    for column in [one for one in first if one in other and not pd.api.types.is_float_dtype(first[one])]:
+def _check_columns(name: str, first: pd.DataFrame, other: pd.DataFrame, asked: Sequence[str]) -> None:
+    """Refuse files that say different things of the same cells.
+
+    Floats that nothing is asked of may come from the embedding itself, and differ.
+    """
+    for column in [one for one in first if one in other]:
+        if pd.api.types.is_float_dtype(first[column]) and column not in asked:
+            continue
         mine, theirs = (one[column].astype(object).to_numpy() for one in (first, other))
         differ = (mine != theirs) & ~(pd.isna(mine) & pd.isna(theirs))
         if column in _OF_THE_FILE or not differ.any():

@@ -8,6 +8,8 @@ from typing import Any
 
 from jsonargparse import Namespace
 
+from viscy_data import InvalidInputError
+
 _CONFIGS = Path(__file__).parents[1] / "configs"
 
 
@@ -28,6 +30,10 @@ def packaged(arguments: Sequence[str]) -> list[str]:
             found.append(f"{option}={_path(value)}")
         else:
             found.append(_path(argument) if before in _CONFIG_OPTIONS else argument)
+    if [str(one) for one in _configurations(found)] == [str(_CONFIGS / f"{_ON_TOP}.yaml")]:
+        raise InvalidInputError(
+            f"--config {_ON_TOP} is put on top of another configuration: --config small --config {_ON_TOP}."
+        )
     return found
 
 
@@ -53,17 +59,21 @@ def own_configurations(arguments: Sequence[str]) -> list[Path]:
     >>> own_configurations(["--config", "small", "--config=a.yaml", "-c", "b.yaml", "--data.seed", "1"])
     [PosixPath('a.yaml'), PosixPath('b.yaml')]
     """
-    found = packaged(arguments)
-    pairs = zip(["", *found], found, strict=False)
-    paths = [
-        now if before in _CONFIG_OPTIONS else now.partition("=")[2]
-        for before, now in pairs
-        if before in _CONFIG_OPTIONS or now.startswith(tuple(f"{one}=" for one in _CONFIG_OPTIONS))
-    ]
-    return [Path(path) for path in paths if Path(path).parent != _CONFIGS]
+    return [path for path in _configurations(packaged(arguments)) if path.parent != _CONFIGS]
 
 
 _CONFIG_OPTIONS = ("-c", "--config")
+_ON_TOP = "strong"
+"""The configuration that changes another."""
+
+
+def _configurations(arguments: Sequence[str]) -> list[Path]:
+    pairs = zip(["", *arguments], arguments, strict=False)
+    return [
+        Path(now if before in _CONFIG_OPTIONS else now.partition("=")[2])
+        for before, now in pairs
+        if before in _CONFIG_OPTIONS or now.startswith(tuple(f"{one}=" for one in _CONFIG_OPTIONS))
+    ]
 
 
 def _path(name: str) -> str:

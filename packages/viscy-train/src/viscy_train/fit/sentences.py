@@ -97,8 +97,8 @@ def _missing(found: re.Match[str], options: Sequence[str]) -> str:  # noqa: ARG0
 
 def _wrong_file(found: re.Match[str], options: Sequence[str]) -> str:  # noqa: ARG001 one of several
     return (
-        f"--config {found['name']!r}: no such file, and none of the package, which has 'small' and 'fit'. It "
-        "must be on this machine; nothing is fetched."
+        f"--config {found['name']!r}: no such file, and none of the package, which has 'small', 'fit' and, "
+        "on top of another, 'strong'. It must be on this machine; nothing is fetched."
     )
 
 

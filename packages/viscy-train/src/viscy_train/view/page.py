@@ -55,6 +55,8 @@ class ViewPage:
         Columns (N,) of a table of labels.
     taken : sequence of str
         Names that a column of labels may not have.
+    missing : sequence of str
+        Labels that a table would read as missing.
     thumbnails : Thumbnails or None
     """
 
@@ -73,6 +75,7 @@ class ViewPage:
     captions: Sequence[str]
     keys: Mapping[str, Sequence[str]] = field(repr=False)
     taken: Sequence[str]
+    missing: Sequence[str]
     thumbnails: Thumbnails | None = field(default=None, repr=False)
 
 
@@ -126,6 +129,7 @@ def _data(page: ViewPage) -> dict[str, Any]:
         "captions": list(page.captions),
         "keys": [{"name": name, "values": list(values)} for name, values in page.keys.items()],
         "taken": list(page.taken),
+        "missing": list(page.missing),
         "palette": list(PALETTE),
         "tints": list(TINTS),
         "unknown": UNKNOWN,

@@ -381,7 +381,11 @@
     const places = new Set(found), chosen = [];
     drawn.forEach((cell, place) => { if (places.has(cell)) chosen.push(place); });
     Plotly.update(plot, { selectedpoints: [chosen] }, { selections: [] }, [0]);
-    select(found, `The ${found.length} ${sign > 0 ? "highest" : "lowest"} by ${now.colour.name}`);
+    const last = found.length ? now.colour.values[found[found.length - 1]] : NaN;
+    const alike = new Set(order.filter((cell) => now.colour.values[cell] === last).map((cell) => track[cell])).size;
+    const some = found.filter((cell) => now.colour.values[cell] === last).length;
+    const ties = alike > some ? `; of ${alike.toLocaleString("en")} tracks that share the last value, ${some} are shown` : "";
+    select(found, `The ${found.length} ${sign > 0 ? "highest" : "lowest"} by ${now.colour.name}, one of each track${ties}`);
   }
 
   function problem() {
@@ -389,6 +393,8 @@
     if (!name) return "the column needs a name";
     if (data.taken.includes(name)) return `"${name}" is a column of every table; take another name`;
     if (name.includes("/") || ["_index", ".", ".."].includes(name)) return "the name of a column has no /";
+    const value = byId("label-value").value.trim();
+    if (value && data.missing.includes(value)) return `a table reads "${value}" as a label that is missing; take another`;
     return "";
   }
 
@@ -411,6 +417,7 @@
       return row;
     }));
     byId("label-next").hidden = !labels.size;
+    byId("label-one").hidden = counts.size !== 1;
     byId("label-yaml").textContent = `cell_columns: {path: ${fileName()}, fill: {${JSON.stringify(name)}: unlabelled}}`;
   }
 

@@ -113,6 +113,7 @@ def view_embeddings(
         captions=[name for name in (columns.EXPERIMENT, columns.CONDITION) if name in cells.obs],
         keys=label_keys(cells.obs),
         taken=sorted(TAKEN),
+        missing=columns.MISSING_WORDS,
         thumbnails=pictures,
     )
     text = render(page, library)

@@ -17,7 +17,7 @@ import pyarrow.compute as pa_compute
 import pyarrow.parquet as pa_parquet
 from numpy.typing import NDArray
 
-from viscy_data.columns import EXPERIMENT, X, Y
+from viscy_data.columns import EXPERIMENT, WELL, X, Y
 from viscy_data.errors import InvalidInputError, suggest
 from viscy_data.tables.own_columns.column import one_chunk, tidied, trimmed
 from viscy_data.tables.own_columns.fields import KEYS, ColumnsFile, Level
@@ -131,7 +131,7 @@ def read_whole_table(file: ColumnsFile, level: Level) -> UserTable:
         if isinstance(error, InvalidInputError):
             raise
         raise InvalidInputError(f"{file.path}: the table cannot be read: {shown(error, 300)}") from error
-    return UserTable(
+    found = UserTable(
         file.path,
         {name: _key(one_chunk(table[name]), f"{file.path}: column {name!r}") for name in keys},
         {name: trimmed(tidied(table[name], f"{file.path}: column {name!r}")) for name in own},
@@ -139,6 +139,12 @@ def read_whole_table(file: ColumnsFile, level: Level) -> UserTable:
         unit,
         file.fill,
     )
+    if EXPERIMENT in found.keys and found.keys[EXPERIMENT].null_count:
+        row = int(np.flatnonzero(found.keys[EXPERIMENT].is_null().to_numpy(zero_copy_only=False))[0])
+        raise found.refuse(
+            row, EXPERIMENT, "empty, or a word such as NA that tables write for it; name the experiment"
+        )
+    return found
 
 
 def _key(column: Any, where: str) -> Any:
@@ -189,9 +195,10 @@ def _load(path: Path, names: Sequence[str]) -> tuple[Any, int, str]:
         chosen = [name for name in texts if name in names]
         return pa_parquet.read_table(path, columns=list(names), read_dictionary=chosen), 0, "row"
     wanted = {name: name for name in names}
-    table = read_csv(path, dialect, wanted)
+    texts = [name for name in (EXPERIMENT, WELL) if name in wanted]
+    table = read_csv(path, dialect, wanted, texts)
     if _has_decimal_commas(table, dialect):
-        table = read_csv(path, replace(dialect, decimal=","), wanted)
+        table = read_csv(path, replace(dialect, decimal=","), wanted, texts)
     for one in table.schema:
         if pa.types.is_binary(one.type):
             raise InvalidInputError(f"{path}: column {one.name!r} is not UTF-8; save the table as UTF-8")

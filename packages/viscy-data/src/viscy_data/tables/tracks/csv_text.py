@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from viscy_data.columns import FOV, X, Y
+from viscy_data.columns import FOV, MISSING_WORDS, X, Y
 from viscy_data.errors import TracksError
 from viscy_data.tables.lineage import BoolArray
 
@@ -36,9 +36,6 @@ UNPACKED_RATIO: Final = 100
 """Bytes that one byte of a file may unpack to: in real tables it is 3 to 20, in files of nothing 1000."""
 UNPACKED_FREE: Final = 1 << 26
 """Bytes up to which that does not matter; a gzipped file is looked at for each stretch of as many."""
-
-NOTHING: Final = ["None", "none", "<NA>", "NaT"]
-"""How programs write an empty value, beside what Arrow knows."""
 
 _BLOCK: Final = 1 << 20
 _SEPARATORS: Final = (",", ";", "\t", "|")
@@ -135,7 +132,7 @@ def read_dialect(path: Path, file_names: Mapping[str, str]) -> Dialect:
     return Dialect(tuple(names), skipped, filled, separator, "," if comma else ".", unit)
 
 
-def read_csv(path: Path, dialect: Dialect, columns: Mapping[str, str]) -> Any:
+def read_csv(path: Path, dialect: Dialect, columns: Mapping[str, str], texts: Sequence[str] = ()) -> Any:
     """Return some columns of a text table as an Arrow table.
 
     Parameters
@@ -144,6 +141,8 @@ def read_csv(path: Path, dialect: Dialect, columns: Mapping[str, str]) -> Any:
         The file, and how it is written.
     columns
         What the file calls our columns; those that are asked for, each there once.
+    texts
+        Those of our columns that hold names, which stay as they are written: 001 is another than 1.
 
     Raises
     ------
@@ -169,9 +168,9 @@ def read_csv(path: Path, dialect: Dialect, columns: Mapping[str, str]) -> Any:
                 parse_options=pa_csv.ParseOptions(delimiter=dialect.separator, invalid_row_handler=keep),
                 convert_options=pa_csv.ConvertOptions(
                     include_columns=[name for name in names if name in columns],
-                    column_types={FOV: _FOV_TYPE},
+                    column_types={FOV: _FOV_TYPE} | dict.fromkeys(texts, pa.string()),
                     strings_can_be_null=True,
-                    null_values=[*pa_csv.ConvertOptions().null_values, *NOTHING],
+                    null_values=MISSING_WORDS,
                     decimal_point=dialect.decimal,
                 ),
             )

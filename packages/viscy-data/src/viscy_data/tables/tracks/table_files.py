@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pa_compute
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
 from viscy_data.columns import (
     FOV,
+    MISSING_WORDS,
     NO_PARENT,
     PARENT_TRACK_ID,
     SOURCE_ID,
@@ -33,7 +33,7 @@ from viscy_data.columns import (
 from viscy_data.errors import TracksError, suggest
 from viscy_data.tables.experiment import Experiment, FovInfo
 from viscy_data.tables.lineage import IntArray
-from viscy_data.tables.tracks.csv_text import NOTHING, check_unpacked, read_csv, read_dialect
+from viscy_data.tables.tracks.csv_text import check_unpacked, read_csv, read_dialect
 from viscy_data.tables.tracks.detections import Detections, FloatArray
 from viscy_data.tables.tracks.lengths import PixelSizes
 from viscy_data.tables.tracks.likely_names import likely_name
@@ -143,7 +143,7 @@ class _Reader:
         if pa.types.is_null(column.type):
             return np.full(len(column), np.nan)
         texts = column.to_pandas()
-        texts = texts.mask(texts.isin(NOTHING + pa_csv.ConvertOptions().null_values))
+        texts = texts.mask(texts.isin(MISSING_WORDS))
         values = pd.to_numeric(texts, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
         wrong = np.flatnonzero(np.isnan(values) & texts.notna().to_numpy())
         if len(wrong) or pa.types.is_boolean(column.type):
