@@ -103,15 +103,21 @@ def _short(records: list[Record]) -> str:
     anyway = _beside_correction(records, "corrected/")
     if anyway:
         parts.append("**And if I correct anyway?** Both against random batches, each corrected:\n\n" + anyway)
+    instead = _beside_correction(records, "corrected/", "random_strong")
+    if instead:
+        parts.append(
+            "**And if I augment strongly and correct?** Both against random batches with strong "
+            "augmentation, each corrected:\n\n" + instead
+        )
     return "\n\n".join(parts)
 
 
-def _beside_correction(records: list[Record], ours: str) -> str:
-    """Compare both with random batches corrected, in all that is asked; ``ours`` may be corrected, too."""
+def _beside_correction(records: list[Record], ours: str, other: str = "random") -> str:
+    """Compare both with another arm corrected, in all that is asked; ``ours`` may be corrected, too."""
     said = [
         f"- {title}: {_word(found, better)} ({shown(found)})"
         for name, title, better in _ASKED
-        if (found := compare(records, "both", "random", ours + name, f"corrected/{name}")) is not None
+        if (found := compare(records, "both", other, ours + name, f"corrected/{name}")) is not None
     ]
     return ";\n".join(said) + "." if said else ""
 

@@ -41,19 +41,13 @@ def draw(figures: Mapping[str, Any], path: Path) -> None:
             axes.annotate(
                 known, (floor, 0.02), (3, 0), ("data", "axes fraction"), "offset points", color="0.4"
             )
-            for height, what in _lines(records, figures["ceiling"]):
+            for height, _ in _lines(records, figures["ceiling"]):
                 axes.axhline(height, color="0.4", linewidth=0.8, linestyle="--")
-                axes.annotate(
-                    what,
-                    (1, height),
-                    (-3, 2),
-                    ("axes fraction", "data"),
-                    "offset points",
-                    ha="right",
-                    color="0.4",
-                )
             axes.set_xlabel(title)
-            axes.set_xlim(left=floor - 0.01)
+            axes.set_xlim(left=min(floor, axes.get_xlim()[0]))
+        for height, what in _lines(records, figures["ceiling"]):  # beside the dots
+            place = ("axes fraction", "data")
+            panels[-1].annotate(what, (1, height), (4, 0), place, "offset points", va="center", color="0.4")
         panels[0].set_ylabel(f"state told at {LATE:g} h and later, AUC")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(
@@ -77,8 +71,8 @@ _ACROSS: Final = (
 def _lines(records: list[Record], ceiling: float | None) -> list[tuple[float, str]]:
     """Return what can be reached at best: by the truth, and by an encoder trained with the labels."""
     labels = mean_of(records, "labels", "state")
-    lines = [] if ceiling is None else [(ceiling, "the true phenotype")]
-    return lines + ([(labels, TITLES["labels"])] if np.isfinite(labels) else [])
+    lines = [] if ceiling is None else [(ceiling, "the true\nphenotype")]
+    return lines + ([(labels, "trained with\nthe labels")] if np.isfinite(labels) else [])
 
 
 def _draw_arm(axes: Any, records: list[Record], arm: str, name: str, colour: str) -> None:
