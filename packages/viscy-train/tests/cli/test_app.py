@@ -12,7 +12,7 @@ import pytest
 from viscy_data.errors import InvalidInputError
 from viscy_train.cli.app import main
 
-COMMANDS = ("demo", "fit", "embed", "correct", "evaluate", "compare", "label", "view")
+COMMANDS = ("demo", "fit", "embed", "pixels", "correct", "evaluate", "compare", "label", "view")
 
 
 class Calls(list[tuple[tuple[Any, ...], dict[str, Any]]]):
@@ -44,7 +44,9 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
     assert all(command in ended.stdout for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", ["demo", "embed", "correct", "evaluate", "compare", "label", "view"])
+@pytest.mark.parametrize(
+    "command", ["demo", "embed", "pixels", "correct", "evaluate", "compare", "label", "view"]
+)
 def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])

@@ -42,10 +42,10 @@ def test_what_the_report_says_is_kept_as_data(synthetic: DemoResult) -> None:
     found = json.loads((folder / "demo.json").read_text())
     assert found["verdict"]["text"] == synthetic.verdict.text
     assert set(found["metrics"]) == {COMPOSED, RANDOM, RAW}
-    for name in ("composed", "random"):
+    for name in ("composed", "random", "raw"):
         embedding = read_embeddings(folder / f"{name}.zarr")
         assert len(embedding.embedding) == len(synthetic.comparison.obs)
-        assert (folder / f"{name}.ckpt").is_file()
+        assert (folder / f"{name}.ckpt").is_file() == (name != "raw")
 
 
 def test_all_three_embeddings_are_of_the_same_cells_and_as_wide(synthetic: DemoResult) -> None:

@@ -32,6 +32,7 @@ def page(obs: pd.DataFrame) -> ViewPage:
         captions=[EVIL],
         keys={"fov": [EVIL] * count},
         taken=["t"],
+        missing=["NA"],
     )
 
 

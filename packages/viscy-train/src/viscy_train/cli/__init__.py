@@ -3,7 +3,7 @@
 Read in this order:
 
 - `app`: the commands together, and `main`
-- `demo`, `fit`, `embed`, `correct`, `evaluate`, `compare`, `label`, `view`: a command each
+- `demo`, `fit`, `embed`, `pixels`, `correct`, `evaluate`, `compare`, `label`, `view`: a command each
 - `metrics_table`: what `evaluate` prints
 - `model`: those about a model's file
 - `options`: what several commands share

@@ -17,6 +17,7 @@ from viscy_train.cli.evaluate import add_evaluate
 from viscy_train.cli.fit import fit
 from viscy_train.cli.label import add_label
 from viscy_train.cli.model import add_export, add_pack, add_show
+from viscy_train.cli.pixels import add_pixels
 from viscy_train.cli.view import add_view
 
 _ABOUT = "Train and evaluate embeddings of single cells on batches that are composed, not drawn at random."
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     add_show(_described(commands.add_parser, "show", help="say what a model was trained on"))
     add_export(_described(commands.add_parser, "export", help="write a model as ONNX"))
     add_embed(_described(commands.add_parser, "embed", help="embed all cells with a trained encoder"))
+    add_pixels(_described(commands.add_parser, "pixels", help="embed all cells by their raw pixels: a floor"))
     add_correct(
         _described(commands.add_parser, "correct", help="move experiments together by their control cells")
     )

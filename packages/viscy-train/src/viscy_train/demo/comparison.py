@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 
-from viscy_data import AnchorDataset, Reading, center_crop, progress_bar, read_statistics, statistics_path
+from viscy_data import AnchorDataset, Reading, progress_bar, read_statistics, statistics_path
 from viscy_train.demo.settings import DemoSettings
 from viscy_train.demo.source import Source
 from viscy_train.demo.training import Trained
@@ -27,10 +26,9 @@ from viscy_train.embed import embed
 from viscy_train.evaluation import Evaluation, Resampling, evaluate_arrays, read_embeddings
 from viscy_train.evaluation.evaluate import thin
 from viscy_train.evaluation.tasks import MEASURES
+from viscy_train.models.pixels import fit_pixels
 
 COMPOSED, RANDOM, RAW = "composed batches", "random batches", "raw pixels, PCA"
-
-_PATCHES_AT_ONCE = 512
 
 type FloatArray = NDArray[np.float32]
 
@@ -47,17 +45,23 @@ class Comparison:
 def compare(
     trained: Mapping[str, Trained], source: Source, settings: DemoSettings, out: Path, *, progress: bool
 ) -> Comparison:
-    """Embed the cells, write ``NAME.zarr`` for each encoder, and evaluate."""
+    """Embed the cells, write ``NAME.zarr`` for each, and evaluate."""
     cells = evaluated_cells(source, settings)
+    models: dict[str, Any] = {name: one.module for name, one in trained.items()}
+    width = next(iter(trained.values())).module.encoder.width
+    crop = (settings.crop, settings.crop)
+    models[RAW] = fit_pixels(cells, crop, width, seed=settings.seed, progress=progress)
     embeddings: dict[str, FloatArray] = {}
-    for name, one in trained.items():
+    for name, model in models.items():
         path = out / f"{name.split()[0]}.zarr"
-        config = {"batches": name, "settings": repr(settings), "model": dict(one.module.hparams)}
+        config = {
+            "batches": name,
+            "settings": repr(settings),
+            "model": dict(getattr(model, "hparams", {})),
+        }
         table = source.anchors_path
-        embed(one.module, cells, path, config=config, overwrite=True, table=table, progress=progress)
+        embed(model, cells, path, config=config, overwrite=True, table=table, progress=progress)
         embeddings[name] = read_embeddings(path).embedding
-    width = next(iter(embeddings.values())).shape[1]
-    embeddings[RAW] = pixel_components(cells, width, settings, progress=progress)
     obs = cells.anchors
     steps = len(embeddings) * len(MEASURES)
     with progress_bar("evaluate", steps, unit="groups of metrics", shown=progress) as advance:
@@ -85,19 +89,3 @@ def evaluated_cells(source: Source, settings: DemoSettings) -> AnchorDataset:
         statistics=read_statistics(statistics_path(source.anchors_path)),
         reading=Reading(missing_chunks=source.metadata.missing_chunks, non_finite=source.metadata.non_finite),
     )
-
-
-def pixel_components(
-    cells: AnchorDataset, width: int, settings: DemoSettings, *, progress: bool
-) -> FloatArray:
-    """Return principal components (N, width) of the patches that the encoders see."""
-    parts: list[Any] = []
-    with progress_bar("raw pixels", len(cells), unit="cells", shown=progress) as advance:
-        for start in range(0, len(cells), _PATCHES_AT_ONCE):
-            rows = range(start, min(start + _PATCHES_AT_ONCE, len(cells)))
-            patches = cells.__getitems__(rows)["anchor"]
-            parts.append(center_crop(patches, (settings.crop, settings.crop)).flatten(1).numpy())
-            advance(len(rows))
-    pixels = np.concatenate(parts)
-    components = PCA(min(width, *pixels.shape), svd_solver="randomized", random_state=settings.seed)
-    return np.asarray(components.fit_transform(pixels), dtype=np.float32)

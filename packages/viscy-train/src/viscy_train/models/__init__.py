@@ -9,6 +9,7 @@ Read in this order:
 - `packing`: from a checkpoint to a model's file
 - `fitting`: a table read as a model was trained, or refused by name
 - `embedding`: from a model and a table to embeddings
+- `pixels`: raw pixels as an embedding, the floor of a model's
 - `card_text`: the card of a model as text
 - `export`: a model as an ONNX graph
 """
