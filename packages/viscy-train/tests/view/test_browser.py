@@ -62,6 +62,7 @@ def opened(browser: Browser, path: Path, problems: list[str]) -> Page:
             None if asked.url.startswith(("file:", "data:", "blob:")) else problems.append(asked.url)
         ),
     )
+    page.set_default_timeout(120_000)  # a busy machine draws maps slowly
     page.goto(path.as_uri())
     page.wait_for_selector("body[data-ready=yes]")
     return page
