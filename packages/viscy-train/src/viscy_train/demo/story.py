@@ -65,7 +65,8 @@ def tell(
         subtitle=_SUBTITLES[source.origin],
         verdicts=[
             Finding(verdict.text, verdict.tone, notes=verdict.notes),
-            *verdicts(comparison.evaluations, found),
+            # which is better is said above, where trainings that differ are allowed for
+            *verdicts(comparison.evaluations),
         ],
         facts=facts,
         sections=(
