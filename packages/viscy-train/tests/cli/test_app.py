@@ -11,6 +11,7 @@ import pytest
 
 from viscy_data.errors import InvalidInputError
 from viscy_train.cli.app import main
+from viscy_train.demo.settings import FULL_MINUTES
 
 COMMANDS = ("demo", "fit", "embed", "pixels", "correct", "evaluate", "compare", "label", "view")
 
@@ -78,7 +79,7 @@ def test_help_of_fit_names_options_that_there_are(capsys: pytest.CaptureFixture[
 
 def test_demo_defaults(demo: Calls) -> None:
     assert main(["demo"]) == 0
-    expected: dict[str, Any] = {"data": None, "movies": [], "out": Path("demo"), "minutes": 4.0}
+    expected: dict[str, Any] = {"data": None, "movies": [], "out": Path("demo"), "minutes": FULL_MINUTES}
     expected |= {"seed": 0, "smallest": False, "missing_chunks": "error", "non_finite": "error"}
     assert demo == [((), expected)]
 

@@ -25,7 +25,7 @@ def add_demo(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("demo"), help="where results go (demo)")
     parser.add_argument(
-        "--minutes", type=positive, default=4.0, help="time for all of it on two cores (4)", metavar="M"
+        "--minutes", type=positive, default=4.5, help="time for all of it on two cores (4.5)", metavar="M"
     )
     parser.add_argument("--seed", type=int, default=0, help="of data, batches and weights (0)")
     kinds = ["error", "fill"]

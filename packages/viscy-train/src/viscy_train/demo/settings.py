@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from viscy_data import Geometry, Intensity, InvalidInputError
 
-FULL_MINUTES: Final = 4.0
+FULL_MINUTES: Final = 4.5
 """What all of the demo takes on two cores with the settings of `DemoSettings`."""
 
 
@@ -80,7 +80,7 @@ class DemoSettings:
 
         Examples
         --------
-        >>> DemoSettings.of(seed=0, minutes=8, smallest=False).steps // DemoSettings().steps
+        >>> DemoSettings.of(seed=0, minutes=9, smallest=False).steps // DemoSettings().steps
         2
         """
         if not 0 < minutes < float("inf"):
