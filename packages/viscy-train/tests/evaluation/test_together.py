@@ -109,6 +109,13 @@ def test_names_tell_files_apart() -> None:
         names_of(["x/a.zarr", "x/../x/a.zarr"])
 
 
+def test_a_link_has_a_name_of_its_own_and_is_the_same_file(tmp_path: Path) -> None:
+    (tmp_path / "latest.zarr").symlink_to(tmp_path / "run_3.zarr")
+    assert names_of([tmp_path / "latest.zarr", tmp_path / "run_2.zarr"]) == ["latest", "run_2"]
+    with pytest.raises(InvalidInputError, match="named twice"):
+        names_of([tmp_path / "latest.zarr", tmp_path / "run_3.zarr"])
+
+
 def test_the_command_writes_one_page_and_one_table_of_both(
     files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -77,10 +77,11 @@ def names_of(paths: Sequence[str | Path]) -> list[str]:
     >>> names_of(["runs/a/embeddings.zarr", "runs/b/embeddings.zarr"])
     ['a/embeddings', 'b/embeddings']
     """
-    whole = [Path(one).resolve() for one in paths]
-    for place, path in enumerate(whole):
-        if path in whole[:place]:
-            raise InvalidInputError(f"embeddings={str(path)!r} is named twice; name each file once.")
+    files = [Path(one).resolve() for one in paths]
+    for place, file in enumerate(files):
+        if file in files[:place]:
+            raise InvalidInputError(f"embeddings={str(paths[place])!r} is named twice; name each file once.")
+    whole = [Path(one).absolute() for one in paths]  # a link has a name of its own
     for depth in range(1, max(len(one.parts) for one in whole) + 1):
         names = ["/".join((*one.parts[-depth:-1], one.stem)) for one in whole]
         if len(set(names)) == len(names):
