@@ -65,8 +65,7 @@ def embed_table(
     dataset = open_as_trained(
         opened.card.trained_on, anchors, channels=channels, accept=accept, reading=reading
     )
-    stores = read_metadata(anchors).experiments.experiments
-    read += [path for one in stores for _, path in one.paths()]
+    read = [Path(model), *inputs_of(anchors)]
     return embed(
         opened.network.to(chosen),
         dataset,
@@ -81,6 +80,12 @@ def embed_table(
         overwrite=overwrite,
         inputs=read,
     )
+
+
+def inputs_of(anchors: str | Path) -> list[Path]:
+    """Return a table and the files that it was built from, which no output replaces."""
+    experiments = read_metadata(anchors).experiments.experiments
+    return [Path(anchors), *(path for one in experiments for _, path in one.paths())]
 
 
 def _device(named: str) -> torch.device:

@@ -26,10 +26,11 @@ from viscy_data import (
 from viscy_train.embed import embed
 from viscy_train.evaluation import Resampling
 from viscy_train.evaluation.evaluate import thin
+from viscy_train.models.embedding import inputs_of
 
 _MOST_CELLS: Final = 20_000
 _MOST_NUMBERS: Final = 1 << 28
-"""Of all patches that components are fitted to, in float32."""
+"""Of all crops that components are fitted to, in float32."""
 _PATCHES_AT_ONCE: Final = 512
 
 type FloatArray = NDArray[np.float32]
@@ -65,8 +66,8 @@ def fit_pixels(
     cells: AnchorDataset, crop: tuple[int, int], width: int, *, seed: int = 0, progress: bool = True
 ) -> PixelComponents:
     """Fit as many components to the patches of some cells as they allow, at most `width`."""
-    patches = len(cells.try_read(range(1))[0].flatten())
-    most = min(_MOST_CELLS, max(width, _MOST_NUMBERS // patches))
+    numbers = center_crop(cells.read([0]), crop).numel()  # of one crop
+    most = min(_MOST_CELLS, max(width, _MOST_NUMBERS // numbers))
     rows = np.arange(len(cells.anchors))[thin(cells.anchors, most, Resampling(seed=seed))]
     parts: list[FloatArray] = []
     with progress_bar("raw pixels", len(rows), unit="cells", shown=progress) as advance:
@@ -114,7 +115,8 @@ def embed_pixels(
     InvalidInputError
         If the crop is larger than a patch, a number is below 1, or `out` exists.
     """
-    check_output(out, kind="folder", overwrite=overwrite, inputs=[anchors], make_parents=True)
+    read = inputs_of(anchors)
+    check_output(out, kind="folder", overwrite=overwrite, inputs=read, make_parents=True)
     rows, columns = read_metadata(anchors).patch_size
     sides = (rows, columns) if crop is None else (crop, crop)
     if not (1 <= sides[0] <= rows and 1 <= sides[1] <= columns):
@@ -124,4 +126,4 @@ def embed_pixels(
     cells = AnchorDataset(anchors, positive="self")
     model = fit_pixels(cells, sides, width, seed=seed, progress=progress)
     config = {"pixels": {"crop": list(sides), "width": len(model.components), "seed": seed}}
-    return embed(model, cells, out, config=config, overwrite=overwrite, inputs=[anchors], progress=progress)
+    return embed(model, cells, out, config=config, overwrite=overwrite, inputs=read, progress=progress)
