@@ -128,8 +128,12 @@ def compare(
     if not seeds:
         return None
     differences = [float(np.mean(ours[seed]) - np.mean(theirs[seed])) for seed in seeds]
-    trainings = min(len(found[seed]) for found in (ours, theirs) for seed in seeds)
-    return Difference(*interval(differences), len(seeds), trainings)
+    return Difference(*interval(differences), len(seeds), _fewest(ours, theirs, seeds))
+
+
+def _fewest(ours: dict[int, list[float]], theirs: dict[int, list[float]], seeds: list[int]) -> int:
+    """Return how many trainings of each arm there are on each seed, at least."""
+    return min(len(found[seed]) for found in (ours, theirs) for seed in seeds)
 
 
 def interval(values: list[float]) -> tuple[float, float, float]:
@@ -179,8 +183,7 @@ def _falls(records: list[Record]) -> Finding:
         return Finding(asked, "not measured", None)
     falls = [1 - float(np.mean(ours[seed]) / np.mean(theirs[seed])) for seed in seeds]
     mean, low, high = interval(falls)
-    trainings = min(len(found[seed]) for found in (ours, theirs) for seed in seeds)
-    runs = f"{len(seeds)} x {trainings}"
+    runs = f"{len(seeds)} x {_fewest(ours, theirs, seeds)}"
     return Finding(asked, f"{mean:.0%} [{low:.0%}, {high:.0%}]", mean >= _LEAST_FALL, runs)
 
 

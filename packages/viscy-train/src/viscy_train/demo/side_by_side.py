@@ -2,15 +2,15 @@
 
 An encoder as small as the demo's trains as fast on one core as on two: its layers are too small to be
 divided. Two trainings side by side take the time of one. The first job is done in this process, under its
-progress bar; the others by ``python -m`` this module, which is given a job on its standard input and writes
-what it found beside the checkpoint, so that a script needs no main guard.
+progress bar; the others by ``python -m`` this module, which is given a job on its standard input and leaves
+what it found in a temporary folder, so that a script needs no main guard.
 """
 
 import pickle
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -84,7 +84,7 @@ def _started(job: Job, threads: int) -> Iterator[_Apart]:
             )
         try:
             assert process.stdin is not None
-            with process.stdin:
+            with suppress(BrokenPipeError), process.stdin:  # how it ended is said with its result
                 process.stdin.write(pickle.dumps((job, threads, folder / "found")))
             yield _Apart(job, process, folder)
         finally:
