@@ -102,6 +102,7 @@ def test_every_problem_of_every_experiment_comes_at_once(tmp_path: Path) -> None
         ({"channels": "Phase3D"}, "channels='Phase3D'"),
         ({"name": ""}, "name=''"),
         ({"name": "a/b"}, "holds '/'"),
+        ({"name": "None"}, "where a value is missing; another name is needed"),
         ({"exclude_fovs": [0]}, "exclude_fovs.0=0 is not text"),
         ({"condition_wells": {"infected": ["B/3", "B/3"]}}, "B/3"),
     ],

@@ -29,6 +29,7 @@ from viscy_data.tables.experiment_fields import (
     LengthUnit,
     Micrometres,
     Minutes,
+    Name,
     PossiblePath,
     Samples,
     Slices,
@@ -111,7 +112,7 @@ class Experiment(BaseModel):
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
-    name: Annotated[Text, Field(pattern="^[^/]+$")]
+    name: Name
     data_path: PossiblePath
     tracks_path: PossiblePath
     channels: Annotated[Texts, Field(min_length=1)]

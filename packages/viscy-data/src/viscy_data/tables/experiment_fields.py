@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal, get_args
 from pydantic import AfterValidator, AllowInfNan, BeforeValidator, Field, Strict
 
 from viscy_data.checks import is_whole
+from viscy_data.columns import MISSING_WORDS
 from viscy_data.text import unreadable
 from viscy_data.units import counts_pixels, micrometres
 
@@ -45,6 +46,12 @@ def _length_or_pixel(unit: str) -> str:
     return unit
 
 
+def _no_missing_word(name: str) -> str:
+    if name in MISSING_WORDS:
+        raise ValueError("tables write this word where a value is missing; another name is needed")
+    return name
+
+
 def _no_moment(minutes: float) -> float:
     if 0 < minutes < 1e-6:
         raise ValueError("0 (a snapshot) or 1e-6 and more minutes are allowed")
@@ -75,6 +82,7 @@ SAMPLES: Final[tuple[str, ...]] = get_args(Samples.__value__)
 type TrackColumn = Literal["track_id", "t", "y", "x", "z", "parent_track_id", "fov", "source_id"]
 
 Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)]
+Name = Annotated[Text, Field(pattern="^[^/]+$"), AfterValidator(_no_missing_word)]
 PossiblePath = Annotated[Path, AfterValidator(_possible)]
 Texts = Annotated[tuple[Text, ...], AfterValidator(unique)]
 # Ranges that hold whatever a microscope does; a value outside of them is another unit, or a slip.
