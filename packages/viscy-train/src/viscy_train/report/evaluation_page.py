@@ -262,7 +262,7 @@ def _differences(found: Sequence[Difference], notes: Sequence[str]) -> Section:
         (
             shown(one.definition.title, 80),
             f"{shown(one.first, 40)} less {shown(one.second, 40)}",
-            Cell(f"{one.value:+.3f}", f"{one.low:+.3f} to {one.high:+.3f}", strong=one.shown),
+            Cell(f"{one.value:+.3f}", f"{one.low:+.3f}\u00a0to\u00a0{one.high:+.3f}", strong=one.shown),
             Cell(f"{one.units:,}", one.unit),
             f"better: {shown(one.better, 40)}" if one.better else _undecided(one),
         )
