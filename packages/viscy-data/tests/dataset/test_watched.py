@@ -32,7 +32,6 @@ def load(dataset: Rows, **options: Any) -> Any:
     ("how", "said"),
     [
         ("SIGKILL", r"was ended by SIGKILL \(from outside, or by the system because memory ran out\)"),
-        ("SIGKILL with a lock", "was ended by SIGKILL"),
         ("SIGSEGV", "was ended by SIGSEGV"),
         ("SIGBUS", r"was ended by SIGBUS \(shared memory, /dev/shm, may be full\)"),
         ("exit", "ended with exit code 3"),

@@ -15,5 +15,6 @@ Read in this order:
 - `views`: both views, read together; `on_device`: the last step of normalisation, where the model is
 - `loader`: a ``DataLoader`` set as reading with TensorStore needs it
 - `look_ahead`: reading the next batches in this process
-- `watched`: saying how a worker died; `sharing`: handing a large table to workers through a file
+- `processes`: how workers are started and told to end; `watched`: saying how one died
+- `sharing`: handing a large table to workers through a file
 """

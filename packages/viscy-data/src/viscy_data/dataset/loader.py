@@ -1,18 +1,14 @@
 """A ``DataLoader`` over an ``AnchorDataset``, set as reading with TensorStore needs it.
 
 TensorStore's threads do not survive a fork, a worker that dies leaves the loop waiting, and each worker
-copies its batches. So workers are started by ``forkserver``, their end is noticed
-(`viscy_data.dataset.watched`), and by default there are none: TensorStore decodes on all cores of this
-process anyway.
+copies its batches. So workers are started by a fork server (`viscy_data.dataset.processes`), their end is
+noticed (`viscy_data.dataset.watched`), and by default there are none: TensorStore decodes on all cores of
+this process anyway.
 """
 
 import math
-import multiprocessing
-import os
 import tempfile
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from multiprocessing.connection import wait
 from typing import Any, cast, override
 
 import torch
@@ -21,6 +17,7 @@ from torch.utils.data import DataLoader
 from viscy_data.checks import check_integer
 from viscy_data.dataset.anchor_dataset import AnchorDataset, Batch
 from viscy_data.dataset.look_ahead import read_ahead
+from viscy_data.dataset.processes import end_with_parent, worker_context
 from viscy_data.dataset.watched import WatchedLoader, refuse_main_again, watched
 from viscy_data.errors import InvalidInputError
 
@@ -138,11 +135,11 @@ def anchor_loader(
         options["look_ahead"] = look_ahead
     if num_workers:
         options |= {
-            "multiprocessing_context": _context(),
+            "multiprocessing_context": worker_context(),
             "prefetch_factor": prefetch_factor,
             "persistent_workers": persistent_workers,
             "timeout": timeout,
-            "worker_init_fn": _end_with_parent,
+            "worker_init_fn": end_with_parent,
         }
     kind = watched(loader) if num_workers else loader
     built: DataLoader[Batch] = kind(
@@ -169,26 +166,3 @@ def _check_temporary(num_workers: int) -> None:
             f"num_workers={num_workers}: workers need a folder for temporary files: {error}. Set TMPDIR to "
             "one that can be written to, or read in this process with num_workers=0, look_ahead=2."
         ) from error
-
-
-def _end_with_parent(_: int) -> None:
-    # PyTorch watches a worker's own parent, which is the fork server; that outlives a trainer that was
-    # killed, because the workers hold it open
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
-
-
-def _exit_after(sentinel: int) -> None:
-    wait([sentinel])
-    os._exit(1)
-
-
-def _context() -> Any:
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    # The server imports once for all workers what each would import for seconds. It opens no store, as the
-    # main script may: that each worker imports itself, after the fork.
-    context.set_forkserver_preload(["viscy_data.dataset.anchor_dataset"])
-    return context

@@ -135,9 +135,7 @@ def _ending_together(batches: Any) -> Iterator[set[int]]:
     """Yield the set of workers that are ended here: when one dies all others, with our end of their pipe.
 
     A worker that is killed while it writes leaves half a message and the lock of the pipe. Who reads the
-    message waits for the other half as long as anybody has the pipe open to write. A worker that is killed
-    while it asks whether the loader is done leaves the lock of that event, for which we would wait too:
-    another takes its place when no worker is left.
+    message waits for the other half as long as anybody has the pipe open to write.
     """
     workers, queue = list(batches._workers), batches._worker_result_queue
     over, end = Pipe(duplex=False)
@@ -145,19 +143,14 @@ def _ending_together(batches: Any) -> Iterator[set[int]]:
 
     def watch() -> None:
         gone = {*wait([over, *(one.sentinel for one in workers)])}
-        if not gone - {over}:
+        if not gone - {over} or batches._shutdown:  # which ends them as they should
             return
-        if not batches._shutdown:  # which ends them as they should
-            for one in workers:
-                if one.sentinel not in gone and one.pid is not None:
-                    ended.add(one.pid)
-                    with suppress(OSError):
-                        os.kill(one.pid, signal.SIGTERM)
-            queue._writer.close()
-        alive = {one.sentinel for one in workers}
-        while alive and (gone := {*wait(list(alive), _POLL)}):  # they are joined elsewhere
-            alive -= gone
-        _free(batches._workers_done_event)
+        for one in workers:
+            if one.sentinel not in gone and one.pid is not None:
+                ended.add(one.pid)
+                with suppress(OSError):
+                    os.kill(one.pid, signal.SIGTERM)
+        queue._writer.close()
 
     watcher = threading.Thread(target=watch, name="watch-workers", daemon=True)
     watcher.start()
@@ -167,14 +160,6 @@ def _ending_together(batches: Any) -> Iterator[set[int]]:
         end.close()
         watcher.join()
         over.close()
-
-
-def _free(done: Any) -> None:
-    """Give an event another lock where a worker that is gone holds its own, and let go who waits for that."""
-    held = done._cond
-    if not held.acquire(timeout=_POLL):
-        done._cond = threading.Condition()
-    held.release()
 
 
 def watched(loader: Any) -> Any:
