@@ -65,7 +65,10 @@ def test_configuration_runs(
     given = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
     cli = fit(name, anchors_path, *FAST)
     assert cli.trainer.global_step == 1
-    assert capsys.readouterr().err.count("check: 0 problems") == 1  # of the table, in one line
+    said = capsys.readouterr().err
+    assert said.count("check: 0 problems") == 1  # of the table, in one line
+    size = cli.datamodule.batches.batch_size
+    assert f"each batch: {size} anchors of one experiment, equal shares of condition" in said
     module = cli.model
     assert isinstance(module, ContrastiveModule)
     assert module.encoder.options.backbone == given["model"]["encoder"]["backbone"]

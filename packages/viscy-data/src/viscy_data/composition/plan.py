@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from viscy_data.checks import check_columns, check_integer
-from viscy_data.composition.axes import AtMost, Balance, Focus, Grouping, Locality, Weighting, set_field
+from viscy_data.composition.axes import (
+    AtMost,
+    Balance,
+    By,
+    Focus,
+    Grouping,
+    Locality,
+    Weighting,
+    set_field,
+)
 from viscy_data.composition.plan_checks import MOST_ANCHORS, MOST_BATCHES
 from viscy_data.errors import InvalidInputError
 
@@ -90,6 +99,36 @@ class BatchPlan:
                 )
         return tuple(given)
 
+    def __str__(self) -> str:
+        """Return a line for people: what a batch holds, in the order of the axes.
+
+        Examples
+        --------
+        >>> print(BatchPlan(64, grouping=Grouping("experiment"), focus=Focus("hours")))
+        64 anchors of one experiment, 70% of them within 2 of one time of hours
+        >>> print(BatchPlan(8))
+        8 anchors of the whole table
+        """
+        of = "the whole table" if self.grouping is None else f"one {_named(self.grouping.by)}"
+        said = [f"{self.batch_size} anchors of {of}"]
+        if self._leak:
+            said.append(f"{_percent(self._leak)} of them from others")
+        if self.balance is not None:
+            ratio = self.balance.ratio
+            how = "equal" if ratio is None else ratio if isinstance(ratio, str) else "stated"
+            said.append(f"{how} shares of {_named(self.balance.by)}")
+        if self._window is not None:
+            near, reach = _percent(1 - self._window.global_fraction), self._window.window_hours
+            said.append(f"{near} of them within {reach:g} of one time of {self._window.by}")
+        said += [f"at most {cap.count} of one {_named(cap.by)}" for cap in self._caps]
+        if self.weighting is not None:
+            said.append(f"in proportion to {self.weighting.by}")
+        if self.locality is not None:
+            said.append(f"from at most {self.locality._most} {'fovs' if self.locality.fovs else 'frames'}")
+        if self.span > 1:
+            said.append(f"in steps of {self.span} batches")
+        return ", ".join(said)
+
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that the enabled axes use, without repeats."""
@@ -128,3 +167,12 @@ class BatchPlan:
     def _reach(self) -> float:
         """How far from the focal time an anchor is still inside the window; below 0 without a window."""
         return -1.0 if self._window is None else self._window.window_hours + CLOCK_TOLERANCE
+
+
+def _named(columns: By) -> str:
+    """Say one column, or several whose combinations are meant."""
+    return " x ".join([columns] if isinstance(columns, str) else columns)
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.3g}%"

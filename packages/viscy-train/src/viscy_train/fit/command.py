@@ -201,9 +201,10 @@ class FitCLI(LightningCLI):
             refuse_other_patches(self.datamodule.hparams[KEY], self._checkpoint, str(self._begun))
             self._check_place(self._checkpoint)
         rehearse(self.model, self.datamodule)
-        span = self.datamodule.train_sampler.sampler.plan_at(0, epoch=0).span
-        if self.trainer.world_size > 1 and span > 1:
-            _say(f"the batches of {span} ranks in a step share their group: negatives of another are masked")
+        plan = self.datamodule.train_sampler.sampler.plan_at(0, epoch=0)
+        _say(f"each batch: {plan}")
+        if self.trainer.world_size > 1 and plan.span > 1:
+            _say(f"batches of {plan.span} ranks in a step share their group: negatives of another are masked")
         if self.trainer.is_global_zero:
             console = Console(stderr=True, soft_wrap=True, highlight=False)
             later = self.datamodule.dataset.rule == "lineage"
