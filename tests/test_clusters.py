@@ -131,7 +131,7 @@ def test_torchrun_on_one_machine(here: Path) -> None:
     code, said = ended(start(script, here))
     assert code == 0, said
     assert f"last.ckpt holds step {STEPS}" in said
-    assert "the batches of 2 ranks in a step share their group" in said
+    assert "batches of 2 ranks in a step share their group" in said
 
 
 def test_torchrun_on_two_machines(here: Path) -> None:
