@@ -36,6 +36,13 @@ def synthesize(  # noqa: PLR0913 - the flat face of the library's
     well_effect: Annotated[
         float, typer.Option(help="How much wells differ, whatever was done to them; 0: not at all.")
     ] = 1.0,
+    microscope_effect: Annotated[
+        float, typer.Option(help="How far microscopes differ, from 0, one for all, to 1.")
+    ] = 1.0,
+    infected: Annotated[
+        float | None,
+        typer.Option(help="Share of each plate's wells that is infected, in place of one to three in eight."),
+    ] = None,
     same_cells: Annotated[
         bool,
         typer.Option("--same-cells", help="The very same cells through the microscope of each experiment."),
@@ -70,6 +77,8 @@ def synthesize(  # noqa: PLR0913 - the flat face of the library's
         samples=samples,
         cell_lines=cell_lines,
         well_effect=well_effect,
+        microscope_effect=microscope_effect,
+        infected=infected,
         same_cells=same_cells,
         columns=columns,
         overwrite=overwrite,

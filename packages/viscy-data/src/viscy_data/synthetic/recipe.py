@@ -75,6 +75,10 @@ class Recipe:
         ``"same"``: experiments differ by their microscopes alone.
     well_effect
         How much wells of a plate differ, whatever was done to them; 1 is realistic, 0 switches it off.
+    microscope_effect
+        How far microscopes differ: 1 spreads them over all of what is usual, 0 makes them one.
+    infected
+        Share of the wells of each plate that is infected; None: one to three in eight, as above.
     same_cells
         All experiments show the very same cells, each through its own microscope.
 
@@ -89,6 +93,8 @@ class Recipe:
     {'uninfected': ('A/1', 'A/2'), 'infected': ('B/1',)}
     >>> [len(Recipe().condition_wells(index)["infected"]) for index in range(5)]
     [1, 2, 1, 3, 1]
+    >>> [len(Recipe(infected=0.5).condition_wells(index)["infected"]) for index in range(2)]
+    [4, 4]
     >>> dict(Recipe(samples="channels").channels(1))
     {'BF': 'phase', 'GFP': 'nucleus', 'mCherry': 'reporter'}
     """
@@ -103,6 +109,8 @@ class Recipe:
     samples: Samples = "cells"
     cell_lines: CellLines = "own"
     well_effect: float = 1.0
+    microscope_effect: float = 1.0
+    infected: float | None = None
     same_cells: bool = False
 
     def __post_init__(self) -> None:
@@ -115,6 +123,15 @@ class Recipe:
         if not 0 <= check_number("well_effect", self.well_effect) <= _LARGEST_WELL_EFFECT:
             raise InvalidInputError(
                 f"well_effect={self.well_effect!r} must be from 0 to {_LARGEST_WELL_EFFECT}; 1 is usual."
+            )
+        if not 0 <= check_number("microscope_effect", self.microscope_effect) <= 1:
+            raise InvalidInputError(
+                f"microscope_effect={self.microscope_effect!r} must be from 0, one for all, to 1, as usual."
+            )
+        if self.infected is not None and not 0 < check_number("infected", self.infected) < 1:
+            raise InvalidInputError(
+                f"infected={self.infected!r} must be a share of the wells, above 0 and below 1; leave it out "
+                "for one to three wells in eight."
             )
         if self.same_cells and self.samples == "channels":
             raise InvalidInputError(
@@ -143,7 +160,8 @@ class Recipe:
     def condition_wells(self, index: int) -> dict[str, tuple[str, ...]]:
         """Return the wells of each condition of experiment ``index`` (from 0), keyed by its name."""
         index = 0 if self.same_cells else index
-        infected = max(1, round(self.wells * _INFECTED_SHARE[index % len(_INFECTED_SHARE)]))
+        share = _INFECTED_SHARE[index % len(_INFECTED_SHARE)] if self.infected is None else self.infected
+        infected = min(max(1, round(self.wells * share)), self.wells - 1)
         return {
             UNINFECTED: tuple(f"A/{column + 1}" for column in range(self.wells - infected)),
             INFECTED: tuple(f"B/{column + 1}" for column in range(infected)),

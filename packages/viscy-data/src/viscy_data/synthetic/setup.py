@@ -88,7 +88,7 @@ def setups_of(recipe: Recipe) -> list[Setup]:
     >>> one.line == two.line, one.microscope == two.microscope
     (True, False)
     """
-    setups = [make_setup(index, recipe.seed) for index in range(recipe.experiments)]
+    setups = [make_setup(index, recipe.seed, recipe.microscope_effect) for index in range(recipe.experiments)]
     first = setups[0]
     if recipe.same_cells:
         return [replace(first, name=setup.name, microscope=setup.microscope) for setup in setups]
@@ -110,29 +110,34 @@ def in_well(line: CellLine, strength: float, rng: np.random.Generator) -> CellLi
     return replace(line, **{name: getattr(line, name) * factor for name, factor in factors.items()})
 
 
-def make_setup(index: int, seed: int) -> Setup:
+def make_setup(index: int, seed: int, microscope_effect: float = 1.0) -> Setup:
     """Return experiment ``index`` (from 0) of a seed.
 
     Examples
     --------
     >>> make_setup(1, seed=0).name
     'synthetic_2'
+    >>> alike = [make_setup(index, seed=0, microscope_effect=0.0) for index in range(2)]
+    >>> alike[0].microscope == alike[1].microscope, alike[0].line == alike[1].line
+    (True, False)
     """
     offsets: Iterator[float] = iter(np.random.default_rng([seed, 0x5E7]).random(32).tolist())
+    spread = 1.0
 
     def between(low: float, high: float) -> float:
-        return low + (high - low) * ((next(offsets) + index * _GOLDEN) % 1.0)
+        place = (next(offsets) + index * _GOLDEN) % 1.0
+        return low + (high - low) * (spread * place + (1 - spread) / 2)
 
     def ratio(low: float, high: float) -> float:
         return float(np.exp(between(float(np.log(low)), float(np.log(high)))))
 
+    line = CellLine(radius=between(13.0, 16.0), nuclear_reporter=ratio(0.8, 1.4), granularity=ratio(0.7, 1.4))
+    spread = microscope_effect  # of what follows
     return Setup(
         name=f"synthetic_{index + 1}",
         interval_minutes=_INTERVAL_MINUTES[index % len(_INTERVAL_MINUTES)],
         start_hpi=_START_HPI[index % len(_START_HPI)],
-        line=CellLine(
-            radius=between(13.0, 16.0), nuclear_reporter=ratio(0.8, 1.4), granularity=ratio(0.7, 1.4)
-        ),
+        line=line,
         microscope=Microscope(
             blur=between(0.7, 1.7),
             halo_radius=between(3.0, 7.0),

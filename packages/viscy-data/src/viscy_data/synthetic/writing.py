@@ -80,6 +80,8 @@ def synthesize(  # noqa: PLR0913  each is a choice of its own, with a default
     samples: Samples = "cells",
     cell_lines: CellLines = "own",
     well_effect: float = 1.0,
+    microscope_effect: float = 1.0,
+    infected: float | None = None,
     same_cells: bool = False,
     columns: bool = False,
     overwrite: bool = False,
@@ -113,6 +115,10 @@ def synthesize(  # noqa: PLR0913  each is a choice of its own, with a default
     well_effect
         How much wells of a plate differ in size, granularity and staining of their cells, whatever was done
         to them; 0 switches it off.
+    microscope_effect
+        How far the microscopes of the experiments differ, from 0, where they are one, to 1.
+    infected
+        Share of the wells of each plate that is infected; None: as above.
     same_cells
         The experiments show the very same cells, each through its own microscope: a cell and its *twins* in
         other experiments share field of view, track and frame. The microscopes are those that the seed has
@@ -137,7 +143,19 @@ def synthesize(  # noqa: PLR0913  each is a choice of its own, with a default
         A count is out of range, or ``out`` holds experiments already or has no room for these.
     """
     recipe = Recipe(
-        experiments, wells, fovs, frames, cells, size, seed, samples, cell_lines, well_effect, same_cells
+        experiments,
+        wells,
+        fovs,
+        frames,
+        cells,
+        size,
+        seed,
+        samples,
+        cell_lines,
+        well_effect,
+        microscope_effect,
+        infected,
+        same_cells,
     )
     out = folder_named(out)
     check_room(out, recipe.bytes)
