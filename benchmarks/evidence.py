@@ -25,6 +25,7 @@ from study.noise import noise_of
 from study.page import write as write_page
 from study.real import SETS, make_real
 from study.training import train
+from study.where import SETTINGS, USUAL, WHERE_ARMS, folder_of, where_records_of
 
 from viscy_data import whole_file
 from viscy_train.demo.verdict import CONDITION, LEAKAGE
@@ -46,9 +47,12 @@ def main() -> None:
     training.add_argument("--folder", type=Path, required=True, help="for data and runs: some gigabytes")
     training.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="of the data; all fresh")
     training.add_argument("--trainings", type=int, default=TRAININGS, help="per arm and seed")
-    training.add_argument("--arms", nargs="+", choices=ARMS, default=SYNTHETIC_ARMS)
+    training.add_argument("--arms", nargs="+", choices=ARMS, help="all; of other settings: random, both")
     training.add_argument("--steps", type=int, nargs="+", default=[STEPS], help="several: a curve")
     training.add_argument("--threads", type=int, default=1)
+    training.add_argument(
+        "--settings", nargs="+", choices=SETTINGS, default=[USUAL], help="of the data; others: random, both"
+    )
     training.add_argument("--movies", type=Path, help="folder of real movies: train on their crops instead")
     measuring = commands.add_parser("measure", help="measure what there is, and write the figures")
     measuring.add_argument("--folder", type=Path, required=True)
@@ -64,7 +68,8 @@ def main() -> None:
     elif options.command == "measure":
         curve = list(records_of(options.curve)) if options.curve else []
         runs, real = list(records_of(options.folder)), list(real_records_of(options.folder))
-        write_figures(FIGURES, summary(runs, real, curve))
+        where = list(where_records_of(options.folder))
+        write_figures(FIGURES, summary(runs, real, curve, where))
     elif options.command == "noise":
         for found in noise_of(options.folder, (CONDITION, LEAKAGE)):
             print(
@@ -81,10 +86,10 @@ def make_runs(options: argparse.Namespace) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
         task = progress.add_task("", total=len(runs))
-        for seed, arm, number, steps in runs:
-            progress.update(task, description=f"seed {seed}, {arm}, training {number}")
-            folder = options.folder / f"seed_{seed}"
-            make(folder, seed)
+        for setting, seed, arm, number, steps in runs:
+            progress.update(task, description=f"{setting}, seed {seed}, {arm}, training {number}")
+            folder = folder_of(options.folder, setting, seed)
+            make(folder, seed, SETTINGS[setting])
             run(folder, arm, number, seed, steps)
             progress.advance(task)
 
@@ -111,13 +116,14 @@ def run(folder: Path, arm: str, number: int, seed: int, steps: int) -> None:
         np.savez_compressed(file, **found)
 
 
-def runs_of(options: argparse.Namespace) -> Iterator[tuple[int, str, int, int]]:
-    """Go through all arms and seeds once before anything is trained again."""
+def runs_of(options: argparse.Namespace) -> Iterator[tuple[str, int, str, int, int]]:
+    """Go through all settings, arms and seeds once before anything is trained again."""
     for number in range(options.trainings):
-        for arm in options.arms:
-            for seed in options.seeds:
-                for steps in options.steps:
-                    yield seed, arm, number, steps
+        for setting in options.settings:
+            for arm in options.arms or (SYNTHETIC_ARMS if setting == USUAL else WHERE_ARMS):
+                for seed in options.seeds:
+                    for steps in options.steps:
+                        yield setting, seed, arm, number, steps
 
 
 if __name__ == "__main__":

@@ -124,8 +124,20 @@ def test_the_page_shows_how_figures_follow_the_steps() -> None:
         assert row in text
 
 
-def page_of(runs: list[dict[str, Any]], curve: list[dict[str, Any]] | None = None) -> str:
-    figures = {"runs": runs, "ceiling": None, "verdict": [], "real": [], "curve": curve or []}
+def test_the_page_shows_where_composing_helps() -> None:
+    usual = records(both=[0.9, 0.92, 0.91], random=[0.7, 0.71, 0.72])
+    few = records(both=[0.8, 0.75, 0.85], random=[0.8, 0.75, 0.85])
+    text = page_of(usual, where=[one | {"setting": "few_infected"} for one in few])
+    part = text.split("## Where\n")[1].split("##")[0]
+    assert "| as above | random batches | 0.710 |" in part
+    assert "| an eighth of the wells infected | random batches | 0.800 |" in part
+    assert "| | both - random | +0.0000 [+0.0000, +0.0000] |" in part
+    assert "microscopes" not in part.split("|", 1)[1].replace("microscope's share", "")
+    assert "## Where\n" not in page_of(usual)
+
+
+def page_of(runs: list[dict[str, Any]], curve: Any = (), where: Any = ()) -> str:
+    figures = {"runs": runs, "ceiling": None, "verdict": [], "real": [], "curve": curve, "where": where}
     return str(page.text_of(figures, "picture.svg"))
 
 

@@ -8,7 +8,7 @@ one cell lie apart is exactly what the model knows of the microscope.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,14 @@ class Cells:
     crops: NDArray[np.float16]
 
 
-def make(folder: Path, seed: int) -> None:
-    """Synthesise, index and cut out once; a folder that is made already stays as it is."""
+def make(folder: Path, seed: int, setting: Mapping[str, Any]) -> None:
+    """Synthesise, index and cut out once; a folder that is made already stays as it is.
+
+    Parameters
+    ----------
+    setting
+        What differs from the usual data: arguments of `viscy_data.synthesize`.
+    """
     if (folder / _DONE).exists():
         return
     kinds: dict[str, dict[str, Any]] = {
@@ -53,7 +59,7 @@ def make(folder: Path, seed: int) -> None:
         "twins": {"same_cells": True, "wells": 4, "frames": 16},
     }
     for name, changes in kinds.items():
-        asked = {"experiments": EXPERIMENTS, **changes}
+        asked = {"experiments": EXPERIMENTS, **setting, **changes}
         experiments = synthesize(folder / name, seed=seed, overwrite=True, progress=False, **asked)
         build_index(
             experiments,

@@ -209,7 +209,9 @@ def counted(found: Difference) -> str:
     return f"{found.seeds} x {found.trainings}"
 
 
-def summary(records: list[Record], real: list[Record], curve: list[Record]) -> Mapping[str, Any]:
+def summary(
+    records: list[Record], real: list[Record], curve: list[Record], where: list[Record]
+) -> Mapping[str, Any]:
     """Return what is committed: every run's figures, the verdict and the ceilings."""
     ceilings = [record["ceiling"] for record in records if record["arm"] == "raw"]
     return {
@@ -217,6 +219,7 @@ def summary(records: list[Record], real: list[Record], curve: list[Record]) -> M
         "ceiling": float(np.mean(ceilings)) if ceilings else None,
         "real": real,
         "curve": curve,
+        "where": where,
         "runs": sorted(records, key=lambda one: (list(TITLES).index(one["arm"]), one["seed"], one["number"])),
     }
 

@@ -10,6 +10,7 @@ from study.arms import SYNTHETIC_ARMS, TITLES
 from study.findings import FEWEST_SEEDS, Difference, Record, by_seed, compare, counted, mean_of, shown
 from study.measures import HOURS_BINS, LATE
 from study.picture import draw
+from study.where import section
 
 PLANNED: Final = len(SYNTHETIC_ARMS) * 5 * 3
 """Trainings: arms, seeds, trainings of one setting."""
@@ -67,6 +68,7 @@ def text_of(figures: Mapping[str, Any], picture: str) -> str:
         "## By hours after infection",
         "The state, AUC, as above; guessing is 0.5.",
         _hours(records),
+        *section(records, figures["where"]),
         *_curve(figures["curve"]),
         *_real(figures["real"]),
         _WORDS,
