@@ -127,7 +127,8 @@ def embed(
         rows, left_out = sum(map(len, chunks)), 0
         failed: Exception | None = None
         try:
-            with progress_bar("embed", rows, unit="cells", shown=progress and rank == 0) as advance:
+            title, told = f"embed, {target.name}", progress and rank == 0
+            with progress_bar(title, rows, unit="cells", shown=told) as advance:
                 for chunk in chunks:
                     *values, lost = _predict_chunk(model, dataset, chunk, batch_size, advance)
                     _write_chunk(beside, chunk, (values[0], values[1]))
