@@ -13,7 +13,7 @@ def fit(anchors: str, folder: Path, ranks: int) -> None:
     """Fit for two epochs and write what each rank saw; run in a process of its own."""
     from lightning.pytorch import Callback, Trainer, seed_everything
 
-    from viscy_train.callbacks import CompositionLog, DataWait, FitProgress, PlanCheck, ValidationProbe
+    from viscy_train.callbacks import CompositionLog, DataWait, FitProgress, PlanCheck
     from viscy_train.datamodule import AnchorDataModule
     from viscy_train.encoder import EncoderOptions
     from viscy_train.fit import quiet_lightning
@@ -41,7 +41,7 @@ def fit(anchors: str, folder: Path, ranks: int) -> None:
     seen, composition, check = Seen(), CompositionLog(), PlanCheck()
     trainer = Trainer(
         accelerator="cpu",
-        callbacks=[seen, composition, check, DataWait(), FitProgress(), ValidationProbe(cells=40)],
+        callbacks=[seen, composition, check, DataWait(), FitProgress()],
         default_root_dir=folder,
         devices=ranks,
         enable_checkpointing=False,
@@ -67,7 +67,6 @@ def fit(anchors: str, folder: Path, ranks: int) -> None:
         "validation": data.validation_batches,
         "checked": [check.measured, check.deviating],
         "counted": int(composition.table()["anchors"].sum()),
-        "probe": float(trainer.callback_metrics.get("val/probe_condition", -1.0)),
     }
     (folder / f"rank{trainer.global_rank}.json").write_text(json.dumps(report))
 
@@ -111,14 +110,6 @@ def test_validation_does_not_depend_on_the_number_of_ranks(
     # an odd number, so that one rank must repeat a batch, which may not count
     assert one["validation"] % 2 == 1
     assert two[0]["figures"] == two[1]["figures"] == pytest.approx(one["figures"], rel=1e-5)
-
-
-def test_the_first_rank_probes_and_the_other_does_not_wait_for_it(
-    two: list[dict[str, Any]], one: dict[str, Any]
-) -> None:
-    assert 0 <= two[0]["probe"] <= 1
-    assert two[1]["probe"] == -1
-    assert 0 <= one["probe"] <= 1
 
 
 def test_composition_counts_both_ranks(two: list[dict[str, Any]]) -> None:
