@@ -36,6 +36,12 @@ def test_what_is_written_comes_back(path: Path) -> None:
     assert is_packed(path)
 
 
+def test_whoever_may_read_other_files_may_read_it(path: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.touch()
+    assert path.stat().st_mode == other.stat().st_mode
+
+
 def test_it_bears_our_mark_and_replaces_only_such_files(path: Path, tmp_path: Path) -> None:
     check_output(path, overwrite=True)
     save_file({"a": torch.zeros(2)}, tmp_path / "theirs.viscy", metadata={"format": "pt"})

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from viscy_data import InvalidInputError, clear_leftovers, whole_file
@@ -68,7 +68,8 @@ def write_packed(path: Path, card: Mapping[str, Any], tensors: Mapping[str, Tens
     own = {name: one.detach().cpu().clone(memory_format=whole) for name, one in tensors.items()}
     clear_leftovers(path)
     with whole_file(path) as beside:
-        save_file(own, beside, metadata={KEY: text})
+        # not the library's own writing, which leaves a file that nobody else can read
+        Path(beside).write_bytes(save(own, metadata={KEY: text}))
 
 
 def is_packed(path: Path) -> bool:
