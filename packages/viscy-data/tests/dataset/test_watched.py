@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mortal_rows import Rows
+from mortal_rows import Rows, Unreadable
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
@@ -56,6 +56,14 @@ def test_a_worker_that_is_killed_between_batches_is_said(kind: Any, persistent: 
     with pytest.raises(WorkerError, match="SIGKILL"):
         list(batches)
     assert [batch["rows"].tolist() for batch in loader] == BATCHES, "another pass starts workers anew"
+
+
+@pytest.mark.parametrize("kind", [AnchorLoader, StatefulDataLoader])
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")  # torchdata's call of PyTorch
+def test_a_worker_that_dies_before_its_first_batch_is_said(kind: Any) -> None:
+    """torchdata's asks its workers for their state before there is an iterator."""
+    with pytest.raises(WorkerError, match=r"num_workers=2: a worker that reads batches (was|ended)"):
+        list(load(Unreadable(), loader=kind))
 
 
 def test_workers_that_were_killed_between_epochs_are_said() -> None:

@@ -117,7 +117,8 @@ class WatchedLoader(DataLoader[Any]):
         if isinstance(error, OSError | EOFError):  # what a dying worker no longer serves, a moment before
             wait([one.sentinel for one in workers], _POLL)
         codes = [one.exitcode for one in workers if one.exitcode is not None and one.pid not in ended]
-        if not codes and (workers or not isinstance(error, ConnectionError | EOFError)):
+        unseen = not workers and str(error).startswith("DataLoader worker (pid")  # there is no iterator yet
+        if not codes and not unseen and (workers or not isinstance(error, ConnectionError | EOFError)):
             raise error
         self._iterator = None  # workers that persist would be waited for in the next epoch
         if _NO_GUARD in codes:
@@ -125,8 +126,9 @@ class WatchedLoader(DataLoader[Any]):
                 f"num_workers={self.num_workers}: this script has no main guard. {_GUARD}"
             ) from None
         code = next((code for code in codes if code), _LOST)
+        how = "ended before its first batch" if unseen else _end_of(code)
         raise WorkerError(
-            f"num_workers={self.num_workers}: a worker that reads batches {_end_of(code)}. {_REMEDY}"
+            f"num_workers={self.num_workers}: a worker that reads batches {how}. {_REMEDY}"
         ) from None
 
 
@@ -158,8 +160,9 @@ def _ending_together(batches: Any) -> Iterator[set[int]]:
         yield ended
     finally:
         end.close()
-        watcher.join()
-        over.close()
+        if not sys.is_finalizing():  # when threads no longer run, and this one would wait for ever
+            watcher.join()
+            over.close()
 
 
 def watched(loader: Any) -> Any:
