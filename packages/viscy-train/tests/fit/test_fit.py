@@ -120,10 +120,13 @@ def test_a_run_goes_on_from_its_last_checkpoint(run: Path, anchors_path: Path, t
 
 # a new run has a folder of its own
 @pytest.mark.filterwarnings("ignore:The dirpath has changed:UserWarning")
-def test_a_curriculum_is_followed_and_goes_on(anchors_path: Path, tmp_path: Path) -> None:
+def test_a_curriculum_is_followed_and_goes_on(
+    anchors_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     stages = '--data.batches.plan={"stages": {0: {}, 3: {"grouping": {"leak": 0.25}}}}'
     more = [f"--trainer.logger.init_args.save_dir={tmp_path}", "--trainer.log_every_n_steps=1", stages]
     fit("small", anchors_path, *more, "--trainer.max_steps=2")
+    assert "each batch, at first: " in capsys.readouterr().err
     first, later = (tmp_path / "small" / f"version_{n}" for n in range(2))
     last = f"--ckpt_path={first / 'checkpoints' / 'last.ckpt'}"
     fit("small", anchors_path, *more, "--trainer.max_steps=6", last)

@@ -201,8 +201,9 @@ class FitCLI(LightningCLI):
             refuse_other_patches(self.datamodule.hparams[KEY], self._checkpoint, str(self._begun))
             self._check_place(self._checkpoint)
         rehearse(self.model, self.datamodule)
-        plan = self.datamodule.train_sampler.sampler.plan_at(0, epoch=0)
-        _say(f"each batch: {plan}")
+        sampler = self.datamodule.train_sampler.sampler
+        plan = sampler.plan_at(0, epoch=0)
+        _say(f"each batch{'' if plan == sampler.plan else ', at first'}: {plan}")
         if self.trainer.world_size > 1 and plan.span > 1:
             _say(f"batches of {plan.span} ranks in a step share their group: negatives of another are masked")
         if self.trainer.is_global_zero:
