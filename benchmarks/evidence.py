@@ -20,7 +20,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from study.arms import ARMS, REAL_ARMS, SYNTHETIC_ARMS
 from study.data import make
-from study.findings import real_records_of, records_of, summary, write_figures
+from study.findings import Record, real_records_of, records_of, summary, write_figures
 from study.noise import noise_of
 from study.page import write as write_page
 from study.real import SETS, make_real
@@ -62,6 +62,8 @@ def main() -> None:
     noisy.add_argument("--folder", type=Path, required=True)
     options = parser.parse_args()
     if options.command == "train" and options.movies:
+        if options.arms or options.settings != [USUAL]:
+            parser.error("--movies has arms of its own, and no settings: leave out --arms and --settings")
         make_real_runs(options)
     elif options.command == "train":
         make_runs(options)
@@ -69,7 +71,7 @@ def main() -> None:
         curve = list(records_of(options.curve)) if options.curve else []
         runs, real = list(records_of(options.folder)), list(real_records_of(options.folder))
         where = list(where_records_of(options.folder))
-        write_figures(FIGURES, summary(runs, real, curve, where))
+        write_figures(FIGURES, summary(whole(runs), real, curve, whole(where)))
     elif options.command == "noise":
         for found in noise_of(options.folder, (CONDITION, LEAKAGE)):
             print(
@@ -78,6 +80,11 @@ def main() -> None:
             )
     else:
         write_page(json.loads(FIGURES.read_text()), DOCS / "evidence.md", DOCS / "images" / "evidence.svg")
+
+
+def whole(records: list[Record]) -> list[Record]:
+    """Leave out trainings of another number of steps, which belong to no arm."""
+    return [one for one in records if one["arm"] == "raw" or one["steps"] == STEPS]
 
 
 def make_runs(options: argparse.Namespace) -> None:

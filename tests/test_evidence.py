@@ -124,16 +124,24 @@ def test_the_page_shows_how_figures_follow_the_steps() -> None:
         assert row in text
 
 
-def test_the_page_shows_where_composing_helps() -> None:
-    usual = records(both=[0.9, 0.92, 0.91], random=[0.7, 0.71, 0.72])
-    few = records(both=[0.8, 0.75, 0.85], random=[0.8, 0.75, 0.85])
-    text = page_of(usual, where=[one | {"setting": "few_infected"} for one in few])
+def test_the_page_shows_where_composing_helps_on_the_seeds_that_have_both() -> None:
+    usual = records(both=[0.9, 0.92, 0.91, 0.1], random=[0.7, 0.71, 0.72, 0.9])
+    few = records(both=[0.8, 0.75, 0.85], random=[0.8, 0.75, 0.85, 0.1])
+    half = records(both=[0.5, 0.5], random=[0.5, 0.5])
+    settings = {"few_infected": few, "half_infected": half}
+    text = page_of(usual, where=[one | {"setting": name} for name, runs in settings.items() for one in runs])
     part = text.split("## Where\n")[1].split("##")[0]
     assert "| as above | random batches | 0.710 |" in part
-    assert "| an eighth of the wells infected | random batches | 0.800 |" in part
+    assert "| an eighth of the wells of every plate infected | random batches | 0.800 |" in part
     assert "| | both - random | +0.0000 [+0.0000, +0.0000] |" in part
-    assert "microscopes" not in part.split("|", 1)[1].replace("microscope's share", "")
+    assert "| half |" not in part, "two seeds say nothing"
     assert "## Where\n" not in page_of(usual)
+
+
+def test_the_committed_page_is_that_of_the_committed_figures() -> None:
+    root = Path(page.__file__).resolve().parents[2]
+    figures = json.loads((root / "benchmarks" / "evidence.json").read_text())
+    assert (root / "docs" / "evidence.md").read_text() == page.text_of(figures, "images/evidence.svg")
 
 
 def page_of(runs: list[dict[str, Any]], curve: Any = (), where: Any = ()) -> str:

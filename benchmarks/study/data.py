@@ -51,12 +51,20 @@ def make(folder: Path, seed: int, setting: Mapping[str, Any]) -> None:
     ----------
     setting
         What differs from the usual data: arguments of `viscy_data.synthesize`.
+
+    Raises
+    ------
+    ValueError
+        The folder holds data of another seed or setting.
     """
+    made = {"seed": seed} | ({"setting": dict(setting)} if setting else {})
     if (folder / _DONE).exists():
+        if json.loads((folder / _DONE).read_text()) != made:
+            raise ValueError(f"{folder} was not made as {made}: give another --folder, or remove it.")
         return
     kinds: dict[str, dict[str, Any]] = {
         "data": {},
-        "twins": {"same_cells": True, "wells": 4, "frames": 16},
+        "twins": {"same_cells": True, "wells": 4, "frames": 16, "infected": None},
     }
     for name, changes in kinds.items():
         asked = {"experiments": EXPERIMENTS, **setting, **changes}
@@ -70,7 +78,7 @@ def make(folder: Path, seed: int, setting: Mapping[str, Any]) -> None:
             progress=False,
         )
         cut(folder, name, pd.read_parquet(folder / name / "truth.parquet"), ["phenotype"], _EVERY[name])
-    (folder / _DONE).write_text(json.dumps({"seed": seed}))
+    (folder / _DONE).write_text(json.dumps(made))
 
 
 def anchors_path(folder: Path) -> Path:

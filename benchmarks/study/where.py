@@ -1,14 +1,16 @@
-"""Where composing helps: other strengths of the microscopes' effect, other shares of infected wells.
+"""Where composing helps: microscopes that differ less, and other shares of infected wells.
 
-Each setting changes one thing of the usual data, with the same seeds: the cell lines, and the microscopes as
-far as they are left, are those of the usual data. What is compared is what anybody does against both axes.
+Each setting changes one thing of the usual data, with the same seeds and the same cell lines. In the usual
+data one to three wells in eight are infected, not as many on every plate; the settings of shares infect the
+same number on every plate, so that they are compared with each other. The twins are always those of usual
+plates. What is compared is what anybody does against both axes.
 """
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from study.findings import Record, compare, counted, mean_of, records_of, shown
+from study.findings import FEWEST_SEEDS, Record, compare, counted, mean_of, records_of, shown
 
 USUAL: Final = "usual"
 SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -16,16 +18,18 @@ SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
     "half_microscopes": {"microscope_effect": 0.5},
     "one_microscope": {"microscope_effect": 0.0},
     "few_infected": {"infected": 1 / 8},
+    "quarter_infected": {"infected": 1 / 4},
     "half_infected": {"infected": 1 / 2},
 }
 """What differs from the usual data: arguments of `viscy_data.synthesize`."""
 
 TITLES: Final = {
     USUAL: "as above",
-    "half_microscopes": "microscopes half as far apart",
+    "half_microscopes": "microscopes half as far from a middle one",
     "one_microscope": "one microscope for all",
-    "few_infected": "an eighth of the wells infected",
-    "half_infected": "half of the wells infected",
+    "few_infected": "an eighth of the wells of every plate infected",
+    "quarter_infected": "a quarter",
+    "half_infected": "half",
 }
 WHERE_ARMS: Final = ("random", "both")
 
@@ -51,26 +55,37 @@ def where_records_of(folder: Path) -> Iterator[Record]:
 
 
 def section(usual: list[Record], where: list[Record]) -> list[str]:
-    """Return the section of the page; nothing where no other setting was tried."""
+    """Return the section of the page, of settings with both arms on enough seeds; nothing without any."""
+    by_setting = {
+        setting: paired([one for one in where if one["setting"] == setting]) for setting in list(SETTINGS)[1:]
+    }
+    tried = {setting: records for setting, records in by_setting.items() if records}
+    if not tried:
+        return []
+    seeds = {one["seed"] for records in tried.values() for one in records}
+    same = paired([one for one in usual if one["seed"] in seeds])
     rows = [
         "| data | | " + " | ".join(_FIGURES.values()) + " | seeds x trainings |",
         "|---" * (len(_FIGURES) + 3) + "|",
     ]
-    tried = list(dict.fromkeys(one["setting"] for one in where))
-    for setting in [USUAL, *tried]:
-        records = usual if setting == USUAL else [one for one in where if one["setting"] == setting]
-        found = {name: compare(records, "both", "random", name) for name in _FIGURES}
-        known = [one for one in found.values() if one is not None]
-        if not known:
-            continue
+    for setting, records in (({USUAL: same} if same else {}) | tried).items():
         levels = " | ".join(f"{mean_of(records, 'random', name):.3f}" for name in _FIGURES)
         rows.append(f"| {TITLES[setting]} | random batches | {levels} | |")
-        differences = " | ".join(map(shown, known))
-        rows.append(f"| | both - random | {differences} | {counted(known[0])} |")
-    return ["## Where", _WHERE, "\n".join(rows)] if tried else []
+        found = [one for name in _FIGURES if (one := compare(records, "both", "random", name)) is not None]
+        rows.append(f"| | both - random | {' | '.join(map(shown, found))} | {counted(found[0])} |")
+    return ["## Where", _WHERE, "\n".join(rows)]
+
+
+def paired(records: list[Record]) -> list[Record]:
+    """Return the runs of both arms on the seeds that have both; none where those are too few."""
+    seeds = set.intersection(*({one["seed"] for one in records if one["arm"] == arm} for arm in WHERE_ARMS))
+    if len(seeds) < FEWEST_SEEDS:
+        return []
+    return [one for one in records if one["seed"] in seeds and one["arm"] in WHERE_ARMS]
 
 
 _WHERE: Final = (
-    "The same cell lines under microscopes that differ less, and plates of which another share is infected. "
-    "What composing is worth can be looked up at what comes nearest to one's own plates."
+    "The same cell lines under microscopes that differ less, and plates of which another share is infected, "
+    "the same on every plate. The phenotype is part of the variance that the microscope's share is a share "
+    "of: read that column down the microscopes, not down the shares of wells."
 )
