@@ -46,7 +46,10 @@ def test_no_fraction_is_no_validation() -> None:
 def test_a_warning_says_which_part_it_is_of() -> None:
     valid = table(experiments=1, lineages=2)
     selected = (valid["condition"] == "even") | (valid.index == len(valid) - 1)
-    with pytest.warns(CompositionWarning, match=r"^validation: These cells hold fewer anchors"):
+    with pytest.warns(
+        CompositionWarning,
+        match=r"^validation: These cells, each the anchors of a stratum in a group, hold fewer",
+    ):
         sample_part("validation", valid, selected.to_numpy(), BatchOptions(batch_size=4), 0)
 
 

@@ -168,8 +168,8 @@ def _small_cells(stage: Stage) -> Iterator[str]:
     if texts:
         what = _unit(stage)
         yield (
-            f"These cells hold fewer anchors than a {what} takes from them, so that anchors repeat in a "
-            f"{what}: {_listed(texts, ', ')}."
+            f"These cells, each the anchors of a stratum in a group, hold fewer than a {what} takes from "
+            f"them, so that anchors repeat in a {what}: {_listed(texts, ', ')}."
         )
 
 
@@ -217,8 +217,8 @@ def _short_windows(stage: Stage, focal: FocalTimes) -> Iterator[str]:
             else "give all they have, and the outside gives the rest"
         )
         yield (
-            f"Windows of these cells hold fewer anchors than a {_unit(stage)} takes from them; they "
-            f"{then}: {_listed(texts, ', ')}."
+            "Windows of these cells, each the anchors of a stratum in a group, hold fewer than a "
+            f"{_unit(stage)} takes from them; they {then}: {_listed(texts, ', ')}."
         )
 
 

@@ -218,10 +218,10 @@ def read_metadata(path: str | Path) -> AnchorsMetadata:
     """
     try:
         found = pa_parquet.read_metadata(path).metadata or {}
-    except FileNotFoundError as error:
+    except FileNotFoundError:
         raise InvalidInputError(
             f"path={str(path)!r} does not exist; build the anchors table with 'viscy-data index'"
-        ) from error
+        ) from None
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InvalidInputError(
             f"path={str(path)!r}: not a Parquet file that can be read; build the anchors table with "
