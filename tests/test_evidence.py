@@ -116,6 +116,30 @@ def test_the_page_names_what_an_arm_gains_and_what_it_costs() -> None:
     assert "nothing is shown to gain; nothing is shown to be lost" in page_of(ours)
 
 
+def test_the_page_advises_what_holds_in_every_case() -> None:
+    pairs = [("both", "random"), ("both_strong", "random_strong"), ("both_held_out", "random_held_out")]
+    values = {arm: [0.5, 0.52, 0.51] for pair in pairs for arm in pair}
+    runs = records(**values)
+    for one in runs:
+        if one["arm"].startswith("both"):
+            one["figures"]["leakage_near"] -= 0.2
+            one["figures"]["corrected/leakage_near"] -= 0.1
+    said = page_of(runs)
+    assert (
+        "Yes, for one thing: whatever else you do, it gives away less of the experiment, by nearest" in said
+    )
+    assert "not shown to help with the cells' state or the true phenotype" in said
+    assert "| correction by control cells | the experiment, by nearest neighbours (-0.100) | nothing" in said
+    for one in runs:
+        if one["arm"] == "both_strong":
+            one["figures"]["state"] -= 0.1
+    assert "It depends on what else you do." in page_of(runs)
+    assert (
+        "| strong augmentation | the experiment, by nearest neighbours (-0.200) | the cells' state (-0.1"
+        in (page_of(runs))
+    )
+
+
 def test_the_page_shows_how_figures_follow_the_steps() -> None:
     curve = records(random=[0.5, 0.7])
     curve[1]["steps"] = 20

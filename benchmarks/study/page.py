@@ -7,9 +7,10 @@ from typing import Any, Final
 import numpy as np
 
 from study.arms import SYNTHETIC_ARMS, TITLES
-from study.findings import FEWEST_SEEDS, Difference, Record, by_seed, compare, counted, mean_of, shown
+from study.findings import Record, by_seed, compare, counted, mean_of, shown
 from study.measures import HOURS_BINS, LATE
 from study.picture import draw
+from study.short import ASKED, CORRECTED, QUESTIONS, beside, short
 from study.where import section
 
 PLANNED: Final = len(SYNTHETIC_ARMS) * 5 * 3
@@ -27,19 +28,6 @@ _COLUMNS: Final = (
     ("leakage_near", "by neighbours"),
     ("corrected/leakage_near", "corrected"),
 )
-_QUESTIONS: Final = (
-    ("Does composing help at all?", "both", "random"),
-    ("One experiment a batch, alone?", "one_experiment", "random"),
-    ("Balanced conditions, alone?", "balance", "random"),
-    ("Balanced conditions on top of one experiment?", "both", "one_experiment"),
-    ("One experiment a batch on top of balanced conditions?", "both", "balance"),
-    ("Strong augmentation instead?", "random_strong", "random"),
-    ("Strong augmentation on top?", "both_strong", "both"),
-    ("Batch norm per experiment on top?", "both_ben", "both"),
-    ("A leak of 0.2 on top?", "both_leak", "both"),
-    ("A focal time on top?", "both_focus", "both"),
-    ("With the experiment never seen?", "both_held_out", "random_held_out"),
-)
 
 
 def write(figures: Mapping[str, Any], page: Path, picture: Path) -> None:
@@ -54,7 +42,7 @@ def text_of(figures: Mapping[str, Any], picture: str) -> str:
     parts = [
         "# Evidence: what composing batches is worth",
         "<!-- Made by benchmarks/evidence.py page from benchmarks/evidence.json: edit those. -->",
-        _short(records),
+        short(records, figures["real"]),
         _design(records),
         "## The verdict",
         _CLAIM,
@@ -62,11 +50,13 @@ def text_of(figures: Mapping[str, Any], picture: str) -> str:
         f"![Each dot is one run: how much an embedding knows of the microscope, and of the cells]({picture})",
         "## Which axis, and compared with what",
         _differences(records),
+        "## Each corrected by control cells",
+        _corrected(records),
         "## All figures",
         _table(records, figures["ceiling"]),
         _notes(records),
         "## By hours after infection",
-        "The state, AUC, as above; guessing is 0.5.",
+        _BY_HOURS,
         _hours(records),
         *section(records, figures["where"]),
         *_curve(figures["curve"]),
@@ -76,86 +66,6 @@ def text_of(figures: Mapping[str, Any], picture: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _short(records: list[Record]) -> str:
-    """Answer what a reader came for, each in a sentence that follows from an interval."""
-    parts = ["## In short"]
-    compose = [
-        f"{title}: {_word(found, better)} ({shown(found)})"
-        for name, title, better in _ASKED
-        if (found := compare(records, "both", "random", name)) is not None
-    ]
-    if compose:
-        parts.append(
-            "**Should I compose?** One experiment a batch with conditions balanced, against batches drawn at "
-            "random:\n\n- " + ";\n- ".join(compose) + "."
-        )
-    axes = [
-        f"{TITLES[arm]}, against {TITLES[other]}: {said}"
-        for _, arm, other in _QUESTIONS[1:]
-        if (said := _worth(records, arm, other))
-    ]
-    if axes:
-        parts.append("**Which axes, and what instead?**\n\n- " + ".\n- ".join(axes) + ".")
-    after = _beside_correction(records, "")
-    if after:
-        parts.append(
-            "**What do I gain over correcting afterwards?** Both, not corrected, against random batches "
-            "whose embedding is centred and scaled by control cells:\n\n" + after
-        )
-    anyway = _beside_correction(records, "corrected/")
-    if anyway:
-        parts.append("**And if I correct anyway?** Both against random batches, each corrected:\n\n" + anyway)
-    instead = _beside_correction(records, "corrected/", "random_strong")
-    if instead:
-        parts.append(
-            "**And if I augment strongly and correct?** Both against random batches with strong "
-            "augmentation, each corrected:\n\n" + instead
-        )
-    return "\n\n".join(parts)
-
-
-def _beside_correction(records: list[Record], ours: str, other: str = "random") -> str:
-    """Compare both with another arm corrected, in all that is asked; ``ours`` may be corrected, too."""
-    said = [
-        f"- {title}: {_word(found, better)} ({shown(found)})"
-        for name, title, better in _ASKED
-        if (found := compare(records, "both", other, ours + name, f"corrected/{name}")) is not None
-    ]
-    return ";\n".join(said) + "." if said else ""
-
-
-def _worth(records: list[Record], arm: str, other: str) -> str:
-    """Say what is shown to be better and worse with an arm; empty where too few seeds have both."""
-    better, worse = [], []
-    for name, title, sign in _ASKED:
-        found = compare(records, arm, other, name)
-        if found is None or found.seeds < FEWEST_SEEDS:
-            return ""
-        if found.low > 0 or found.high < 0:
-            said = f"{title} is {_word(found, sign)}".replace(",", "") + f" ({found.value:+.3f})"
-            (better if sign * found.value > 0 else worse).append(said)
-    gains = " and ".join(better) if better else "nothing is shown to gain"
-    return f"{gains}; " + (f"**but** {' and '.join(worse)}" if worse else "nothing is shown to be lost")
-
-
-_ASKED: Final = (
-    ("state", "the cells' state", 1),
-    ("phenotype", "the true phenotype", 1),
-    ("leakage", "the experiment, by a linear probe", -1),
-    ("leakage_near", "the experiment, by nearest neighbours", -1),
-    ("microscope", "the microscope, by its share of a cell's variance", -1),
-)
-
-
-def _word(found: Difference, better: int) -> str:
-    """Say what a difference shows; ``better`` is 1 where more is wanted, -1 where less is."""
-    if not (found.low > 0 or found.high < 0):
-        return "no difference is shown"
-    if better > 0:
-        return "read better" if found.low > 0 else "read worse"
-    return "given away less" if found.high < 0 else "given away more"
-
-
 def _design(records: list[Record]) -> str:
     trained = [one for one in records if one["arm"] != "raw"]
     seeds = sorted({one["seed"] for one in trained})
@@ -163,14 +73,26 @@ def _design(records: list[Record]) -> str:
     steps = sorted({one["steps"] for one in trained})
     each = ", ".join(f"{step:,}" for step in steps)
     return (
-        "Five synthetic plates to a seed, each with a microscope and a cell line of its own and wells that "
-        f"differ; {len(seeds)} seeds of data ({', '.join(map(str, seeds))}) that nothing was chosen on; "
+        "Five synthetic plates to a seed, each with a microscope and a cell line of its own; eight wells to "
+        "a plate that differ, one to three of them infected, with 24 cells each at first, which divide; "
+        f"{len(seeds)} seeds of data ({', '.join(map(str, seeds))}) that nothing was chosen on; "
         f"{len(trained)} trainings of {PLANNED} planned, {each} steps of 64 pairs each, {hours:.1f} hours of "
         "one core. What has not been trained yet is in no table. The rule of "
         "the verdict was fixed before the first of them. The unit is the data seed: trainings of one seed "
         "are averaged, arms are compared seed by seed, and behind a mean difference stands its interval in "
-        "brackets, Student's t over seeds (95 %)."
+        "brackets, Student's t over seeds (95 %). *Seeds x trainings* gives the smaller number of trainings "
+        "where two arms have not as many.\n\n"
+        "Of twenty such intervals one excludes 0 by chance, and the tables hold some "
+        f"{_count(records)}: a single small difference among many is weak evidence. And where nothing is "
+        "shown, there may be a difference still, of any size that the interval holds."
     )
+
+
+def _count(records: list[Record]) -> int:
+    """Return how many intervals the two tables of differences hold."""
+    plain = sum(compare(records, arm, other, "state") is not None for _, arm, other in QUESTIONS)
+    corrected = sum(beside(records, ours, theirs, "state") is not None for _, ours, theirs in CORRECTED)
+    return (plain + corrected) * len(ASKED)
 
 
 def _verdict(findings: list[Mapping[str, Any]]) -> str:
@@ -194,16 +116,27 @@ def _differences(records: list[Record]) -> str:
     titles = [dict(_COLUMNS)[name] for name in names]
     rows = ["| question | arms | " + " | ".join(titles) + " | seeds x trainings |"]
     rows.append("|---" * (3 + len(names)) + "|")
-    for question, arm, other in _QUESTIONS:
+    for question, arm, other in QUESTIONS:
         found = [one for name in names if (one := compare(records, arm, other, name)) is not None]
         if found:
             cells = " | ".join(map(shown, found))
             rows.append(f"| {question} | {TITLES[arm]} - {TITLES[other]} | {cells} | {counted(found[0])} |")
-    after = [one for name in names if (one := compare(records, "both", "random", name, f"corrected/{name}"))]
-    if after:
-        cells = " | ".join(map(shown, after))
-        asked = "Rather than correcting afterwards?"
-        rows.append(f"| {asked} | both - random batches corrected | {cells} | {counted(after[0])} |")
+    return "\n".join(rows)
+
+
+def _corrected(records: list[Record]) -> str:
+    """Compare arms one of which, or both, are corrected: names that begin with *corrected*."""
+    titles = [dict(_COLUMNS)[name] for name, *_ in ASKED]
+    rows = ["| question | arms | " + " | ".join(titles) + " | seeds x trainings |"]
+    rows.append("|---" * (3 + len(ASKED)) + "|")
+    for question, ours, theirs in CORRECTED:
+        found = [one for name, *_ in ASKED if (one := beside(records, ours, theirs, name)) is not None]
+        if found:
+            cells = " | ".join(map(shown, found))
+            arms = " - ".join(
+                TITLES[arm] + (", corrected" if corrected else "") for arm, corrected in (ours, theirs)
+            )
+            rows.append(f"| {question} | {arms} | {cells} | {counted(found[0])} |")
     return "\n".join(rows)
 
 
@@ -252,11 +185,21 @@ def _notes(records: list[Record]) -> str:
             "*Trained with the labels* never saw the experiment that is asked about: compare it with the "
             "arms that did not either. In all other arms the encoder saw all experiments, without labels."
         )
+    if mean_of(records, "labels", "state") <= mean_of(records, "both", "state"):
+        said.append(
+            "It reads the state no better than most arms: there is little room left in which to differ."
+        )
     said.append(
         "*Corrected* numbers may lie below guessing, for reasons that [What an embedding "
-        "knows](guides/evaluation.md) gives. Of twenty intervals one excludes 0 by chance."
+        "knows](guides/evaluation.md) gives."
     )
     return " ".join(said)
+
+
+_BY_HOURS: Final = (
+    "Whether a cell is infected, told from cells of the hours named, AUC; guessing is 0.5. In the first "
+    "hours there is nothing to be told yet. No intervals: what the table shows is when that begins."
+)
 
 
 def _hours(records: list[Record]) -> str:
@@ -297,7 +240,8 @@ def _curve(records: list[Record]) -> list[str]:
 
 _STEPS: Final = (
     "On data that nothing else was measured on (seed {seeds}). State and phenotype rise with training, and "
-    "so does what random batches let the encoder know of the experiment."
+    "so does what random batches let the encoder know of the experiment. Neither had stopped rising at the "
+    "last number, by which all arms are compared: longer trainings may differ otherwise."
 )
 
 
@@ -339,6 +283,11 @@ _WORDS: Final = f"""## What the words mean
   microscope is the cell itself.
 - *experiment read*: balanced accuracy of a probe for the experiment, among uninfected cells of wells that it
   has not seen. Cell lines differ between experiments, so not all of it is the microscope.
+- *by neighbours*: the same, told by the nearest cells of the embedding in place of a linear probe.
+- *strong augmentation*: `--config strong`, brightness, contrast, blur and noise changed far more than usual.
+  *leak 0.2*: a fifth of each batch comes from other experiments. *focal time*: most cells of a batch lie
+  around one hour. *batch norm per experiment*: the encoder normalises over batches, hence over one
+  experiment; after training its statistics are taken again from each experiment's cells.
 - *corrected*: the embedding centred and scaled by the uninfected cells of each experiment
   (`viscy-train correct`).
 
