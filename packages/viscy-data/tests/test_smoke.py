@@ -69,6 +69,7 @@ PUBLIC = [
     "compute_statistics",
     "convert_movies",
     "describe",
+    "describe_plan",
     "deviations",
     "flat_plan",
     "import_viscy",
@@ -121,7 +122,7 @@ def _third_parties_after(statement: str) -> set[str]:
 def test_public_names_are_pinned_and_sorted() -> None:
     assert exported == sorted(set(exported))
     assert exported == PUBLIC
-    assert len(exported) == 87
+    assert len(exported) == 88
 
 
 @pytest.mark.parametrize("name", exported)

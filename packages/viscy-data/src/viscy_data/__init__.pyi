@@ -65,6 +65,7 @@ from .progress import progress_bar as progress_bar
 from .rich_text import verbatim as verbatim
 from .sampling.batch import IndexBatch as IndexBatch
 from .sampling.deviations import Deviation as Deviation, deviations as deviations
+from .sampling.described import describe_plan as describe_plan
 from .sampling.flat import FlatArguments as FlatArguments, flat_plan as flat_plan
 from .sampling.plan_file import change_plan as change_plan
 from .sampling.ramp import ramp as ramp

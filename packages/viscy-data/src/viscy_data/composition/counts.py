@@ -38,7 +38,8 @@ class PartSizes:
     @classmethod
     def of(cls, size: int, plan: BatchPlan) -> "PartSizes":
         """Round the fractions of the plan for a batch of ``size``."""
-        leaked, far = plan._leaked(size), plan._far(size)
+        leaked = min(round(size * plan._leak), size - 1)
+        far = 0 if plan._window is None else round(size * plan._window.global_fraction)
         leaked_far = round(Fraction(leaked * far, size))
         own_far = far - leaked_far
         return cls((size - leaked - own_far, own_far), (leaked - leaked_far, leaked_far))

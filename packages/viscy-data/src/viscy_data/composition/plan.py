@@ -9,16 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from viscy_data.checks import check_columns, check_integer
-from viscy_data.composition.axes import (
-    AtMost,
-    Balance,
-    By,
-    Focus,
-    Grouping,
-    Locality,
-    Weighting,
-    set_field,
-)
+from viscy_data.composition.axes import AtMost, Balance, Focus, Grouping, Locality, Weighting, set_field
 from viscy_data.composition.plan_checks import MOST_ANCHORS, MOST_BATCHES
 from viscy_data.errors import InvalidInputError
 
@@ -99,47 +90,6 @@ class BatchPlan:
                 )
         return tuple(given)
 
-    def __str__(self) -> str:
-        """Return a line for people: what a batch holds, in the order of the axes.
-
-        Examples
-        --------
-        >>> print(BatchPlan(64, grouping=Grouping("experiment"), focus=Focus("hours")))
-        64 anchors of one experiment, 45 within 2 of one time of hours
-        >>> print(BatchPlan(8))
-        8 anchors of the whole table
-        """
-        size, window = self.batch_size, self._window
-        of = "the whole table" if self.grouping is None else f"one {_named(self.grouping.by)}"
-        said = [f"{_counted(size, 'anchor')} of {of}"]
-        if self.grouping is not None and self.grouping.weights is not None:
-            said.append("groups weighted")
-        if leaked := self._leaked(size):
-            said.append(f"{leaked} of them from others")
-        if self.balance is not None:
-            ratio = self.balance.ratio
-            how = "equal" if ratio is None else ratio if isinstance(ratio, str) else "stated"
-            said.append(f"{how} shares of {_named(self.balance.by)}")
-        if window is not None:
-            near, reach = size - self._far(size), window.window_hours
-            said.append(f"{near} within {reach:g} of one time of {window.by}")
-        said += [self._said_of(cap) for cap in self._caps]
-        if self.weighting is not None:
-            said.append(f"in proportion to {self.weighting.by}")
-        if (few := self.locality) is not None:
-            kind = "frame" if few.fovs is None else "field of view"
-            stay = f", each for {few.hold} steps" if few.hold > 1 else ""
-            said.append(f"from at most {_counted(few._most, kind)}{stay}")
-        if self.span > 1:
-            together = " that share caps and frames" if self._caps or self.locality else ""
-            said.append(f"in steps of {self.span} batches{together}")
-        return ", ".join(said)
-
-    def _said_of(self, cap: AtMost) -> str:
-        clock = "" if self.focus is None else self.focus.by
-        near = "" if cap.min_hours is None else f" closer than {cap.min_hours:g} in {clock}"
-        return f"at most {cap.count} of one {_named(cap.by)}{near}"
-
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that the enabled axes use, without repeats."""
@@ -169,14 +119,6 @@ class BatchPlan:
         """Fraction of a batch that comes from other groups."""
         return 0.0 if self.grouping is None else self.grouping.leak
 
-    def _leaked(self, size: int) -> int:
-        """Anchors that come from other groups in a batch of ``size``."""
-        return min(round(size * self._leak), size - 1)
-
-    def _far(self, size: int) -> int:
-        """Anchors from outside the window in a batch of ``size``."""
-        return 0 if self._window is None else round(size * self._window.global_fraction)
-
     @property
     def _window(self) -> Focus | None:
         """The focus, or None where it is off or leaves no anchor inside the window to choose."""
@@ -186,20 +128,3 @@ class BatchPlan:
     def _reach(self) -> float:
         """How far from the focal time an anchor is still inside the window; below 0 without a window."""
         return -1.0 if self._window is None else self._window.window_hours + CLOCK_TOLERANCE
-
-
-def _named(columns: By) -> str:
-    """Say one column, or several whose combinations are meant."""
-    return " x ".join([columns] if isinstance(columns, str) else columns)
-
-
-def _counted(count: int, kind: str) -> str:
-    """Say how many of a kind there are.
-
-    Examples
-    --------
-    >>> _counted(1, "frame"), _counted(2, "field of view")
-    ('1 frame', '2 fields of view')
-    """
-    first, *rest = kind.split(" ", 1)
-    return " ".join([f"{count} {first}" + ("" if count == 1 else "s"), *rest])

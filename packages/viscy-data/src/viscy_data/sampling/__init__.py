@@ -10,7 +10,7 @@ Read in this order:
 - `sampler`: the sampler: batches of one rank, as lists of row numbers; `batch`: one that knows which it is
 - `labels`: from columns to codes; `marks`: lineage, frame and hour of anchors, for reports
 - `flat`: keyword arguments for what most people ask for; `plan_file`: a plan in YAML
-- `plan_options`: a plan on the command line
+- `plan_options`: a plan on the command line; `described`: a plan in a line for people
 - `state`: where a sampler stands; `batch_iterator`: an iterator that can say where it stands
 - `ranks`: noticing that ranks were given different tables, plans or seeds
 - `feasible`: what a table cannot give a plan, said before the first batch; `ramp`: plans between two plans

@@ -19,7 +19,7 @@ from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
-from viscy_data import InvalidInputError, ViscyDataError, check_anchors
+from viscy_data import InvalidInputError, ViscyDataError, check_anchors, describe_plan
 from viscy_train.callbacks import (
     CompositionLog,
     DataWait,
@@ -203,7 +203,7 @@ class FitCLI(LightningCLI):
         rehearse(self.model, self.datamodule)
         sampler = self.datamodule.train_sampler.sampler
         plan = sampler.plan_at(0, epoch=0)
-        _say(f"each batch{'' if plan == sampler.plan else ', at first'}: {plan}")
+        _say(f"each batch{'' if plan == sampler.plan else ', at first'}: {describe_plan(plan)}")
         if self.trainer.world_size > 1 and plan.span > 1:
             _say(f"batches of {plan.span} ranks in a step share their group: negatives of another are masked")
         if self.trainer.is_global_zero:
