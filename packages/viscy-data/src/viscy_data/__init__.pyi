@@ -61,7 +61,7 @@ from .images.store import StoreReader as StoreReader, describe as describe
 from .images.z_window import ZWindow as ZWindow
 from .importing.run import ImportSummary as ImportSummary, import_viscy as import_viscy
 from .indexing.run import IndexSummary as IndexSummary, build_index as build_index
-from .progress import progress_bar as progress_bar
+from .progress import LoggedProgress as LoggedProgress, progress_bar as progress_bar
 from .rich_text import verbatim as verbatim
 from .sampling.batch import IndexBatch as IndexBatch
 from .sampling.deviations import Deviation as Deviation, deviations as deviations

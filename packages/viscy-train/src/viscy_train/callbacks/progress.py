@@ -18,6 +18,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
+from viscy_data import LoggedProgress
 from viscy_train.callbacks.data_wait import FRACTION, PATCHES
 
 
@@ -55,7 +56,7 @@ class FitProgress(ProgressBar):
         """Open the bar."""
         if not self._enabled:
             return
-        self._progress = self._given or Progress(*fit_columns())
+        self._progress = self._given or LoggedProgress(*fit_columns())
         if self._given is None:
             self._progress.start()
         total = trainer.estimated_stepping_batches
