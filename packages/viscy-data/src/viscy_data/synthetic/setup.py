@@ -18,7 +18,9 @@ import numpy as np
 from viscy_data.synthetic.recipe import Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    type Range = Callable[[float, float], float]
 
 _INTERVAL_MINUTES: Final = (30.0, 45.0, 30.0, 60.0, 40.0)
 _START_HPI: Final = (0.0, 1.0, 2.0, 0.0, 1.5)
@@ -121,18 +123,10 @@ def make_setup(index: int, seed: int, microscope_effect: float = 1.0) -> Setup:
     >>> alike[0].microscope == alike[1].microscope, alike[0].line == alike[1].line
     (True, False)
     """
-    offsets: Iterator[float] = iter(np.random.default_rng([seed, 0x5E7]).random(32).tolist())
-    spread = 1.0
-
-    def between(low: float, high: float) -> float:
-        place = (next(offsets) + index * _GOLDEN) % 1.0
-        return low + (high - low) * (spread * place + (1 - spread) / 2)
-
-    def ratio(low: float, high: float) -> float:
-        return float(np.exp(between(float(np.log(low)), float(np.log(high)))))
-
+    offsets = iter(np.random.default_rng([seed, 0x5E7]).random(32).tolist())
+    between, ratio = _ranges(offsets, index, 1.0)
     line = CellLine(radius=between(13.0, 16.0), nuclear_reporter=ratio(0.8, 1.4), granularity=ratio(0.7, 1.4))
-    spread = microscope_effect  # of what follows
+    between, ratio = _ranges(offsets, index, microscope_effect)
     return Setup(
         name=f"synthetic_{index + 1}",
         interval_minutes=_INTERVAL_MINUTES[index % len(_INTERVAL_MINUTES)],
@@ -158,3 +152,19 @@ def make_setup(index: int, seed: int, microscope_effect: float = 1.0) -> Setup:
             tilt_angle=between(0.0, 2 * np.pi),
         ),
     )
+
+
+def _ranges(offsets: "Iterator[float]", index: int, spread: float) -> "tuple[Range, Range]":
+    """Return what draws the next number of experiment ``index`` from a range, evenly or by its logarithm.
+
+    ``spread`` is how much of a range, around its middle, experiments share between them.
+    """
+
+    def between(low: float, high: float) -> float:
+        place = (next(offsets) + index * _GOLDEN) % 1.0
+        return low + (high - low) * (spread * place + (1 - spread) / 2)
+
+    def ratio(low: float, high: float) -> float:
+        return float(np.exp(between(float(np.log(low)), float(np.log(high)))))
+
+    return between, ratio
