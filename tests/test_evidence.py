@@ -128,8 +128,15 @@ def test_the_page_advises_what_holds_in_every_case() -> None:
     assert (
         "Yes, for one thing: whatever else you do, it gives away less of the experiment, by nearest" in said
     )
-    assert "not shown to help with the cells' state or the true phenotype" in said
+    assert "read better, too: the cells' state: nowhere; the true phenotype: nowhere." in said
     assert "| correction by control cells | the experiment, by nearest neighbours (-0.100) | nothing" in said
+    few = records(both=[0.5, 0.5, 0.5], random=[0.5, 0.5, 0.5])
+    for one in few:
+        if one["arm"] == "both":
+            one["figures"]["leakage_near"] -= 0.3
+            one["figures"]["state"] += 0.1
+    said = page_of(runs, where=[one | {"setting": "few_infected"} for one in few])
+    assert "the cells' state: *nothing else, an eighth of the wells of every plate infected*;" in said
     for one in runs:
         if one["arm"] == "both_strong":
             one["figures"]["state"] -= 0.1

@@ -4,8 +4,8 @@
 the probe has seen other experiments only. *microscope*: the share of the variance of a cell's five
 embeddings, seen through five microscopes, in the variance of all; and how often the nearest cell under
 another microscope is the cell itself, its twin. *leakage*: how well the experiment is read from uninfected
-cells, whose cell line is the same everywhere, so that nothing but the microscope can tell it; by a linear
-probe and by nearest neighbours.
+cells, by a linear probe and by nearest neighbours; cell lines differ between experiments, so that not all of
+it is the microscope.
 
 All of it is measured as the encoder gives it and corrected by the uninfected cells of each experiment.
 """
@@ -26,6 +26,15 @@ from sklearn.preprocessing import StandardScaler
 
 from viscy_data.columns import CONDITION, EXPERIMENT, FOV, HOURS, TRACK_ID, WELL, T
 from viscy_train.evaluation import Controls, correct_by_controls
+
+HEADINGS: Final = {
+    "state": "state, AUC",
+    "phenotype": "phenotype, r",
+    "microscope": "microscope's share",
+    "leakage": "experiment read",
+    "leakage_near": "by neighbours",
+}
+"""What is compared, and how the columns of the page's tables call it."""
 
 LATE: Final = 6.0
 HOURS_BINS: Final = ((0.0, 3.0), (3.0, 6.0), (6.0, 9.0), (9.0, 20.0))

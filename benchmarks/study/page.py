@@ -8,7 +8,7 @@ import numpy as np
 
 from study.arms import SYNTHETIC_ARMS, TITLES
 from study.findings import Record, by_seed, compare, counted, mean_of, shown
-from study.measures import HOURS_BINS, LATE
+from study.measures import HEADINGS, HOURS_BINS, LATE
 from study.picture import draw
 from study.short import ASKED, CORRECTED, QUESTIONS, beside, short
 from study.where import section
@@ -17,15 +17,15 @@ PLANNED: Final = len(SYNTHETIC_ARMS) * 5 * 3
 """Trainings: arms, seeds, trainings of one setting."""
 
 _COLUMNS: Final = (
-    ("state", "state, AUC"),
+    ("state", HEADINGS["state"]),
     ("corrected/state", "corrected"),
-    ("phenotype", "phenotype, r"),
-    ("microscope", "microscope's share"),
+    ("phenotype", HEADINGS["phenotype"]),
+    ("microscope", HEADINGS["microscope"]),
     ("corrected/microscope", "corrected"),
     ("twin", "twin found"),
-    ("leakage", "experiment read"),
+    ("leakage", HEADINGS["leakage"]),
     ("corrected/leakage", "corrected"),
-    ("leakage_near", "by neighbours"),
+    ("leakage_near", HEADINGS["leakage_near"]),
     ("corrected/leakage_near", "corrected"),
 )
 
@@ -42,7 +42,7 @@ def text_of(figures: Mapping[str, Any], picture: str) -> str:
     parts = [
         "# Evidence: what composing batches is worth",
         "<!-- Made by benchmarks/evidence.py page from benchmarks/evidence.json: edit those. -->",
-        short(records, figures["real"]),
+        short(records, figures["real"], figures["where"]),
         _design(records),
         "## The verdict",
         _CLAIM,
@@ -113,7 +113,7 @@ def _verdict(findings: list[Mapping[str, Any]]) -> str:
 
 def _differences(records: list[Record]) -> str:
     names = ("state", "phenotype", "microscope", "leakage", "leakage_near")
-    titles = [dict(_COLUMNS)[name] for name in names]
+    titles = [HEADINGS[name] for name in names]
     rows = ["| question | arms | " + " | ".join(titles) + " | seeds x trainings |"]
     rows.append("|---" * (3 + len(names)) + "|")
     for question, arm, other in QUESTIONS:
@@ -126,7 +126,7 @@ def _differences(records: list[Record]) -> str:
 
 def _corrected(records: list[Record]) -> str:
     """Compare arms one of which, or both, are corrected: names that begin with *corrected*."""
-    titles = [dict(_COLUMNS)[name] for name, *_ in ASKED]
+    titles = [HEADINGS[name] for name, *_ in ASKED]
     rows = ["| question | arms | " + " | ".join(titles) + " | seeds x trainings |"]
     rows.append("|---" * (3 + len(ASKED)) + "|")
     for question, ours, theirs in CORRECTED:
@@ -226,7 +226,7 @@ def _curve(records: list[Record]) -> list[str]:
     if not trained:
         return []
     names = ("state", "phenotype", "leakage", "microscope")
-    rows = ["| steps | arm | runs | " + " | ".join(dict(_COLUMNS)[name] for name in names) + " |"]
+    rows = ["| steps | arm | runs | " + " | ".join(HEADINGS[name] for name in names) + " |"]
     rows.append("|---" * (3 + len(names)) + "|")
     for steps in sorted({one["steps"] for one in trained}):
         for arm, title in TITLES.items():

@@ -5,6 +5,8 @@ from typing import Final
 
 from study.arms import TITLES
 from study.findings import FEWEST_SEEDS, Difference, Record, compare, shown
+from study.where import TITLES as TITLES_WHERE
+from study.where import tried_of
 
 ASKED: Final = (
     ("state", "the cells' state", 1),
@@ -50,15 +52,18 @@ _CASES: Final[tuple[tuple[str, Corrected, Corrected], ...]] = (
 )
 
 
-def short(records: list[Record], real: list[Record]) -> str:
+def short(records: list[Record], real: list[Record], where: list[Record]) -> str:
     """Answer whether to compose, which axes to take, and what else there is."""
     parts = ["## In short"]
-    cases = {
-        case: worth for case, ours, theirs in _CASES if (worth := _worth(records, ours, theirs)) is not None
-    }
+    on = [(case, records, ours, theirs) for case, ours, theirs in _CASES]
+    on += [
+        (f"nothing else, {TITLES_WHERE[setting]}", runs, *_CASES[0][1:])
+        for setting, runs in tried_of(where).items()
+    ]
+    cases = {case: worth for case, *pair in on if (worth := _worth(*pair)) is not None}
     if cases:
         parts.append(
-            f"**Should I compose?** {_advice(list(cases.values()))} One experiment a batch with conditions "
+            f"**Should I compose?** {_advice(cases)} One experiment a batch with conditions "
             "balanced, against batches drawn at random, where both are trained and treated alike:"
         )
         rows = [f"| {case} | {_listed(one.better)} | {_listed(one.worse)} |" for case, one in cases.items()]
@@ -109,16 +114,21 @@ def _worth(records: list[Record], ours: Corrected, theirs: Corrected) -> _Worth 
     return worth
 
 
-def _advice(cases: list[_Worth]) -> str:
-    """Say what holds in all cases."""
-    always = [title for name, title, _ in ASKED if all(name in one.better for one in cases)]
-    if not always or any(one.worse for one in cases):
+def _advice(cases: dict[str, _Worth]) -> str:
+    """Say what holds in all cases, and in which the biology is read better."""
+    worths = cases.values()
+    always = [title for name, title, _ in ASKED if all(name in one.better for one in worths)]
+    if not always or any(one.worse for one in worths):
         return "It depends on what else you do."
-    never = [title for name, title, _ in ASKED[:2] if not any(name in one.better for one in cases)]
-    help_with = f", and it is not shown to help with {' or '.join(never)}" if never else ""
+    biology = []
+    for name, title, _ in ASKED[:2]:
+        where = [f"*{case}*" for case, one in cases.items() if name in one.better]
+        if len(where) < len(cases):
+            biology.append(f"{title}: {', '.join(where) or 'nowhere'}")
+    read = f" Where the biology is shown to be read better, too: {'; '.join(biology)}." if biology else ""
     return (
         f"Yes, for one thing: whatever else you do, it gives away less of {' and '.join(always)}. Nothing is "
-        f"shown to be lost by it{help_with}."
+        f"shown to be lost by it.{read}"
     )
 
 

@@ -2,8 +2,9 @@
 
 Each setting changes one thing of the usual data, with the same seeds and the same cell lines. In the usual
 data one to three wells in eight are infected, not as many on every plate; the settings of shares infect the
-same number on every plate, so that they are compared with each other. The twins are always those of usual
-plates. What is compared is what anybody does against both axes.
+same number on every plate, so that they are compared with each other. The twins are seen through the
+setting's microscopes, and as many of them are infected as usual. What is compared is what anybody does
+against both axes.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from study.findings import FEWEST_SEEDS, Record, compare, counted, mean_of, records_of, shown
+from study.measures import HEADINGS
 
 USUAL: Final = "usual"
 SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -28,18 +30,10 @@ TITLES: Final = {
     "half_microscopes": "microscopes half as far from a middle one",
     "one_microscope": "one microscope for all",
     "few_infected": "an eighth of the wells of every plate infected",
-    "quarter_infected": "a quarter",
-    "half_infected": "half",
+    "quarter_infected": "a quarter of the wells of every plate infected",
+    "half_infected": "half of the wells of every plate infected",
 }
 WHERE_ARMS: Final = ("random", "both")
-
-_FIGURES: Final = {
-    "state": "state, AUC",
-    "phenotype": "phenotype, r",
-    "microscope": "microscope's share",
-    "leakage": "experiment read",
-    "leakage_near": "by neighbours",
-}
 
 
 def folder_of(folder: Path, setting: str, seed: int) -> Path:
@@ -56,24 +50,27 @@ def where_records_of(folder: Path) -> Iterator[Record]:
 
 def section(usual: list[Record], where: list[Record]) -> list[str]:
     """Return the section of the page, of settings with both arms on enough seeds; nothing without any."""
-    by_setting = {
-        setting: paired([one for one in where if one["setting"] == setting]) for setting in list(SETTINGS)[1:]
-    }
-    tried = {setting: records for setting, records in by_setting.items() if records}
+    tried = tried_of(where)
     if not tried:
         return []
     seeds = {one["seed"] for records in tried.values() for one in records}
     same = paired([one for one in usual if one["seed"] in seeds])
     rows = [
-        "| data | | " + " | ".join(_FIGURES.values()) + " | seeds x trainings |",
-        "|---" * (len(_FIGURES) + 3) + "|",
+        "| data | | " + " | ".join(HEADINGS.values()) + " | seeds x trainings |",
+        "|---" * (len(HEADINGS) + 3) + "|",
     ]
     for setting, records in (({USUAL: same} if same else {}) | tried).items():
-        levels = " | ".join(f"{mean_of(records, 'random', name):.3f}" for name in _FIGURES)
+        levels = " | ".join(f"{mean_of(records, 'random', name):.3f}" for name in HEADINGS)
         rows.append(f"| {TITLES[setting]} | random batches | {levels} | |")
-        found = [one for name in _FIGURES if (one := compare(records, "both", "random", name)) is not None]
+        found = [one for name in HEADINGS if (one := compare(records, "both", "random", name)) is not None]
         rows.append(f"| | both - random | {' | '.join(map(shown, found))} | {counted(found[0])} |")
     return ["## Where", _WHERE, "\n".join(rows)]
+
+
+def tried_of(where: list[Record]) -> dict[str, list[Record]]:
+    """Return the runs of each setting that has both arms on enough seeds."""
+    by_setting = {setting: [one for one in where if one["setting"] == setting] for setting in SETTINGS}
+    return {setting: found for setting, records in by_setting.items() if (found := paired(records))}
 
 
 def paired(records: list[Record]) -> list[Record]:
