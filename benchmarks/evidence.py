@@ -7,7 +7,8 @@
 
 A *run* is one training of one arm on the data of one seed: a file. ``train`` makes the runs that are
 missing, most telling first, and can be stopped at any time; several of them may work on different
-``--seeds``. The verdict's rule (``study/findings.py``) was fixed before the first run.
+``--seeds``. Where the folder of earlier runs is lost, or on another machine, ``--known evidence.json`` goes
+on from their figures. The verdict's rule (``study/findings.py``) was fixed before the first run.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from study.arms import ARMS, REAL_ARMS, SYNTHETIC_ARMS
 from study.data import make
-from study.findings import Record, real_records_of, records_of, summary, write_figures
+from study.findings import Record, joined, name_of, real_records_of, records_of, summary, write_figures
 from study.noise import noise_of
 from study.page import write as write_page
 from study.real import SETS, make_real
@@ -57,6 +58,12 @@ def main() -> None:
     measuring = commands.add_parser("measure", help="measure what there is, and write the figures")
     measuring.add_argument("--folder", type=Path, required=True)
     measuring.add_argument("--curve", type=Path, help="folder of the runs that the steps were chosen by")
+    for command in (training, measuring):
+        command.add_argument(
+            "--known",
+            type=Path,
+            help="figures of runs not in the folder: neither made again nor lost",
+        )
     commands.add_parser("page", help="write the page and its picture from the figures")
     noisy = commands.add_parser("noise", help="print how much trainings of one setting on one seed differ")
     noisy.add_argument("--folder", type=Path, required=True)
@@ -68,10 +75,12 @@ def main() -> None:
     elif options.command == "train":
         make_runs(options)
     elif options.command == "measure":
-        curve = list(records_of(options.curve)) if options.curve else []
-        runs, real = list(records_of(options.folder)), list(real_records_of(options.folder))
-        where = list(where_records_of(options.folder))
-        write_figures(FIGURES, summary(whole(runs), real, curve, whole(where)))
+        known = known_figures(options.known)
+        runs = joined(whole(list(records_of(options.folder))), known["runs"])
+        real = joined(list(real_records_of(options.folder)), known["real"])
+        curve = joined(list(records_of(options.curve)) if options.curve else [], known["curve"])
+        where = joined(whole(list(where_records_of(options.folder))), known["where"])
+        write_figures(FIGURES, summary(runs, real, curve, where))
     elif options.command == "noise":
         for found in noise_of(options.folder, (CONDITION, LEAKAGE)):
             print(
@@ -82,6 +91,12 @@ def main() -> None:
         write_page(json.loads(FIGURES.read_text()), DOCS / "evidence.md", DOCS / "images" / "evidence.svg")
 
 
+def known_figures(path: Path | None) -> dict[str, list[Record]]:
+    """Read figures that were written before; none without a path."""
+    written = json.loads(path.read_text()) if path else {}
+    return {part: written.get(part, []) for part in ("runs", "real", "curve", "where")}
+
+
 def whole(records: list[Record]) -> list[Record]:
     """Leave out trainings of another number of steps, which belong to no arm."""
     return [one for one in records if one["arm"] == "raw" or one["steps"] == STEPS]
@@ -89,7 +104,9 @@ def whole(records: list[Record]) -> list[Record]:
 
 def make_runs(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
-    runs = list(runs_of(options))
+    known = known_figures(options.known)
+    made = {name_of(record) for part in ("runs", "where") for record in known[part]}
+    runs = [one for one in runs_of(options) if name_of(record_of(*one)) not in made]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
         task = progress.add_task("", total=len(runs))
@@ -104,9 +121,13 @@ def make_runs(options: argparse.Namespace) -> None:
 def make_real_runs(options: argparse.Namespace) -> None:
     """Train on crops of real movies under imposed cameras: arms that need no conditions."""
     torch.set_num_threads(options.threads)
+    made = {name_of(record) for record in known_figures(options.known)["real"]}
     for number in range(options.trainings):
         for name in SETS:
             for arm in REAL_ARMS:
+                about = {"set": name, "arm": arm, "number": number, "steps": options.steps[0]}
+                if name_of(about) in made:
+                    continue
                 folder = options.folder / f"real_{name}"
                 make_real(folder, name, options.movies, CAMERA_SEED)
                 run(folder, arm, number, CAMERA_SEED, options.steps[0])
@@ -121,6 +142,12 @@ def run(folder: Path, arm: str, number: int, seed: int, steps: int) -> None:
     found = train(folder, arm, number, seed, steps)
     with whole_file(path) as beside, Path(beside).open("wb") as file:
         np.savez_compressed(file, **found)
+
+
+def record_of(setting: str, seed: int, arm: str, number: int, steps: int) -> Record:
+    """Return what names a run in its record."""
+    about = {"seed": seed, "arm": arm, "number": number, "steps": steps}
+    return about if setting == USUAL else about | {"setting": setting}
 
 
 def runs_of(options: argparse.Namespace) -> Iterator[tuple[str, int, str, int, int]]:

@@ -20,6 +20,7 @@ measures: Any = import_module("study.measures")
 page: Any = import_module("study.page")
 arms: Any = import_module("study.arms")
 noise: Any = import_module("study.noise")
+evidence: Any = import_module("evidence")
 
 
 def twins_of(cells: int, microscopes: int) -> pd.DataFrame:
@@ -190,6 +191,45 @@ def test_figures_are_kept_a_run_to_a_line_and_read_again(tmp_path: Path) -> None
     assert found["real"] == []
     assert found["runs"][0]["figures"]["state"] == 0.12346
     assert found["runs"][1] == ours[1]
+
+
+def test_runs_known_by_their_figures_stay_and_measured_ones_take_their_place() -> None:
+    measured, known = records(random=[0.5, 0.6]), records(random=[0.1, 0.2, 0.7], both=[0.9])
+    known += [one | {"setting": "few_infected"} for one in known[:1]]
+    found = findings.joined(measured, known)
+    assert [one["figures"]["state"] for one in found] == [0.5, 0.6, 0.7, 0.9, 0.1]
+    assert findings.joined(found, found) == found
+
+
+@pytest.mark.parametrize(
+    "asked", [["--arms", "random", "both"], ["--settings", "few_infected"], ["--movies", "none"]]
+)
+def test_runs_known_by_their_figures_are_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str]
+) -> None:
+    runs = records(random=[0.5, 0.6], both=[0.7, 0.8])
+    real = [
+        {"set": name, "arm": arm, "number": 0, "steps": 10}
+        for name in evidence.SETS
+        for arm in arms.REAL_ARMS
+    ]
+    known = {"runs": runs, "where": [one | {"setting": "few_infected"} for one in runs], "real": real}
+    findings.write_figures(tmp_path / "known.json", known)
+    options = [
+        "--seeds",
+        "0",
+        "1",
+        "--trainings",
+        "1",
+        "--steps",
+        "10",
+        "--known",
+        str(tmp_path / "known.json"),
+    ]
+    folder = ["--folder", str(tmp_path / "runs")]
+    monkeypatch.setattr(sys, "argv", ["evidence.py", "train", *folder, *options, *asked])
+    evidence.main()
+    assert not (tmp_path / "runs").exists()
 
 
 def test_noise_of_training_is_the_spread_within_settings_and_not_between_them() -> None:

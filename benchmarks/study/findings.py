@@ -104,6 +104,17 @@ def _raw(seed: int, cells: Cells, twins: Cells) -> Record:
     return {"arm": "raw", "number": 0, "seed": seed, "steps": 0, "figures": figures, "ceiling": ceiling}
 
 
+def name_of(record: Record) -> tuple[Any, ...]:
+    """Return what tells a run from all others."""
+    return tuple(record.get(key) for key in ("set", "setting", "seed", "arm", "number", "steps"))
+
+
+def joined(records: list[Record], known: list[Record]) -> list[Record]:
+    """Return measured runs, and those known from figures that are not among them."""
+    measured = {name_of(record) for record in records}
+    return records + [record for record in known if name_of(record) not in measured]
+
+
 def by_seed(records: list[Record], arm: str, figure: str) -> dict[int, list[float]]:
     """Return the figure of each training of an arm, by seed."""
     found: dict[int, list[float]] = {}
