@@ -170,14 +170,29 @@ def test_the_page_shows_where_composing_helps_on_the_seeds_that_have_both() -> N
     assert "## Where\n" not in page_of(usual)
 
 
+def test_the_page_shows_how_far_trainings_on_real_crops_lie_apart() -> None:
+    names = ("label", "area", "microscope", "twin")
+    real = [
+        {"set": "fucci", "arm": arm, "figures": dict.fromkeys(names, value)}
+        for arm, value in (("random", 0.5), ("random", 0.6), ("random", 0.76), ("one_experiment", 0.25))
+    ]
+    text = page_of(records(random=[0.9]), real=real)
+    for row in (
+        "| fucci | random batches | 0.620 (0.500 to 0.760) | 0.620 (0.500 to 0.760) |",
+        "| fucci | one experiment a batch | 0.250 | 0.250 |",
+        "| fucci | random batches | 3 | 0.620 (0.500 to 0.760) |",
+    ):
+        assert row in text
+
+
 def test_the_committed_page_is_that_of_the_committed_figures() -> None:
     root = Path(page.__file__).resolve().parents[2]
     figures = json.loads((root / "benchmarks" / "evidence.json").read_text())
     assert (root / "docs" / "evidence.md").read_text() == page.text_of(figures, "images/evidence.svg")
 
 
-def page_of(runs: list[dict[str, Any]], curve: Any = (), where: Any = ()) -> str:
-    figures = {"runs": runs, "ceiling": None, "verdict": [], "real": [], "curve": curve, "where": where}
+def page_of(runs: list[dict[str, Any]], curve: Any = (), where: Any = (), real: Any = ()) -> str:
+    figures = {"runs": runs, "ceiling": None, "verdict": [], "real": real, "curve": curve, "where": where}
     return str(page.text_of(figures, "picture.svg"))
 
 

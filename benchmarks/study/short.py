@@ -168,28 +168,34 @@ def _word(found: Difference, better: int) -> str:
 
 def _on_real_crops(real: list[Record]) -> list[str]:
     """Say how strong augmentation and one experiment a batch did on real crops, where they were tried."""
-    said = []
+    rows = []
     for movies in dict.fromkeys(one["set"] for one in real):
-        runs = [one for one in real if one["set"] == movies]
-        before = _means(runs, "random")
-        for arm in ("one_experiment", "random_strong"):
-            after = _means(runs, arm)
-            if before and after:
-                said.append(
-                    f"- {movies}, {TITLES[arm]}: the label is read with {after['label']:.2f} "
-                    f"({before['label']:.2f} with random batches), the microscope's share is "
-                    f"{after['microscope']:.3f} ({before['microscope']:.3f})"
-                )
-    if not said:
+        for arm in ("random", "one_experiment", "random_strong"):
+            figures = [one["figures"] for one in real if (one["set"], one["arm"]) == (movies, arm)]
+            if figures:
+                cells = (spread([one[name] for one in figures]) for name in ("label", "microscope"))
+                rows.append(f"| {movies} | {TITLES[arm]} | {' | '.join(cells)} |")
+    if not rows:
         return []
-    few = "Crops of real movies under imposed microscopes, too few runs for intervals:"
-    return [f"**And on real cells?** {few}\n\n" + ";\n".join(said) + "."]
+    said = (
+        "**And on real cells?** Crops of real movies under imposed microscopes; one set of cells each, hence "
+        "no intervals, but in brackets the lowest and the highest of several trainings:"
+    )
+    return [
+        said,
+        "\n".join(["| movies | arm | label, r | microscope's share |", "|---|---|---|---|", *rows]),
+    ]
 
 
-def _means(runs: list[Record], arm: str) -> dict[str, float]:
-    """Return the mean of each figure over an arm's runs; empty without any."""
-    figures = [one["figures"] for one in runs if one["arm"] == arm]
-    return {name: sum(one[name] for one in figures) / len(figures) for name in _REAL} if figures else {}
+def spread(values: list[float]) -> str:
+    """Return the mean, and of several values the lowest and the highest.
 
-
-_REAL: Final = ("label", "microscope")
+    Examples
+    --------
+    >>> spread([0.5, 0.6, 0.76])
+    '0.620 (0.500 to 0.760)'
+    >>> spread([0.5])
+    '0.500'
+    """
+    mean = f"{sum(values) / len(values):.3f}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):.3f} to {max(values):.3f})"
