@@ -49,7 +49,7 @@ _LARGEST_SIZE: Final = 2**14
 _PIXELS_PER_CELL: Final = 900
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How much to synthesise.
 

@@ -143,19 +143,19 @@ def synthesize(  # noqa: PLR0913  each is a choice of its own, with a default
         A count is out of range, or ``out`` holds experiments already or has no room for these.
     """
     recipe = Recipe(
-        experiments,
-        wells,
-        fovs,
-        frames,
-        cells,
-        size,
-        seed,
-        samples,
-        cell_lines,
-        well_effect,
-        microscope_effect,
-        infected,
-        same_cells,
+        experiments=experiments,
+        wells=wells,
+        fovs=fovs,
+        frames=frames,
+        cells=cells,
+        size=size,
+        seed=seed,
+        samples=samples,
+        cell_lines=cell_lines,
+        well_effect=well_effect,
+        microscope_effect=microscope_effect,
+        infected=infected,
+        same_cells=same_cells,
     )
     out = folder_named(out)
     check_room(out, recipe.bytes)
