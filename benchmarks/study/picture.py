@@ -72,7 +72,9 @@ def _lines(records: list[Record], ceiling: float | None) -> list[tuple[float, st
     """Return what can be reached at best: by the truth, and by an encoder trained with the labels."""
     labels = mean_of(records, "labels", "state")
     lines = [] if ceiling is None else [(ceiling, "the true\nphenotype")]
-    return lines + ([(labels, "trained with\nthe labels")] if np.isfinite(labels) else [])
+    return lines + (
+        [(labels, "trained with\nthe labels, never\nsaw the experiment")] if np.isfinite(labels) else []
+    )
 
 
 def _draw_arm(axes: Any, records: list[Record], arm: str, name: str, colour: str) -> None:
