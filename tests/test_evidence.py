@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from viscy_data.columns import EXPERIMENT, FOV, TRACK_ID, T
@@ -18,6 +20,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 findings: Any = import_module("study.findings")
 measures: Any = import_module("study.measures")
 page: Any = import_module("study.page")
+questions: Any = import_module("study.questions")
 arms: Any = import_module("study.arms")
 noise: Any = import_module("study.noise")
 evidence: Any = import_module("evidence")
@@ -65,7 +68,7 @@ def test_cells_without_all_their_twins_are_refused() -> None:
 def records(**by_arm: list[float]) -> list[dict[str, Any]]:
     """Return one run per arm and seed whose figures are all the given value."""
     keys = ("state", "corrected/state", "phenotype", "microscope", "leakage", "leakage_near")
-    every = (*keys, *(f"corrected/{key}" for key in keys), "twin")
+    every = [f"{prefix}{key}" for key in (*keys, "twin") for prefix in ("", "corrected/")]
     return [
         {
             "arm": arm,
@@ -96,10 +99,33 @@ def test_the_verdict_follows_the_intervals() -> None:
     assert not any(one.holds for one in findings.judge(records(both=same, random=same[::-1])))
 
 
+def test_the_chance_of_a_difference_is_that_of_a_t_test() -> None:
+    ours, theirs = [0.9, 0.8, 0.95], [0.85, 0.7, 0.93]
+    found = findings.compare(records(both=ours, random=theirs), "both", "random", "state")
+    assert found.p == pytest.approx(stats.ttest_rel(ours, theirs).pvalue)
+    alone = findings.compare(records(both=[0.9], random=[0.8]), "both", "random", "state")
+    assert alone.p == 1
+
+
+@given(st.lists(st.floats(1e-9, 1), max_size=30))
+def test_discoveries_are_those_of_benjamini_and_hochberg(chances: list[float]) -> None:
+    found = [findings.Difference(0.1, 0.0, 0.2, 5, 3, p) for p in chances]
+    limit, level = 0.0, questions.FALSE_DISCOVERIES
+    for rank, p in enumerate(sorted(chances), start=1):  # the largest p at most its rank's share of the level
+        if p <= level * rank / len(chances) * (1 - 1e-12):
+            limit = p
+    assert questions.largest_discovery(found) == pytest.approx(limit)
+
+
+def test_a_linear_probe_is_not_asked_of_corrected_embeddings() -> None:
+    asked = [one for one in (*questions.PLAIN, *questions.CORRECTED) if "leakage" in one.figures]
+    assert asked == list(questions.PLAIN)
+
+
 def test_the_page_claims_nothing_that_was_not_measured() -> None:
     ours = records(both=[0.9, 0.92, 0.91], random=[0.9, 0.91, 0.92])
     text = page_of(ours)
-    assert "the cells' state: no difference is shown" in text
+    assert "state +0.0000 [-0.025, +0.025]" in text
     assert arms.TITLES["both_ben"] not in text
     assert "How many steps" not in text
 
@@ -107,14 +133,14 @@ def test_the_page_claims_nothing_that_was_not_measured() -> None:
 def test_the_page_names_what_an_arm_gains_and_what_it_costs() -> None:
     # all figures rise alike: state and phenotype are read better, and so are experiment and microscope
     ours = records(balance=[0.9, 0.92, 0.91], random=[0.7, 0.71, 0.72], both_leak=[0.9, 0.2, 0.5])
-    (said,) = [line for line in page_of(ours).splitlines() if "conditions balanced, against" in line]
-    gained, lost = said.split("**but**")
-    assert "state is read better" in gained
-    assert "phenotype is read better" in gained
-    assert "linear probe is given away more" in lost
-    assert "variance is given away more" in lost
+    (row,) = [
+        line for line in page_of(ours).splitlines() if line.startswith("| conditions balanced, against")
+    ]
+    _, _, better, worse, _ = row.split("|")
+    assert better.strip() == "state 0.710 to 0.910*; phenotype 0.710 to 0.910*"
+    assert "microscope's share 0.710 to 0.910*; experiment by a linear probe 0.710 to 0.910*" in worse
     ours = records(balance=[0.9, 0.2, 0.5], random=[0.5, 0.7, 0.6])
-    assert "nothing is shown to gain; nothing is shown to be lost" in page_of(ours)
+    assert "against random batches | nothing seen | nothing seen |" in page_of(ours)
 
 
 def test_the_page_advises_what_holds_in_every_case() -> None:
@@ -127,24 +153,39 @@ def test_the_page_advises_what_holds_in_every_case() -> None:
             one["figures"]["corrected/leakage_near"] -= 0.1
     said = page_of(runs)
     assert (
-        "Yes, for one thing: whatever else you do, it gives away less of the experiment, by nearest" in said
+        "Yes, for one thing: in all of 6 cases tried, composed batches give away less of the experiment by "
+        "neighbours, and nothing is seen to be lost.\n" in said
     )
-    assert "read better, too: the cells' state: nowhere; the true phenotype: nowhere." in said
-    assert "| correction by control cells | the experiment, by nearest neighbours (-0.100) | nothing" in said
-    few = records(both=[0.5, 0.5, 0.5], random=[0.5, 0.5, 0.5])
+    assert "| correction | experiment by neighbours 0.510 to 0.410* | nothing seen |" in said
+    few = records(both=[0.6, 0.6, 0.6], random=[0.5, 0.5, 0.5])
     for one in few:
         if one["arm"] == "both":
-            one["figures"]["leakage_near"] -= 0.3
-            one["figures"]["state"] += 0.1
+            one["figures"] |= dict.fromkeys(("microscope", "leakage", "corrected/microscope"), 0.5)
+            one["figures"] |= dict.fromkeys(("leakage_near", "corrected/leakage_near"), 0.3)
     said = page_of(runs, where=[one | {"setting": "few_infected"} for one in few])
-    assert "the cells' state: *nothing else, an eighth of the wells of every plate infected*;" in said
+    assert (
+        "The state is read better with *an eighth of the wells infected*; *correction, an eighth of the "
+        "wells infected*." in said
+    )
+    assert "in all of 8 cases" in said
     for one in runs:
         if one["arm"] == "both_strong":
             one["figures"]["state"] -= 0.1
-    assert "It depends on what else you do." in page_of(runs)
+    assert "It depends on what else you do" in page_of(runs)
+    assert "| strong augmentation | experiment by neighbours 0.510 to 0.310* | state 0.510 to 0.410* |" in (
+        page_of(runs)
+    )
+
+
+def test_a_difference_that_is_chance_among_many_is_called_a_hint() -> None:
+    runs = records(both=[0.50, 0.52, 0.51], random=[0.50, 0.52, 0.51])
+    for one, gain in zip(runs[:3], (0.025, 0.045, 0.035), strict=True):  # p = 0.026
+        one["figures"]["leakage_near"] -= gain
+        one["figures"]["state"] += gain
+    said = page_of(runs)
     assert (
-        "| strong augmentation | the experiment, by nearest neighbours (-0.200) | the cells' state (-0.1"
-        in (page_of(runs))
+        "| nothing else | state 0.510 to 0.545; experiment by neighbours 0.510 to 0.475 | nothing seen |"
+        in said
     )
 
 
@@ -164,23 +205,27 @@ def test_the_page_shows_where_composing_helps_on_the_seeds_that_have_both() -> N
     text = page_of(usual, where=[one | {"setting": name} for name, runs in settings.items() for one in runs])
     part = text.split("## Where\n")[1].split("##")[0]
     assert "| as above | random batches | 0.710 |" in part
-    assert "| an eighth of the wells of every plate infected | random batches | 0.800 |" in part
-    assert "| | both - random | +0.0000 [+0.0000, +0.0000] |" in part
+    assert "| an eighth of the wells infected | random batches | 0.800 |" in part
+    assert "| | composed - random batches | +0.0000 [+0.0000, +0.0000] |" in part
     assert "| half |" not in part, "two seeds say nothing"
     assert "## Where\n" not in page_of(usual)
 
 
 def test_the_page_shows_how_far_trainings_on_real_crops_lie_apart() -> None:
-    names = ("label", "area", "microscope", "twin")
+    names = [name for name, _ in page._REAL_COLUMNS]
     real = [
-        {"set": "fucci", "arm": arm, "figures": dict.fromkeys(names, value)}
-        for arm, value in (("random", 0.5), ("random", 0.6), ("random", 0.76), ("one_experiment", 0.25))
+        {"set": "fucci", "arm": arm, "number": number, "seconds": 1.0, "figures": dict.fromkeys(names, value)}
+        for arm, number, value in (
+            *(("random", 0, 0.5), ("random", 1, 0.6), ("random", 2, 0.76)),
+            ("one_experiment", 0, 0.25),
+        )
     ]
     text = page_of(records(random=[0.9]), real=real)
     for row in (
-        "| fucci | random batches | 0.620 (0.500 to 0.760) | 0.620 (0.500 to 0.760) |",
-        "| fucci | one experiment a batch | 0.250 | 0.250 |",
-        "| fucci | random batches | 3 | 0.620 (0.500 to 0.760) |",
+        "One experiment a batch, against random batches: microscope's share 0.620 to 0.250, label 0.62 to",
+        "| fucci | random batches | 3 | 0.620 (0.500 to 0.760) | 0.620 (0.500 to 0.760) |",
+        "| fucci | one experiment a batch | 1 | 0.250 | 0.250 |",
+        "in brackets stand the lowest and the highest",
     ):
         assert row in text
 

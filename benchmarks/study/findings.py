@@ -32,13 +32,14 @@ type Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Difference:
-    """One arm less another, over seeds: mean and interval; NaN bounds where one seed has both."""
+    """One arm less another, over seeds: mean, interval and the t test's p; NaN bounds and 1 for one seed."""
 
     value: float
     low: float
     high: float
     seeds: int
     trainings: int
+    p: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,8 @@ def compare(
     if not seeds:
         return None
     differences = [float(np.mean(ours[seed]) - np.mean(theirs[seed])) for seed in seeds]
-    return Difference(*interval(differences), len(seeds), _fewest(ours, theirs, seeds))
+    trainings = _fewest(ours, theirs, seeds)
+    return Difference(*interval(differences), len(seeds), trainings, _chance(differences))
 
 
 def _fewest(ours: dict[int, list[float]], theirs: dict[int, list[float]], seeds: list[int]) -> int:
@@ -162,6 +164,16 @@ def interval(values: list[float]) -> tuple[float, float, float]:
     return mean, mean - half, mean + half
 
 
+def _chance(values: list[float]) -> float:
+    """Return how probable a mean as far from 0 is by chance, by Student's t; 1 where it cannot be told."""
+    if len(values) < 2:
+        return 1.0
+    mean, spread = float(np.mean(values)), float(stats.sem(values))
+    if not spread:
+        return float(mean == 0)
+    return float(2 * stats.t.sf(abs(mean) / spread, len(values) - 1))
+
+
 def judge(records: list[Record]) -> list[Finding]:
     """Return what the claim asks, and what was found: the rule, fixed before the first run.
 
@@ -171,11 +183,15 @@ def judge(records: list[Record]) -> list[Finding]:
     """
     above = "lower bound above 0"
     return [
-        _above(records, "both", "random", f"both - random, AUC of state: {above}"),
-        _above(records, "both", "random", f"both - random corrected by controls: {above}", "corrected/state"),
-        _above(records, "both", "random_strong", f"both - random with strong augmentation: {above}"),
+        _above(records, "both", "random", f"composed - random, AUC of state: {above}"),
+        _above(
+            records, "both", "random", f"composed - random corrected by controls: {above}", "corrected/state"
+        ),
+        _above(records, "both", "random_strong", f"composed - random with strong augmentation: {above}"),
         _falls(records),
-        _above(records, "both_held_out", "random_held_out", f"both - random, experiment never seen: {above}"),
+        _above(
+            records, "both_held_out", "random_held_out", f"composed - random, experiment never seen: {above}"
+        ),
     ]
 
 
@@ -187,7 +203,7 @@ def _above(records: list[Record], arm: str, other: str, asked: str, other_figure
 
 
 def _falls(records: list[Record]) -> Finding:
-    asked = f"microscope's share of the variance: lower by at least {_LEAST_FALL:.0%}"
+    asked = f"microscope's share of the variance, composed: lower by at least {_LEAST_FALL:.0%} on average"
     ours, theirs = by_seed(records, "both", "microscope"), by_seed(records, "random", "microscope")
     seeds = sorted(ours.keys() & theirs.keys())
     if len(seeds) < FEWEST_SEEDS:
@@ -198,16 +214,18 @@ def _falls(records: list[Record]) -> Finding:
     return Finding(asked, f"{mean:.0%} [{low:.0%}, {high:.0%}]", mean >= _LEAST_FALL, runs)
 
 
-def shown(found: Difference) -> str:
-    """Return a difference and its interval.
+def shown(found: Difference, discovered: float = 0.0) -> str:
+    """Return a difference and its interval, with a star where its p is at most ``discovered``.
 
     Examples
     --------
     >>> shown(Difference(0.01, -0.006, 0.026, seeds=5, trainings=3))
     '+0.010 [-0.006, +0.026]'
+    >>> shown(Difference(0.01, 0.006, 0.014, seeds=5, trainings=3, p=0.001), discovered=0.002)
+    '+0.010* [+0.006, +0.014]'
     """
     value, low, high = (_signed(one) for one in (found.value, found.low, found.high))
-    return f"{value} [{low}, {high}]"
+    return f"{value}{'*' if found.p <= discovered else ''} [{low}, {high}]"
 
 
 def _signed(value: float) -> str:

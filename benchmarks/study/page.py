@@ -7,11 +7,12 @@ from typing import Any, Final
 import numpy as np
 
 from study.arms import SYNTHETIC_ARMS, TITLES
-from study.findings import Record, by_seed, compare, counted, mean_of, shown
+from study.findings import Difference, Record, by_seed, counted, mean_of, shown
 from study.measures import HEADINGS, HOURS_BINS, LATE
 from study.picture import draw
-from study.short import ASKED, CORRECTED, QUESTIONS, beside, short, spread
-from study.where import section
+from study.questions import CORRECTED, FALSE_DISCOVERIES, PLAIN, Question, differences, largest_discovery
+from study.short import short
+from study.where import differences_elsewhere, section
 
 PLANNED: Final = len(SYNTHETIC_ARMS) * 5 * 3
 """Trainings: arms, seeds, trainings of one setting."""
@@ -23,6 +24,7 @@ _COLUMNS: Final = (
     ("microscope", HEADINGS["microscope"]),
     ("corrected/microscope", "corrected"),
     ("twin", "twin found"),
+    ("corrected/twin", "corrected"),
     ("leakage", HEADINGS["leakage"]),
     ("corrected/leakage", "corrected"),
     ("leakage_near", HEADINGS["leakage_near"]),
@@ -38,62 +40,73 @@ def write(figures: Mapping[str, Any], page: Path, picture: Path) -> None:
 
 def text_of(figures: Mapping[str, Any], picture: str) -> str:
     """Return the page in Markdown."""
-    records = figures["runs"]
+    records, where = figures["runs"], figures["where"]
+    asked = differences(records, (*PLAIN, *CORRECTED))
+    counted_together = [*asked.values(), *differences_elsewhere(where)]
+    discovered = largest_discovery(counted_together)
     parts = [
         "# Evidence: what composing batches is worth",
         "<!-- Made by benchmarks/evidence.py page from benchmarks/evidence.json: edit those. -->",
-        short(records, figures["real"], figures["where"]),
-        _design(records),
+        *short(records, figures["real"], where, discovered),
+        _WORDS,
+        "## How it was measured",
+        _design(figures),
+        _chance(counted_together, discovered),
         "## The verdict",
         _CLAIM,
         _verdict(figures["verdict"]),
         f"![Each dot is one run: how much an embedding knows of the microscope, and of the cells]({picture})",
         "## Which axis, and compared with what",
-        _differences(records),
-        "## Each corrected by control cells",
-        _corrected(records),
+        _differences(asked, PLAIN, discovered),
+        "## Corrected by control cells",
+        _CORRECTING,
+        _differences(asked, CORRECTED, discovered),
         "## All figures",
         _table(records, figures["ceiling"]),
         _notes(records),
         "## By hours after infection",
         _BY_HOURS,
         _hours(records),
-        *section(records, figures["where"]),
+        *section(records, where, discovered),
         *_curve(figures["curve"]),
         *_real(figures["real"]),
-        _WORDS,
+        _MADE,
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _design(records: list[Record]) -> str:
-    trained = [one for one in records if one["arm"] != "raw"]
+def _design(figures: Mapping[str, Any]) -> str:
+    trained = [one for one in figures["runs"] if one["arm"] != "raw"]
+    others = [one for part in ("where", "curve", "real") for one in figures[part] if one["arm"] != "raw"]
     seeds = sorted({one["seed"] for one in trained})
-    hours = sum(one["seconds"] for one in trained) / 3600
-    steps = sorted({one["steps"] for one in trained})
-    each = ", ".join(f"{step:,}" for step in steps)
+    hours = sum(one["seconds"] for one in (*trained, *others)) / 3600
+    each = ", ".join(f"{step:,}" for step in sorted({one["steps"] for one in trained}))
     missing = "" if len(trained) >= PLANNED else " What has not been trained yet is in no table."
+    more = f", and {len(others)} more for the last sections" if others else ""
     return (
-        "Five synthetic plates to a seed, each with a microscope and a cell line of its own; eight wells to "
-        "a plate that differ, one to three of them infected, with 24 cells each at first, which divide; "
-        f"{len(seeds)} seeds of data ({', '.join(map(str, seeds))}) that nothing was chosen on; "
-        f"{len(trained)} trainings of {PLANNED} planned, {each} steps of 64 pairs each, {hours:.1f} hours of "
-        f"one core.{missing} The rule of "
-        "the verdict was fixed before the first of them. The unit is the data seed: trainings of one seed "
-        "are averaged, arms are compared seed by seed, and behind a mean difference stands its interval in "
-        "brackets, Student's t over seeds (95 %). *Seeds x trainings* gives the smaller number of trainings "
-        "where two arms have not as many.\n\n"
-        "Of twenty such intervals one excludes 0 by chance, and the tables hold some "
-        f"{_count(records)}: a single small difference among many is weak evidence. And where nothing is "
-        "shown, there may be a difference still, of any size that the interval holds."
+        "A seed of data is five synthetic plates, each with a microscope and a cell line of its own. A plate "
+        "has eight wells that differ, one to three of them infected; a well starts with 24 cells, which "
+        f"divide. There are {len(seeds)} seeds ({', '.join(map(str, seeds))}), on which nothing was chosen, "
+        f"and {len(trained)} trainings of {PLANNED} planned, {each} steps of 64 pairs each{more}: "
+        f"{hours:.1f} hours of one core.{missing}\n\n"
+        "The unit is the seed: its trainings are averaged, ways of training are compared seed by seed, and "
+        "behind a mean difference stands its interval in brackets, Student's t over seeds (95 %). *Seeds x "
+        "trainings* gives the smaller number of trainings where two ways have not as many. Where an "
+        "experiment was never seen, each training of a seed leaves out another one, and state and phenotype "
+        "are those of that experiment; what gives the experiment away is read among all five."
     )
 
 
-def _count(records: list[Record]) -> int:
-    """Return how many intervals the two tables of differences hold."""
-    plain = sum(compare(records, arm, other, "state") is not None for _, arm, other in QUESTIONS)
-    corrected = sum(beside(records, ours, theirs, "state") is not None for _, ours, theirs in CORRECTED)
-    return (plain + corrected) * len(ASKED)
+def _chance(found: list[Difference], discovered: float) -> str:
+    """Say how many intervals there are, and how many of them are more than chance."""
+    apart = sum(one.low > 0 or one.high < 0 for one in found)
+    sure = sum(one.p <= discovered for one in found)
+    return (
+        f"The tables hold {len(found)} such intervals; where nothing differs, one in twenty excludes 0 by "
+        f"chance. {apart} exclude it. {sure} bear a star: among these no more than {FALSE_DISCOVERIES:.0%} "
+        "should be chance (Benjamini and Hochberg 1995). And where nothing is seen, there may be a "
+        "difference still, of any size that the interval holds."
+    )
 
 
 def _verdict(findings: list[Mapping[str, Any]]) -> str:
@@ -112,32 +125,21 @@ def _verdict(findings: list[Mapping[str, Any]]) -> str:
     return said + "\n\n" + "\n".join(rows)
 
 
-def _differences(records: list[Record]) -> str:
-    names = ("state", "phenotype", "microscope", "leakage", "leakage_near")
-    titles = [HEADINGS[name] for name in names]
-    rows = ["| question | arms | " + " | ".join(titles) + " | seeds x trainings |"]
-    rows.append("|---" * (3 + len(names)) + "|")
-    for question, arm, other in QUESTIONS:
-        found = [one for name in names if (one := compare(records, arm, other, name)) is not None]
+def _differences(
+    asked: Mapping[tuple[Question, str], Difference], questions: tuple[Question, ...], discovered: float
+) -> str:
+    """Return a table of what was asked, as far as it can be told: a row to a question."""
+    names = [name for name in HEADINGS if any((one, name) in asked for one in questions)]
+    titles = " | ".join(HEADINGS[name] for name in names)
+    rows = [f"| question | compared | {titles} | seeds x trainings |", "|---" * (3 + len(names)) + "|"]
+    for question in questions:
+        found = {name: asked[question, name] for name in names if (question, name) in asked}
         if found:
-            cells = " | ".join(map(shown, found))
-            rows.append(f"| {question} | {TITLES[arm]} - {TITLES[other]} | {cells} | {counted(found[0])} |")
-    return "\n".join(rows)
-
-
-def _corrected(records: list[Record]) -> str:
-    """Compare arms one of which, or both, are corrected: names that begin with *corrected*."""
-    titles = [HEADINGS[name] for name, *_ in ASKED]
-    rows = ["| question | arms | " + " | ".join(titles) + " | seeds x trainings |"]
-    rows.append("|---" * (3 + len(ASKED)) + "|")
-    for question, ours, theirs in CORRECTED:
-        found = [one for name, *_ in ASKED if (one := beside(records, ours, theirs, name)) is not None]
-        if found:
-            cells = " | ".join(map(shown, found))
-            arms = " - ".join(
-                TITLES[arm] + (", corrected" if corrected else "") for arm, corrected in (ours, theirs)
+            cells = " | ".join(shown(found[name], discovered) if name in found else "" for name in names)
+            compared = f"{question.ours.title} - {question.theirs.title}"
+            rows.append(
+                f"| {question.asked} | {compared} | {cells} | {counted(next(iter(found.values())))} |"
             )
-            rows.append(f"| {question} | {arms} | {cells} | {counted(found[0])} |")
     return "\n".join(rows)
 
 
@@ -163,11 +165,17 @@ def _table(records: list[Record], ceiling: float | None) -> str:
     return "\n".join(rows) + said
 
 
+_CORRECTING: Final = (
+    "Centred and scaled by the uninfected cells of each experiment. How well a linear probe then reads the "
+    "experiment is not compared: correcting takes that away by the way it is made, to guessing and below."
+)
+
 _CLAIM: Final = (
-    "The claim, written down before the first run: batches of one experiment with conditions balanced give "
+    "The claim, and the rule that judges it, were written down before the first run: composed batches give "
     "an embedding that tells the cells' state better than batches drawn at random, also than those "
-    "corrected afterwards or strongly augmented; that knows at least 30 % less of the microscope; and all "
-    "of this for an experiment that the encoder has never seen. The report of `viscy-train demo` asks for "
+    "corrected afterwards or strongly augmented; that knows at least 30 % less of the microscope; and that "
+    "tells the state better for an experiment that the encoder has never seen, too. How well neighbours give "
+    "the experiment away was no part of it. The report of `viscy-train demo` asks for "
     "less, as one run of minutes can show no more: that nearest neighbours give the experiment away less, "
     "and that the condition is told no worse."
 )
@@ -176,31 +184,36 @@ _CLAIM: Final = (
 def _notes(records: list[Record]) -> str:
     """Explain what surprises in the table, as far as it is so."""
     said = []
-    if mean_of(records, "raw", "microscope") < mean_of(records, "random", "microscope"):
+    if mean_of(records, "raw", "microscope") < mean_of(records, "both", "microscope"):
         said.append(
-            "Raw pixels tell the microscope less than most encoders do: an encoder keeps whatever tells "
-            "cells apart, and the microscope is among that."
+            "Raw pixels tell the microscope less than composed and random encoders do: an encoder keeps "
+            "whatever tells cells apart, and the microscope is among that."
+        )
+    if mean_of(records, "raw", "corrected/twin") > 0.95:
+        said.append(
+            "Corrected raw pixels find nearly every twin: what these microscopes do to an image is largely "
+            "undone by shifting and scaling it. That favours correction and augmentation here, and real "
+            "microscopes need not be as kind."
         )
     if by_seed(records, "labels", "state"):
         said.append(
             "*Trained with the labels* never saw the experiment that is asked about: compare it with the "
-            "arms that did not either. In all other arms the encoder saw all experiments, without labels."
-        )
-    if mean_of(records, "labels", "state") <= mean_of(records, "both", "state"):
-        said.append(
-            "It reads the state no better than most arms: there is little room left in which to differ."
+            "ways that did not either. In all others the encoder saw all experiments, without labels."
         )
     said.append(
-        "*Corrected* numbers may lie below guessing, for reasons that [What an embedding "
+        "*Corrected* numbers of the experiment may lie below guessing, for reasons that [What an embedding "
         "knows](guides/evaluation.md) gives."
     )
     return " ".join(said)
 
 
 _BY_HOURS: Final = (
-    "Whether a cell is infected, told from cells of the hours named, AUC; guessing is 0.5. In the first "
-    "hours there is nothing to be told yet. No intervals: what the table shows is when that begins."
+    "Whether a cell is infected, told from cells of the hours named, AUC; guessing is 0.5. It begins "
+    "between 3 and 6 hours whatever the encoder; the first signs appear at one to five hours, cell by cell. "
+    "In the first hours all ways alike, raw pixels included, lie a little below guessing: there is nothing "
+    "to tell, and how the few infected wells of these plates happen to differ does not average out."
 )
+_IN_HOURS: Final = ("raw", "random", "random_strong", "both", "both_strong", "labels")
 
 
 def _hours(records: list[Record]) -> str:
@@ -209,12 +222,12 @@ def _hours(records: list[Record]) -> str:
         "| arm | " + " | ".join(f"{low:g} to {high:g} h" for low, high in HOURS_BINS) + " |",
         "|---|" + "---|" * len(names),
     ]
-    for arm, title in TITLES.items():
+    for arm in _IN_HOURS:
         found = [one["figures"]["state_by_hours"] for one in records if one["arm"] == arm]
         if found:
             means = [[one[name] for one in found if name in one] for name in names]
             rows.append(
-                f"| {title} | "
+                f"| {TITLES[arm]} | "
                 + " | ".join(f"{sum(values) / len(values):.2f}" if values else "" for values in means)
                 + " |"
             )
@@ -240,9 +253,10 @@ def _curve(records: list[Record]) -> list[str]:
 
 
 _STEPS: Final = (
-    "On data that nothing else was measured on (seed {seeds}). State and phenotype rise with training, and "
-    "so does what random batches let the encoder know of the experiment. Neither had stopped rising at the "
-    "last number, by which all arms are compared: longer trainings may differ otherwise."
+    "On data that the number of steps was chosen on, and nothing else on this page (seed {seeds}). State "
+    "and phenotype rise with training, and so does what random batches let the encoder know of the "
+    "experiment. Neither had stopped rising at the last number, by which all arms are "
+    "compared: longer trainings may differ otherwise."
 )
 
 
@@ -251,30 +265,55 @@ def _real(records: list[Record]) -> list[str]:
     if not records:
         return []
     rows = [
-        "| movies | arm | runs | label, r | area, r | microscope's share | twin found |",
-        "|---|---|---|---|---|---|---|",
+        "| movies | arm | runs | " + " | ".join(title for _, title in _REAL_COLUMNS) + " |",
+        "|---|---|---" + "|---" * len(_REAL_COLUMNS) + "|",
     ]
     for name in dict.fromkeys(one["set"] for one in records):
         for arm, title in TITLES.items():
             runs = [one["figures"] for one in records if (one["set"], one["arm"]) == (name, arm)]
             if runs:
-                figures = " | ".join(
-                    spread([one[key] for one in runs]) for key in ("label", "area", "microscope", "twin")
-                )
+                figures = " | ".join(spread([one[key] for one in runs]) for key, _ in _REAL_COLUMNS)
                 rows.append(f"| {name} | {title} | {len(runs)} | {figures} |")
-    return ["## Real crops under imposed microscopes", _REAL, "\n".join(rows)]
+    several = any(one["number"] for one in records)
+    return ["## Real crops under imposed microscopes", _REAL + (_SPREAD if several else ""), "\n".join(rows)]
 
 
+def spread(values: list[float]) -> str:
+    """Return the mean, and of several values the lowest and the highest.
+
+    Examples
+    --------
+    >>> spread([0.5, 0.6, 0.76])
+    '0.620 (0.500 to 0.760)'
+    >>> spread([0.5])
+    '0.500'
+    """
+    mean = f"{sum(values) / len(values):.3f}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):.3f} to {max(values):.3f})"
+
+
+_REAL_COLUMNS: Final = (
+    ("label", "label, r"),
+    ("corrected/label", "corrected"),
+    ("area", "area, r"),
+    ("microscope", "microscope's share"),
+    ("corrected/microscope", "corrected"),
+    ("twin", "twin found"),
+)
+_SPREAD: Final = (
+    " Runs of one arm differ by the chance of training alone, on the same cells; in brackets stand the "
+    "lowest and the highest."
+)
 _REAL: Final = (
     "Crops of real movies, shown through five cameras. The label is what the model does not see: the ratio "
-    "of a reporter in nucleus and ring (ktr), the level of the other colour (fucci). Runs of one arm "
-    "differ by the chance of training alone, on the same cells; in brackets stand lowest and highest. "
-    "This shows invariance to a microscope whose effect is known; with one field of view per movie and no "
-    "treatment it says nothing of biology."
+    "of a reporter in nucleus and ring (ktr), the level of the other colour (fucci). This shows invariance "
+    "to a microscope whose effect is known; with one field of view per movie and no treatment it says "
+    "nothing of biology. *Corrected* is by all cells of a camera."
 )
 
 _WORDS: Final = f"""## What the words mean
 
+- *composed*: one experiment a batch, its conditions balanced. *random*: drawn from all cells.
 - *state*: whether a cell is infected, told from cells of {LATE:g} hours and more, by a probe that has seen
   the other experiments only; area under the ROC curve, mean over the experiments left out.
 - *phenotype*: correlation of the true phenotype with what a ridge regression reads, in experiments that it
@@ -291,7 +330,10 @@ _WORDS: Final = f"""## What the words mean
   experiment; after training its statistics are taken again from each experiment's cells.
 - *corrected*: the embedding centred and scaled by the uninfected cells of each experiment
   (`viscy-train correct`).
+- *never saw the experiment*: the encoder trained on the other experiments only."""
 
-Made by `benchmarks/evidence.py`, which can be stopped and goes on; figures in `benchmarks/evidence.json`.
-Synthetic cells are not cells: what is shown is what batches do to an encoder where the truth is known.
-"""
+_MADE: Final = (
+    "Made by `benchmarks/evidence.py`, which can be stopped and goes on; figures in "
+    "`benchmarks/evidence.json`. Synthetic cells are not cells: what is shown is what batches do to an "
+    "encoder where the truth is known."
+)

@@ -1,201 +1,258 @@
-"""What a reader came for, each in words that follow from an interval: the first section of the page."""
+"""What a reader came for: answers in sentences, each said only where the intervals carry it."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
+from study import questions as ask
 from study.arms import TITLES
-from study.findings import FEWEST_SEEDS, Difference, Record, compare, shown
+from study.findings import Difference, Record, shown
+from study.questions import Question, difference, levels
 from study.where import TITLES as TITLES_WHERE
 from study.where import tried_of
 
-ASKED: Final = (
-    ("state", "the cells' state", 1),
-    ("phenotype", "the true phenotype", 1),
-    ("microscope", "the microscope, by its share of a cell's variance", -1),
-    ("leakage", "the experiment, by a linear probe", -1),
-    ("leakage_near", "the experiment, by nearest neighbours", -1),
-)
-"""Figures, and 1 where more is wanted, -1 where less is."""
+NAMES: Final = {
+    "state": "state",
+    "phenotype": "phenotype",
+    "microscope": "microscope's share",
+    "leakage": "experiment by a linear probe",
+    "leakage_near": "experiment by neighbours",
+}
+"""How sentences call what is compared."""
 
-QUESTIONS: Final = (
-    ("Does composing help at all?", "both", "random"),
-    ("One experiment a batch, alone?", "one_experiment", "random"),
-    ("Balanced conditions, alone?", "balance", "random"),
-    ("Balanced conditions on top of one experiment?", "both", "one_experiment"),
-    ("One experiment a batch on top of balanced conditions?", "both", "balance"),
-    ("Strong augmentation instead?", "random_strong", "random"),
-    ("Strong augmentation on top?", "both_strong", "both"),
-    ("Composing on top of strong augmentation?", "both_strong", "random_strong"),
-    ("Batch norm per experiment on top?", "both_ben", "both"),
-    ("A leak of 0.2 on top?", "both_leak", "both"),
-    ("A focal time on top?", "both_focus", "both"),
-    ("With the experiment never seen?", "both_held_out", "random_held_out"),
-)
+BIOLOGY: Final = ("state", "phenotype")
 
-type Corrected = tuple[str, bool]
-"""An arm, and whether it is corrected."""
-
-CORRECTED: Final[tuple[tuple[str, Corrected, Corrected], ...]] = (
-    ("Composing in place of correcting?", ("both", False), ("random", True)),
-    ("Composing, too?", ("both", True), ("random", True)),
-    ("Composing, too, where augmentation is strong?", ("both_strong", True), ("random_strong", True)),
-    ("Strong augmentation in place of composing?", ("random_strong", True), ("both", True)),
-    ("With the experiment never seen?", ("both_held_out", True), ("random_held_out", True)),
-)
-
-_CASES: Final[tuple[tuple[str, Corrected, Corrected], ...]] = (
-    ("nothing else", ("both", False), ("random", False)),
-    ("strong augmentation", ("both_strong", False), ("random_strong", False)),
-    ("correction by control cells", ("both", True), ("random", True)),
-    ("strong augmentation and correction", ("both_strong", True), ("random_strong", True)),
-    ("nothing else, for an experiment never seen", ("both_held_out", False), ("random_held_out", False)),
+_AXES: Final = (ask.ONE_ALONE, ask.BALANCE_ALONE, ask.BALANCE_TOO, ask.ONE_TOO, ask.LEAK, ask.FOCUS)
+_ELSE: Final = (
+    *(ask.CORRECTING, ask.CORRECTING_COMPOSED, ask.NOT_CORRECTING),
+    *(ask.STRONG, ask.NOT_STRONG, ask.STRONG_TOO, ask.TOGETHER, ask.BATCH_NORM),
 )
 
 
-def short(records: list[Record], real: list[Record], where: list[Record]) -> str:
-    """Answer whether to compose, which axes to take, and what else there is."""
-    parts = ["## In short"]
-    on = [(case, records, ours, theirs) for case, ours, theirs in _CASES]
-    on += [
-        (f"nothing else, {TITLES_WHERE[setting]}", runs, *_CASES[0][1:])
-        for setting, runs in tried_of(where).items()
-    ]
-    cases = {case: worth for case, *pair in on if (worth := _worth(*pair)) is not None}
-    if cases:
-        parts.append(
-            f"**Should I compose?** {_advice(cases)} One experiment a batch with conditions "
-            "balanced, against batches drawn at random, where both are trained and treated alike:"
-        )
-        rows = [f"| {case} | {_listed(one.better)} | {_listed(one.worse)} |" for case, one in cases.items()]
-        parts.append("\n".join(["| beside | better with composing | worse |", "|---|---|---|", *rows]))
-    axes = [
-        f"{TITLES[arm]}, against {TITLES[other]}: {said}"
-        for _, arm, other in QUESTIONS[1:]
-        if (said := _sentence(records, arm, other))
-    ]
-    if axes:
-        parts.append("**Which axes, and what instead?**\n\n- " + ".\n- ".join(axes) + ".")
-    after = [
-        f"- {title}: {_word(found, better)} ({shown(found)})"
-        for name, title, better in ASKED
-        if (found := beside(records, *CORRECTED[0][1:], name)) is not None
-    ]
-    if after:
-        parts.append(
-            "**What do I gain over correcting afterwards?** Both, not corrected, against random batches "
-            "whose embedding is centred and scaled by control cells:\n\n" + ";\n".join(after) + "."
-        )
-    return "\n\n".join([*parts, *_on_real_crops(real)])
+@dataclass
+class Answer:
+    """What a question's differences show: figures that are better, and worse, each from how much to how much.
 
+    Attributes
+    ----------
+    sure
+        Figures whose difference is more than chance where all are counted together.
+    """
 
-def beside(records: list[Record], ours: Corrected, theirs: Corrected, name: str) -> Difference | None:
-    """Compare a figure of two arms, each corrected or not."""
-    names = [f"corrected/{name}" if corrected else name for _, corrected in (ours, theirs)]
-    return compare(records, ours[0], theirs[0], *names)
+    better: dict[str, str] = field(default_factory=dict)
+    worse: dict[str, str] = field(default_factory=dict)
+    sure: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
-class _Worth:
-    """What is shown to be better, and what worse: differences by the name of the figure."""
+class Runs:
+    """Runs that answer questions, and the largest p that is more than chance."""
 
-    better: dict[str, Difference]
-    worse: dict[str, Difference]
+    records: list[Record]
+    discovered: float
+
+    def answer(self, question: Question) -> Answer | None:
+        """Return what is better and worse; None where too few seeds have both ways."""
+        answer = Answer()
+        for name in question.figures:
+            found = difference(self.records, question, name)
+            if found is None:
+                return None
+            if found.low > 0 or found.high < 0:
+                good = ask.WANTED[name] * found.value > 0
+                (answer.better if good else answer.worse)[name] = self._from_to(question, name, found)
+            if found.p <= self.discovered:
+                answer.sure.add(name)
+        return answer
+
+    def answers(self, questions: Iterable[Question]) -> list[Answer]:
+        """Return the answers to all questions; none where one of them has none."""
+        found = [answer for question in questions if (answer := self.answer(question)) is not None]
+        return found if len(found) == len(tuple(questions)) else []
+
+    def _from_to(self, question: Question, name: str, found: Difference) -> str:
+        before, after = levels(self.records, question, name)
+        return f"{before:.3f} to {after:.3f}{'*' if found.p <= self.discovered else ''}"
+
+    def of(self, question: Question, *names: str) -> str:
+        """Return figures from how much to how much, or the difference and interval of what is not seen."""
+        said = []
+        for name in names:
+            found = difference(self.records, question, name)
+            if found is not None:
+                seen = found.low > 0 or found.high < 0
+                said.append(f"{NAMES[name]} {self._from_to(question, name, found) if seen else shown(found)}")
+        return "; ".join(said)
 
 
-def _worth(records: list[Record], ours: Corrected, theirs: Corrected) -> _Worth | None:
-    """Say what is shown to be better and what worse; None where too few seeds have both."""
-    worth = _Worth({}, {})
-    for name, _, sign in ASKED:
-        found = beside(records, ours, theirs, name)
-        if found is None or found.seeds < FEWEST_SEEDS:
-            return None
-        if found.low > 0 or found.high < 0:
-            (worth.better if sign * found.value > 0 else worth.worse)[name] = found
-    return worth
+def short(records: list[Record], real: list[Record], where: list[Record], discovered: float) -> Iterator[str]:
+    """Answer whether to compose, which axes to take, what else there is, and what real cells say."""
+    runs = Runs(records, discovered)
+    cases = _cases(runs, where)
+    answers = [_compose(cases), _axes(runs), _correcting(runs, where), _strong(runs), _real(real)]
+    yield "## In short"
+    yield _HOW_TO_READ
+    yield "\n".join(f"- {answer}" for answer in answers if answer)
+    if cases:
+        yield "Composed against random batches, both treated alike:"
+        yield _table("beside", [(case, *_lists(answer)) for case, answer in cases.items()])
+    for title, asked in (("The axes:", _AXES), ("What else there is:", _ELSE)):
+        rows = [
+            (f"{question.ours.title}, against {question.theirs.title}", *_lists(answer))
+            for question in asked
+            if (answer := runs.answer(question)) is not None
+        ]
+        if rows:
+            yield title
+            yield _table("what", rows)
 
 
-def _advice(cases: dict[str, _Worth]) -> str:
+_HOW_TO_READ: Final = (
+    "*Composed* batches hold one experiment each, with its conditions balanced; *random* ones are drawn from "
+    "all cells. More is better of the biology, *state* and *phenotype*; less is better of what gives the "
+    "experiment away ([what the words mean](#what-the-words-mean)). Changes are given from how much to how "
+    "much; where none is seen, as a difference and its interval, which holds 0. A star marks what is more "
+    "than chance where all intervals of this page are counted together; what has none is a hint."
+)
+
+
+def _cases(runs: Runs, where: list[Record]) -> dict[str, Answer]:
+    """Return what composing is worth, by what is done beside it."""
+    on = [(question.beside, runs, question) for question in (*ask.PLAIN, *ask.CORRECTED) if question.beside]
+    for setting, records in tried_of(where).items():
+        elsewhere = Runs(records, runs.discovered)
+        on += [
+            (TITLES_WHERE[setting], elsewhere, ask.HELPS),
+            (f"correction, {TITLES_WHERE[setting]}", elsewhere, ask.BESIDE_CORRECTING),
+        ]
+    return {case: answer for case, of, question in on if (answer := of.answer(question)) is not None}
+
+
+def _compose(cases: dict[str, Answer]) -> str:
     """Say what holds in all cases, and in which the biology is read better."""
-    worths = cases.values()
-    always = [title for name, title, _ in ASKED if all(name in one.better for one in worths)]
-    if not always or any(one.worse for one in worths):
-        return "It depends on what else you do."
-    biology = []
-    for name, title, _ in ASKED[:2]:
-        where = [f"*{case}*" for case, one in cases.items() if name in one.better]
-        if len(where) < len(cases):
-            biology.append(f"{title}: {', '.join(where) or 'nowhere'}")
-    read = f" Where the biology is shown to be read better, too: {'; '.join(biology)}." if biology else ""
-    return (
-        f"Yes, for one thing: whatever else you do, it gives away less of {' and '.join(always)}. Nothing is "
-        f"shown to be lost by it.{read}"
-    )
-
-
-def _listed(found: dict[str, Difference]) -> str:
-    titles = {name: title for name, title, _ in ASKED}
-    return (
-        "; ".join(f"{titles[name]} ({one.value:+.3f})" for name, one in found.items()) or "nothing is shown"
-    )
-
-
-def _sentence(records: list[Record], arm: str, other: str) -> str:
-    """Say what is shown to be better and worse with an arm; empty where too few seeds have both."""
-    worth = _worth(records, (arm, False), (other, False))
-    if worth is None:
+    if not cases:
         return ""
-    gains, losses = (_said(found) for found in (worth.better, worth.worse))
-    lost = f"**but** {losses}" if losses else "nothing is shown to be lost"
-    return f"{gains or 'nothing is shown to gain'}; {lost}"
-
-
-def _said(found: dict[str, Difference]) -> str:
-    return " and ".join(
-        f"{title.replace(',', '')} is {_word(found[name], sign)} ({found[name].value:+.3f})"
-        for name, title, sign in ASKED
-        if name in found
-    )
-
-
-def _word(found: Difference, better: int) -> str:
-    """Say what a difference shows; ``better`` is 1 where more is wanted, -1 where less is."""
-    if not (found.low > 0 or found.high < 0):
-        return "no difference is shown"
-    if better > 0:
-        return "read better" if found.low > 0 else "read worse"
-    return "given away less" if found.high < 0 else "given away more"
-
-
-def _on_real_crops(real: list[Record]) -> list[str]:
-    """Say how strong augmentation and one experiment a batch did on real crops, where they were tried."""
-    rows = []
-    for movies in dict.fromkeys(one["set"] for one in real):
-        for arm in ("random", "one_experiment", "random_strong"):
-            figures = [one["figures"] for one in real if (one["set"], one["arm"]) == (movies, arm)]
-            if figures:
-                cells = (spread([one[name] for one in figures]) for name in ("label", "microscope"))
-                rows.append(f"| {movies} | {TITLES[arm]} | {' | '.join(cells)} |")
-    if not rows:
-        return []
+    answers = cases.values()
+    always = [name for name in ask.WANTED if all(name in one.better for one in answers)]
+    if not always or any(one.worse for one in answers):
+        return "**Should I compose?** It depends on what else you do: see the first table."
     said = (
-        "**And on real cells?** Crops of real movies under imposed microscopes; one set of cells each, hence "
-        "no intervals, but in brackets the lowest and the highest of several trainings:"
+        f"**Should I compose?** Yes, for one thing: in all of {len(cases)} cases tried, composed batches "
+        f"give away less of the {' and the '.join(NAMES[name] for name in always)}, and nothing is seen to "
+        "be lost."
     )
-    return [
-        said,
-        "\n".join(["| movies | arm | label, r | microscope's share |", "|---|---|---|---|", *rows]),
+    for name in BIOLOGY:
+        where = [
+            f"*{case}*{'' if name in one.sure else ' (a hint)'}"
+            for case, one in cases.items()
+            if name in one.better
+        ]
+        said += f" The {NAMES[name]} is read better with {'; '.join(where)}." if where else ""
+    return said
+
+
+def _axes(runs: Runs) -> str:
+    """Say what each axis does, where each does its own part."""
+    found = runs.answers((ask.ONE_ALONE, ask.BALANCE_ALONE, ask.BALANCE_TOO, ask.ONE_TOO))
+    if not found:
+        return ""
+    one, balance, balance_too, _ = found
+    hides, reads = "leakage_near" in one.better, any(name in balance_too.better for name in BIOLOGY)
+    said = "**Which axes?**"
+    if hides and reads and "leakage_near" not in balance.better:
+        said += " Both: one experiment a batch hides the experiment, balanced conditions keep the biology."
+    said += f" One experiment a batch alone: {runs.of(ask.ONE_ALONE, 'leakage_near', *BIOLOGY)}."
+    said += f" Conditions balanced on top of it: {runs.of(ask.BALANCE_TOO, 'leakage_near', *BIOLOGY)}."
+    costs = [
+        f"{title} ({runs.of(question, *answer.worse)})"
+        for question, title in ((ask.LEAK, "a leak of 0.2"), (ask.FOCUS, "a focal time"))
+        if (answer := runs.answer(question)) is not None and answer.worse and not answer.better
     ]
+    return said + (f" Leave out {' and '.join(costs)}." if costs else "")
 
 
-def spread(values: list[float]) -> str:
-    """Return the mean, and of several values the lowest and the highest.
+def _correcting(runs: Runs, where: list[Record]) -> str:
+    """Say what correcting does, what composing adds to it, and on which data composing does more."""
+    found = runs.answers((ask.CORRECTING, ask.NOT_CORRECTING, ask.BESIDE_CORRECTING))
+    if not found:
+        return ""
+    correcting, instead, _ = found
+    hidden = ("leakage_near", "microscope")
+    said = "**What do I gain over correcting afterwards?**"
+    if not correcting.worse and "leakage_near" in correcting.better:
+        said += " Correct in any case: nothing is seen to be lost by it."
+    said += f" Correcting random batches: {runs.of(ask.CORRECTING, *hidden)}."
+    if "leakage_near" in instead.worse:
+        said += " That hides more than composing alone does."
+    said += (
+        " Composing and correcting, against correcting alone: "
+        f"{runs.of(ask.BESIDE_CORRECTING, *hidden, *BIOLOGY)}."
+    )
+    for setting, records in tried_of(where).items():
+        elsewhere = Runs(records, runs.discovered)
+        answer = elsewhere.answer(ask.NOT_CORRECTING)
+        names = [name for name in BIOLOGY if answer is not None and name in answer.better]
+        if names:
+            said += (
+                f" But with {TITLES_WHERE[setting]}, composing without correcting reads more than correcting "
+                f"does: {elsewhere.of(ask.NOT_CORRECTING, *names)}."
+            )
+    return said
 
-    Examples
-    --------
-    >>> spread([0.5, 0.6, 0.76])
-    '0.620 (0.500 to 0.760)'
-    >>> spread([0.5])
-    '0.500'
-    """
-    mean = f"{sum(values) / len(values):.3f}"
-    return mean if len(values) == 1 else f"{mean} ({min(values):.3f} to {max(values):.3f})"
+
+def _strong(runs: Runs) -> str:
+    """Say what strong augmentation does, and whether composing replaces it."""
+    found = runs.answers((ask.STRONG, ask.NOT_STRONG, ask.STRONG_TOO, ask.TOGETHER))
+    if not found:
+        return ""
+    strong, instead, _, together = found
+    said = "**And strong augmentation?**"
+    if "microscope" in strong.better and "microscope" in instead.worse:
+        said += " It hides the microscope itself, for which composing is no substitute."
+    said += f" Random batches with it: {runs.of(ask.STRONG, 'microscope', *BIOLOGY)}."
+    said += f" Composed ones: {runs.of(ask.STRONG_TOO, 'microscope', *BIOLOGY)}."
+    if "leakage_near" in together.better and not together.worse:
+        said += (
+            f" Both together, against neither: {runs.of(ask.TOGETHER, 'leakage_near', 'microscope')}, and "
+            "nothing is seen to be lost."
+        )
+    return said
+
+
+def _real(real: list[Record]) -> str:
+    """Say how one experiment a batch and strong augmentation did on real crops, where they were tried."""
+    said = []
+    for arm in ("one_experiment", "random_strong"):
+        changes = [
+            f"{NAMES['microscope']} {before['microscope']:.3f} to {after['microscope']:.3f}, label "
+            f"{before['label']:.2f} to {after['label']:.2f} ({movies})"
+            for movies in dict.fromkeys(one["set"] for one in real)
+            if (before := means_of(real, movies, "random")) and (after := means_of(real, movies, arm))
+        ]
+        if changes:
+            said.append(f" {TITLES[arm].capitalize()}, against random batches: {'; '.join(changes)}.")
+    if not said:
+        return ""
+    return (
+        "**And on real cells?** Crops of real movies under imposed microscopes, without conditions, one set "
+        f"of cells each, hence no intervals ([below](#real-crops-under-imposed-microscopes)).{''.join(said)}"
+    )
+
+
+def means_of(real: list[Record], movies: str, arm: str) -> dict[str, float]:
+    """Return the mean of each figure over an arm's runs on one set of movies; empty without any."""
+    runs = [one["figures"] for one in real if (one["set"], one["arm"]) == (movies, arm)]
+    return {name: sum(one[name] for one in runs) / len(runs) for name in runs[0]} if runs else {}
+
+
+def _lists(answer: Answer) -> tuple[str, str]:
+    better, worse = (
+        "; ".join(f"{NAMES[name]} {change}" for name, change in found.items()) or "nothing seen"
+        for found in (answer.better, answer.worse)
+    )
+    return better, worse
+
+
+def _table(heading: str, rows: list[tuple[str, str, str]]) -> str:
+    lines = [f"| {heading} | better | worse |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from study.findings import FEWEST_SEEDS, Record, compare, counted, mean_of, records_of, shown
+from study.findings import FEWEST_SEEDS, Difference, Record, counted, mean_of, records_of, shown
 from study.measures import HEADINGS
+from study.questions import ELSEWHERE, differences
 
 USUAL: Final = "usual"
 SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -29,9 +30,9 @@ TITLES: Final = {
     USUAL: "as above",
     "half_microscopes": "microscopes half as far from a middle one",
     "one_microscope": "one microscope for all",
-    "few_infected": "an eighth of the wells of every plate infected",
-    "quarter_infected": "a quarter of the wells of every plate infected",
-    "half_infected": "half of the wells of every plate infected",
+    "few_infected": "an eighth of the wells infected",
+    "quarter_infected": "a quarter of the wells infected",
+    "half_infected": "half of the wells infected",
 }
 WHERE_ARMS: Final = ("random", "both")
 
@@ -48,7 +49,12 @@ def where_records_of(folder: Path) -> Iterator[Record]:
             yield record | {"setting": setting}
 
 
-def section(usual: list[Record], where: list[Record]) -> list[str]:
+def differences_elsewhere(where: list[Record]) -> list[Difference]:
+    """Return all differences of other settings that the page shows."""
+    return [one for runs in tried_of(where).values() for one in differences(runs, ELSEWHERE).values()]
+
+
+def section(usual: list[Record], where: list[Record], discovered: float) -> list[str]:
     """Return the section of the page, of settings with both arms on enough seeds; nothing without any."""
     tried = tried_of(where)
     if not tried:
@@ -62,8 +68,12 @@ def section(usual: list[Record], where: list[Record]) -> list[str]:
     for setting, records in (({USUAL: same} if same else {}) | tried).items():
         levels = " | ".join(f"{mean_of(records, 'random', name):.3f}" for name in HEADINGS)
         rows.append(f"| {TITLES[setting]} | random batches | {levels} | |")
-        found = [one for name in HEADINGS if (one := compare(records, "both", "random", name)) is not None]
-        rows.append(f"| | both - random | {' | '.join(map(shown, found))} | {counted(found[0])} |")
+        found = differences(records, ELSEWHERE)
+        for question in ELSEWHERE:
+            of = {name: found[question, name] for name in HEADINGS if (question, name) in found}
+            cells = " | ".join(shown(of[name], discovered) if name in of else "" for name in HEADINGS)
+            compared = f"{question.ours.title} - {question.theirs.title}"
+            rows.append(f"| | {compared} | {cells} | {counted(of['state'])} |")
     return ["## Where", _WHERE, "\n".join(rows)]
 
 
