@@ -7,21 +7,24 @@
 
 A *run* is one training of one arm on the data of one seed: a file. ``train`` makes the runs that are
 missing, most telling first, and can be stopped at any time; several of them may work on different
-``--seeds``. Where the folder of earlier runs is lost, or on another machine, ``--known evidence.json`` goes
-on from their figures. The verdict's rule (``study/findings.py``) was fixed before the first run.
+``--seeds``. Runs whose figures are committed are not made again, and ``measure`` adds to them: to make all of
+it yourself, give both ``--afresh``. ``noise`` needs the runs' files. The verdict's rule
+(``study/findings.py``) was fixed before the first run.
 """
 
 import argparse
 import json
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from study.arms import ARMS, REAL_ARMS, SYNTHETIC_ARMS
+from study import known
+from study.arms import ARMS, REAL_ARMS, SEEDS, STEPS, SYNTHETIC_ARMS, TRAININGS
 from study.data import make
-from study.findings import Record, joined, name_of, real_records_of, records_of, summary, write_figures
+from study.findings import Record, real_records_of, records_of, summary, write_figures
 from study.noise import noise_of
 from study.page import write as write_page
 from study.real import SETS, make_real
@@ -33,9 +36,6 @@ from viscy_train.demo.verdict import CONDITION, LEAKAGE
 
 FIGURES = Path(__file__).parent / "evidence.json"
 DOCS = Path(__file__).parents[1] / "docs"
-SEEDS = (21, 22, 23, 24, 25)
-TRAININGS = 3
-STEPS = 1350
 CAMERA_SEED = 21
 
 
@@ -56,14 +56,10 @@ def main() -> None:
     )
     training.add_argument("--movies", type=Path, help="folder of real movies: train on their crops instead")
     measuring = commands.add_parser("measure", help="measure what there is, and write the figures")
-    measuring.add_argument("--folder", type=Path, required=True)
+    measuring.add_argument("--folder", type=Path, required=True, help="of the runs that train made")
     measuring.add_argument("--curve", type=Path, help="folder of the runs that the steps were chosen by")
-    for command in (training, measuring):
-        command.add_argument(
-            "--known",
-            type=Path,
-            help="figures of runs not in the folder: neither made again nor lost",
-        )
+    for command, what in ((training, "make known runs again"), (measuring, "leave known runs out")):
+        command.add_argument("--afresh", action="store_true", help=f"{what}: begin anew")
     commands.add_parser("page", help="write the page and its picture from the figures")
     noisy = commands.add_parser("noise", help="print how much trainings of one setting on one seed differ")
     noisy.add_argument("--folder", type=Path, required=True)
@@ -75,12 +71,7 @@ def main() -> None:
     elif options.command == "train":
         make_runs(options)
     elif options.command == "measure":
-        known = known_figures(options.known)
-        runs = joined(whole(list(records_of(options.folder))), known["runs"])
-        real = joined(list(real_records_of(options.folder)), known["real"])
-        curve = joined(list(records_of(options.curve)) if options.curve else [], known["curve"])
-        where = joined(whole(list(where_records_of(options.folder))), known["where"])
-        write_figures(FIGURES, summary(runs, real, curve, where))
+        measure_runs(options)
     elif options.command == "noise":
         for found in noise_of(options.folder, (CONDITION, LEAKAGE)):
             print(
@@ -91,22 +82,37 @@ def main() -> None:
         write_page(json.loads(FIGURES.read_text()), DOCS / "evidence.md", DOCS / "images" / "evidence.svg")
 
 
-def known_figures(path: Path | None) -> dict[str, list[Record]]:
-    """Read figures that were written before; none without a path."""
-    written = json.loads(path.read_text()) if path else {}
-    return {part: written.get(part, []) for part in ("runs", "real", "curve", "where")}
+def known_runs(options: argparse.Namespace) -> known.Figures:
+    """Return the committed figures; none of them where all is asked for anew."""
+    return known.nothing() if options.afresh else known.read(FIGURES)
 
 
-def whole(records: list[Record]) -> list[Record]:
-    """Leave out trainings of another number of steps, which belong to no arm."""
-    return [one for one in records if one["arm"] == "raw" or one["steps"] == STEPS]
+def measure_runs(options: argparse.Namespace) -> None:
+    """Measure what is not known yet, and write all figures."""
+    for folder in filter(None, (options.folder, options.curve)):
+        if not folder.is_dir():
+            raise SystemExit(
+                f"there is no folder {folder}: give the one that train made, or run train first."
+            )
+    before = known_runs(options)
+    measured = {
+        "runs": list(records_of(options.folder)),
+        "where": list(where_records_of(options.folder)),
+        "curve": list(records_of(options.curve)) if options.curve else [],
+        "real": list(real_records_of(options.folder)),
+    }
+    figures = known.joined(measured, before)
+    write_figures(FIGURES, summary(figures))
+    counts = {name: len(known.names_in(one)) for name, one in (("found", measured), ("all", figures))}
+    print(f"{counts['found']} runs measured, raw pixels counted; {counts['all']} now in {FIGURES}")
 
 
 def make_runs(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
-    known = known_figures(options.known)
-    made = {name_of(record) for part in ("runs", "where") for record in known[part]}
-    runs = [one for one in runs_of(options) if name_of(record_of(*one)) not in made]
+    made = known.names_in(known_runs(options))
+    asked = list(runs_of(options))
+    runs = [one for one in asked if known.name_of(record_of(*one)) not in made]
+    say_known(len(asked) - len(runs), len(asked))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
         task = progress.add_task("", total=len(runs))
@@ -121,16 +127,24 @@ def make_runs(options: argparse.Namespace) -> None:
 def make_real_runs(options: argparse.Namespace) -> None:
     """Train on crops of real movies under imposed cameras: arms that need no conditions."""
     torch.set_num_threads(options.threads)
-    made = {name_of(record) for record in known_figures(options.known)["real"]}
-    for number in range(options.trainings):
-        for name in SETS:
-            for arm in REAL_ARMS:
-                about = {"set": name, "arm": arm, "number": number, "steps": options.steps[0]}
-                if name_of(about) in made:
-                    continue
-                folder = options.folder / f"real_{name}"
-                make_real(folder, name, options.movies, CAMERA_SEED)
-                run(folder, arm, number, CAMERA_SEED, options.steps[0])
+    made = known.names_in(known_runs(options))
+    asked = list(product(range(options.trainings), SETS, REAL_ARMS))
+    runs = [
+        one
+        for one in asked
+        if known.name_of(dict(zip(("number", "set", "arm"), one, strict=True)) | {"steps": options.steps[0]})
+        not in made
+    ]
+    say_known(len(asked) - len(runs), len(asked))
+    for number, name, arm in runs:
+        folder = options.folder / f"real_{name}"
+        make_real(folder, name, options.movies, CAMERA_SEED)
+        run(folder, arm, number, CAMERA_SEED, options.steps[0])
+
+
+def say_known(count: int, asked: int) -> None:
+    if count:
+        print(f"{count} of {asked} runs are known from {FIGURES}; --afresh makes them again")
 
 
 def run(folder: Path, arm: str, number: int, seed: int, steps: int) -> None:

@@ -20,6 +20,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 findings: Any = import_module("study.findings")
 measures: Any = import_module("study.measures")
 page: Any = import_module("study.page")
+known: Any = import_module("study.known")
 questions: Any = import_module("study.questions")
 arms: Any = import_module("study.arms")
 noise: Any = import_module("study.noise")
@@ -137,8 +138,8 @@ def test_the_page_names_what_an_arm_gains_and_what_it_costs() -> None:
         line for line in page_of(ours).splitlines() if line.startswith("| conditions balanced, against")
     ]
     _, _, better, worse, _ = row.split("|")
-    assert better.strip() == "state 0.710 to 0.910*; phenotype 0.710 to 0.910*"
-    assert "microscope's share 0.710 to 0.910*; experiment by a linear probe 0.710 to 0.910*" in worse
+    assert better.strip() == "state 0.710 to 0.910★; phenotype 0.710 to 0.910★"
+    assert "microscope's share 0.710 to 0.910★; experiment by a linear probe 0.710 to 0.910★" in worse
     ours = records(balance=[0.9, 0.2, 0.5], random=[0.5, 0.7, 0.6])
     assert "against random batches | nothing seen | nothing seen |" in page_of(ours)
 
@@ -156,7 +157,7 @@ def test_the_page_advises_what_holds_in_every_case() -> None:
         "Yes, for one thing: in all of 6 cases tried, composed batches give away less of the experiment by "
         "neighbours, and nothing is seen to be lost.\n" in said
     )
-    assert "| correction | experiment by neighbours 0.510 to 0.410* | nothing seen |" in said
+    assert "| correction | experiment by neighbours 0.510 to 0.410★ | nothing seen |" in said
     few = records(both=[0.6, 0.6, 0.6], random=[0.5, 0.5, 0.5])
     for one in few:
         if one["arm"] == "both":
@@ -172,7 +173,7 @@ def test_the_page_advises_what_holds_in_every_case() -> None:
         if one["arm"] == "both_strong":
             one["figures"]["state"] -= 0.1
     assert "It depends on what else you do" in page_of(runs)
-    assert "| strong augmentation | experiment by neighbours 0.510 to 0.310* | state 0.510 to 0.410* |" in (
+    assert "| strong augmentation | experiment by neighbours 0.510 to 0.310★ | state 0.510 to 0.410★ |" in (
         page_of(runs)
     )
 
@@ -253,43 +254,104 @@ def test_figures_are_kept_a_run_to_a_line_and_read_again(tmp_path: Path) -> None
     assert found["runs"][1] == ours[1]
 
 
-def test_runs_known_by_their_figures_stay_and_measured_ones_take_their_place() -> None:
-    measured, known = records(random=[0.5, 0.6]), records(random=[0.1, 0.2, 0.7], both=[0.9])
-    known += [one | {"setting": "few_infected"} for one in known[:1]]
-    found = findings.joined(measured, known)
-    assert [one["figures"]["state"] for one in found] == [0.5, 0.6, 0.7, 0.9, 0.1]
-    assert findings.joined(found, found) == found
+def figures_of(runs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return figures of all parts that hold the given runs, in the study's number of steps."""
+    runs = [one | {"steps": arms.STEPS} for one in runs]
+    real = [{"set": name, "arm": arm, "number": 0} for name in evidence.SETS for arm in arms.REAL_ARMS]
+    return {
+        "runs": runs,
+        "where": [one | {"setting": "few_infected"} for one in runs],
+        "curve": [one | {"seed": 100 + one["seed"], "steps": 450} for one in runs],
+        "real": [one | {"steps": arms.STEPS, "figures": {}} for one in real],
+    }
+
+
+def test_known_runs_stay_and_measured_ones_take_their_place() -> None:
+    before = figures_of(records(random=[0.1, 0.2, 0.7], both=[0.9]))
+    measured = known.nothing() | {"runs": figures_of(records(random=[0.5, 0.6]))["runs"]}
+    found = known.joined(measured, before)
+    states = {(one["arm"], one["seed"]): one["figures"]["state"] for one in found["runs"]}
+    assert states == {("random", 0): 0.5, ("random", 1): 0.6, ("random", 2): 0.7, ("both", 0): 0.9}
+    assert known.joined(known.nothing(), found) == found == known.joined(found, before)
+    assert len(found["where"]) == len(found["curve"]) == 4
+
+
+def test_runs_of_other_steps_and_pixels_of_data_that_nothing_trained_on_do_not_count() -> None:
+    runs = figures_of(records(random=[0.5]))["runs"]
+    short = [one | {"steps": 2, "seed": 7} for one in runs]
+    raw = [one | {"arm": "raw", "steps": 0, "seed": seed} for one in runs for seed in (0, 7)]
+    found = known.joined(known.nothing() | {"runs": [*runs, *short, *raw]}, known.nothing())
+    assert {(one["arm"], one["seed"]) for one in found["runs"]} == {("random", 0), ("raw", 0)}
+
+
+def test_known_runs_of_other_data_are_refused() -> None:
+    before = figures_of(records(raw=[0.5], random=[0.6]))
+    measured = known.nothing() | {"runs": figures_of(records(raw=[0.51]))["runs"]}
+    with pytest.raises(SystemExit, match=r"arm raw.*is 0.5100, and 0.5000 in the known.*--afresh"):
+        known.joined(measured, before)
 
 
 @pytest.mark.parametrize(
-    "asked", [["--arms", "random", "both"], ["--settings", "few_infected"], ["--movies", "none"]]
+    ("written", "said"),
+    [
+        (None, "cannot be read"),
+        ("<<<<<<< ours", "cannot be read"),
+        ("[]", "has no lists runs, where, curve, real"),
+        ('{"runs": [], "where": [], "curve": []}', "has no lists"),
+        ('{"runs": [{}], "where": [], "curve": [], "real": []}', "number 1 of 'runs' is no run"),
+        (records(random=[0.5]) * 2, "holds seed 0, arm random, number 0, steps 10 twice in 'runs'"),
+    ],
 )
-def test_runs_known_by_their_figures_are_not_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str]
+def test_figures_that_cannot_be_gone_on_from_are_refused(tmp_path: Path, written: Any, said: str) -> None:
+    path = tmp_path / "evidence.json"
+    if isinstance(written, list):
+        written = json.dumps(known.nothing() | {"runs": written})
+    if written is not None:
+        path.write_text(written)
+    with pytest.raises(SystemExit, match=said) as found:
+        known.read(path)
+    assert "bring it back with git" in str(found.value)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ["--arms", "random", "both"],
+        ["--settings", "few_infected"],
+        ["--movies", "none"],
+        ["--seeds", "100", "101", "--steps", "450", "--arms", "random", "both"],
+    ],
+)
+def test_known_runs_are_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], asked: list[str]
 ) -> None:
-    runs = records(random=[0.5, 0.6], both=[0.7, 0.8])
-    real = [
-        {"set": name, "arm": arm, "number": 0, "steps": 10}
-        for name in evidence.SETS
-        for arm in arms.REAL_ARMS
-    ]
-    known = {"runs": runs, "where": [one | {"setting": "few_infected"} for one in runs], "real": real}
-    findings.write_figures(tmp_path / "known.json", known)
-    options = [
-        "--seeds",
-        "0",
-        "1",
-        "--trainings",
-        "1",
-        "--steps",
-        "10",
-        "--known",
-        str(tmp_path / "known.json"),
-    ]
-    folder = ["--folder", str(tmp_path / "runs")]
-    monkeypatch.setattr(sys, "argv", ["evidence.py", "train", *folder, *options, *asked])
+    figures = figures_of(records(random=[0.5, 0.6], both=[0.7, 0.8]))
+    monkeypatch.setattr(evidence, "FIGURES", tmp_path / "evidence.json")
+    findings.write_figures(evidence.FIGURES, figures)
+    options = ["--seeds", "0", "1", "--trainings", "1", *asked]
+    monkeypatch.setattr(sys, "argv", ["evidence.py", "train", "--folder", str(tmp_path / "runs"), *options])
     evidence.main()
     assert not (tmp_path / "runs").exists()
+    assert "runs are known from" in capsys.readouterr().out
+
+
+def test_measuring_adds_to_the_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "FIGURES", tmp_path / "evidence.json")
+    known_before = figures_of(records(random=[0.5, 0.6], both=[0.7, 0.8]))
+    findings.write_figures(evidence.FIGURES, findings.summary(known.joined(known_before, known.nothing())))
+    before = evidence.FIGURES.read_bytes()
+    (tmp_path / "runs").mkdir()
+    command = ["evidence.py", "measure", "--folder", str(tmp_path / "runs")]
+    monkeypatch.setattr(sys, "argv", command)
+    evidence.main()
+    assert evidence.FIGURES.read_bytes() == before
+    monkeypatch.setattr(sys, "argv", [*command[:-1], str(tmp_path / "none")])
+    with pytest.raises(SystemExit, match="there is no folder"):
+        evidence.main()
+    assert evidence.FIGURES.read_bytes() == before
+    monkeypatch.setattr(sys, "argv", [*command, "--afresh"])
+    evidence.main()
+    assert not json.loads(evidence.FIGURES.read_text())["runs"]
 
 
 def test_noise_of_training_is_the_spread_within_settings_and_not_between_them() -> None:

@@ -11,6 +11,11 @@ from typing import Any, Final
 
 from viscy_data import Intensity
 
+SEEDS: Final = (21, 22, 23, 24, 25)
+"""Of the data; on none of them was anything chosen."""
+TRAININGS: Final = 3
+STEPS: Final = 1350
+
 USUAL: Final = Intensity()
 STRONG: Final = Intensity.strong()
 

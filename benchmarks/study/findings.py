@@ -27,6 +27,9 @@ _LEAST_FALL: Final = 0.3
 FEWEST_SEEDS: Final = 3
 """Fewer say nothing: an interval over two is what two numbers happen to be."""
 
+STAR: Final = "★"
+"""Behind a difference that is more than chance. An asterisk would set Markdown in italics."""
+
 type Record = dict[str, Any]
 
 
@@ -82,7 +85,9 @@ def real_records_of(folder: Path) -> Iterator[Record]:
 
 def _kept(path: Path, make: Any) -> Record:
     if not path.exists():
-        path.write_text(json.dumps(make()))
+        measured = json.dumps(make())
+        with whole_file(path) as beside:
+            Path(beside).write_text(measured)
     record: Record = json.loads(path.read_text())
     return record
 
@@ -103,17 +108,6 @@ def _raw(seed: int, cells: Cells, twins: Cells) -> Record:
     figures = measure(seen[0], cells.obs, seen[1], twins.obs)
     ceiling = ceiling_of(cells.obs)
     return {"arm": "raw", "number": 0, "seed": seed, "steps": 0, "figures": figures, "ceiling": ceiling}
-
-
-def name_of(record: Record) -> tuple[Any, ...]:
-    """Return what tells a run from all others."""
-    return tuple(record.get(key) for key in ("set", "setting", "seed", "arm", "number", "steps"))
-
-
-def joined(records: list[Record], known: list[Record]) -> list[Record]:
-    """Return measured runs, and those known from figures that are not among them."""
-    measured = {name_of(record) for record in records}
-    return records + [record for record in known if name_of(record) not in measured]
 
 
 def by_seed(records: list[Record], arm: str, figure: str) -> dict[int, list[float]]:
@@ -222,10 +216,10 @@ def shown(found: Difference, discovered: float = 0.0) -> str:
     >>> shown(Difference(0.01, -0.006, 0.026, seeds=5, trainings=3))
     '+0.010 [-0.006, +0.026]'
     >>> shown(Difference(0.01, 0.006, 0.014, seeds=5, trainings=3, p=0.001), discovered=0.002)
-    '+0.010* [+0.006, +0.014]'
+    '+0.010★ [+0.006, +0.014]'
     """
     value, low, high = (_signed(one) for one in (found.value, found.low, found.high))
-    return f"{value}{'*' if found.p <= discovered else ''} [{low}, {high}]"
+    return f"{value}{STAR if found.p <= discovered else ''} [{low}, {high}]"
 
 
 def _signed(value: float) -> str:
@@ -238,18 +232,15 @@ def counted(found: Difference) -> str:
     return f"{found.seeds} x {found.trainings}"
 
 
-def summary(
-    records: list[Record], real: list[Record], curve: list[Record], where: list[Record]
-) -> Mapping[str, Any]:
+def summary(figures: Mapping[str, list[Record]]) -> Mapping[str, Any]:
     """Return what is committed: every run's figures, the verdict and the ceilings."""
-    ceilings = [record["ceiling"] for record in records if record["arm"] == "raw"]
+    runs = figures["runs"]
+    ceilings = [record["ceiling"] for record in runs if record["arm"] == "raw"]
     return {
-        "verdict": [asdict(one) for one in judge(records)],
+        "verdict": [asdict(one) for one in judge(runs)],
         "ceiling": float(np.mean(ceilings)) if ceilings else None,
-        "real": real,
-        "curve": curve,
-        "where": where,
-        "runs": sorted(records, key=lambda one: (list(TITLES).index(one["arm"]), one["seed"], one["number"])),
+        **{part: figures[part] for part in ("real", "curve", "where")},
+        "runs": sorted(runs, key=lambda one: (list(TITLES).index(one["arm"]), one["seed"], one["number"])),
     }
 
 

@@ -1,12 +1,13 @@
 """The page a reviewer reads: docs/evidence.md, and its picture, from the committed figures."""
 
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from study.arms import SYNTHETIC_ARMS, TITLES
+from study.arms import SEEDS, SYNTHETIC_ARMS, TITLES, TRAININGS
 from study.findings import Difference, Record, by_seed, counted, mean_of, shown
 from study.measures import HEADINGS, HOURS_BINS, LATE
 from study.picture import draw
@@ -14,8 +15,8 @@ from study.questions import CORRECTED, FALSE_DISCOVERIES, PLAIN, Question, diffe
 from study.short import short
 from study.where import differences_elsewhere, section
 
-PLANNED: Final = len(SYNTHETIC_ARMS) * 5 * 3
-"""Trainings: arms, seeds, trainings of one setting."""
+PLANNED: Final = set(product(SYNTHETIC_ARMS, SEEDS, range(TRAININGS)))
+"""Arm, seed and number of every training."""
 
 _COLUMNS: Final = (
     ("state", HEADINGS["state"]),
@@ -81,14 +82,15 @@ def _design(figures: Mapping[str, Any]) -> str:
     seeds = sorted({one["seed"] for one in trained})
     hours = sum(one["seconds"] for one in (*trained, *others)) / 3600
     each = ", ".join(f"{step:,}" for step in sorted({one["steps"] for one in trained}))
-    missing = "" if len(trained) >= PLANNED else " What has not been trained yet is in no table."
+    made = {(one["arm"], one["seed"], one["number"]) for one in trained}
+    missing = "" if made >= PLANNED else " What has not been trained yet is in no table."
     more = f", and {len(others)} more for the last sections" if others else ""
     return (
         "A seed of data is five synthetic plates, each with a microscope and a cell line of its own. A plate "
         "has eight wells that differ, one to three of them infected; a well starts with 24 cells, which "
         f"divide. There are {len(seeds)} seeds ({', '.join(map(str, seeds))}), on which nothing was chosen, "
-        f"and {len(trained)} trainings of {PLANNED} planned, {each} steps of 64 pairs each{more}: "
-        f"{hours:.1f} hours of one core.{missing}\n\n"
+        f"and {len(made & PLANNED)} trainings of {len(PLANNED)} planned, {each} steps of 64 pairs each"
+        f"{more}: {hours:.1f} hours of one core.{missing}\n\n"
         "The unit is the seed: its trainings are averaged, ways of training are compared seed by seed, and "
         "behind a mean difference stands its interval in brackets, Student's t over seeds (95 %). *Seeds x "
         "trainings* gives the smaller number of trainings where two ways have not as many. Where an "

@@ -6,7 +6,7 @@ from typing import Final
 
 from study import questions as ask
 from study.arms import TITLES
-from study.findings import Difference, Record, shown
+from study.findings import STAR, Difference, Record, shown
 from study.questions import Question, difference, levels
 from study.where import TITLES as TITLES_WHERE
 from study.where import tried_of
@@ -72,7 +72,7 @@ class Runs:
 
     def _from_to(self, question: Question, name: str, found: Difference) -> str:
         before, after = levels(self.records, question, name)
-        return f"{before:.3f} to {after:.3f}{'*' if found.p <= self.discovered else ''}"
+        return f"{before:.3f} to {after:.3f}{STAR if found.p <= self.discovered else ''}"
 
     def of(self, question: Question, *names: str) -> str:
         """Return figures from how much to how much, or the difference and interval of what is not seen."""
