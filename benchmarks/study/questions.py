@@ -26,6 +26,7 @@ class Way:
 
     @property
     def title(self) -> str:
+        """Return what the page calls it."""
         return TITLES[self.arm] + (", corrected" if self.corrected else "")
 
     def figure(self, name: str) -> str:

@@ -1,6 +1,6 @@
 """What a reader came for: answers in sentences, each said only where the intervals carry it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -65,10 +65,10 @@ class Runs:
                 answer.sure.add(name)
         return answer
 
-    def answers(self, questions: Iterable[Question]) -> list[Answer]:
+    def answers(self, questions: Sequence[Question]) -> list[Answer]:
         """Return the answers to all questions; none where one of them has none."""
         found = [answer for question in questions if (answer := self.answer(question)) is not None]
-        return found if len(found) == len(tuple(questions)) else []
+        return found if len(found) == len(questions) else []
 
     def _from_to(self, question: Question, name: str, found: Difference) -> str:
         before, after = levels(self.records, question, name)
