@@ -103,8 +103,8 @@ def measure_runs(options: argparse.Namespace) -> None:
     }
     figures = known.joined(measured, before)
     write_figures(FIGURES, summary(figures))
-    counts = {name: len(known.names_in(one)) for name, one in (("found", measured), ("all", figures))}
-    print(f"{counts['found']} runs measured, raw pixels counted; {counts['all']} now in {FIGURES}")
+    count, total = len(known.names_in(measured)), len(known.names_in(figures))
+    print(f"{count} runs measured, raw pixels counted; {total} now in {FIGURES}")
 
 
 def make_runs(options: argparse.Namespace) -> None:

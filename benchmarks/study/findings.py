@@ -44,6 +44,11 @@ class Difference:
     trainings: int
     p: float = 1.0
 
+    @property
+    def seen(self) -> bool:
+        """Whether the interval lies on one side of 0."""
+        return self.low > 0 or self.high < 0
+
 
 @dataclass(frozen=True)
 class Finding:

@@ -101,7 +101,7 @@ def _design(figures: Mapping[str, Any]) -> str:
 
 def _chance(found: list[Difference], discovered: float) -> str:
     """Say how many intervals there are, and how many of them are more than chance."""
-    apart = sum(one.low > 0 or one.high < 0 for one in found)
+    apart = sum(one.seen for one in found)
     sure = sum(one.p <= discovered for one in found)
     return (
         f"The tables hold {len(found)} such intervals; where nothing differs, one in twenty excludes 0 by "

@@ -58,7 +58,7 @@ class Runs:
             found = difference(self.records, question, name)
             if found is None:
                 return None
-            if found.low > 0 or found.high < 0:
+            if found.seen:
                 good = ask.WANTED[name] * found.value > 0
                 (answer.better if good else answer.worse)[name] = self._from_to(question, name, found)
             if found.p <= self.discovered:
@@ -80,16 +80,17 @@ class Runs:
         for name in names:
             found = difference(self.records, question, name)
             if found is not None:
-                seen = found.low > 0 or found.high < 0
-                said.append(f"{NAMES[name]} {self._from_to(question, name, found) if seen else shown(found)}")
+                change = self._from_to(question, name, found) if found.seen else shown(found)
+                said.append(f"{NAMES[name]} {change}")
         return "; ".join(said)
 
 
 def short(records: list[Record], real: list[Record], where: list[Record], discovered: float) -> Iterator[str]:
     """Answer whether to compose, which axes to take, what else there is, and what real cells say."""
     runs = Runs(records, discovered)
-    cases = _cases(runs, where)
-    answers = [_compose(cases), _axes(runs), _correcting(runs, where), _strong(runs), _real(real)]
+    elsewhere = {TITLES_WHERE[name]: Runs(found, discovered) for name, found in tried_of(where).items()}
+    cases = _cases(runs, elsewhere)
+    answers = [_compose(cases), _axes(runs), _correcting(runs, elsewhere), _strong(runs), _real(real)]
     yield "## In short"
     yield _HOW_TO_READ
     yield "\n".join(f"- {answer}" for answer in answers if answer)
@@ -116,15 +117,11 @@ _HOW_TO_READ: Final = (
 )
 
 
-def _cases(runs: Runs, where: list[Record]) -> dict[str, Answer]:
-    """Return what composing is worth, by what is done beside it."""
+def _cases(runs: Runs, elsewhere: dict[str, Runs]) -> dict[str, Answer]:
+    """Return what composing is worth, by what is done beside it and by other data."""
     on = [(question.beside, runs, question) for question in (*ask.PLAIN, *ask.CORRECTED) if question.beside]
-    for setting, records in tried_of(where).items():
-        elsewhere = Runs(records, runs.discovered)
-        on += [
-            (TITLES_WHERE[setting], elsewhere, ask.HELPS),
-            (f"correction, {TITLES_WHERE[setting]}", elsewhere, ask.BESIDE_CORRECTING),
-        ]
+    for title, others in elsewhere.items():
+        on += [(title, others, ask.HELPS), (f"correction, {title}", others, ask.BESIDE_CORRECTING)]
     return {case: answer for case, of, question in on if (answer := of.answer(question)) is not None}
 
 
@@ -171,7 +168,7 @@ def _axes(runs: Runs) -> str:
     return said + (f" Leave out {' and '.join(costs)}." if costs else "")
 
 
-def _correcting(runs: Runs, where: list[Record]) -> str:
+def _correcting(runs: Runs, elsewhere: dict[str, Runs]) -> str:
     """Say what correcting does, what composing adds to it, and on which data composing does more."""
     found = runs.answers((ask.CORRECTING, ask.NOT_CORRECTING, ask.BESIDE_CORRECTING))
     if not found:
@@ -188,14 +185,13 @@ def _correcting(runs: Runs, where: list[Record]) -> str:
         " Composing and correcting, against correcting alone: "
         f"{runs.of(ask.BESIDE_CORRECTING, *hidden, *BIOLOGY)}."
     )
-    for setting, records in tried_of(where).items():
-        elsewhere = Runs(records, runs.discovered)
-        answer = elsewhere.answer(ask.NOT_CORRECTING)
+    for title, others in elsewhere.items():
+        answer = others.answer(ask.NOT_CORRECTING)
         names = [name for name in BIOLOGY if answer is not None and name in answer.better]
         if names:
             said += (
-                f" But with {TITLES_WHERE[setting]}, composing without correcting reads more than correcting "
-                f"does: {elsewhere.of(ask.NOT_CORRECTING, *names)}."
+                f" But with {title}, composing without correcting reads more than correcting does: "
+                f"{others.of(ask.NOT_CORRECTING, *names)}."
             )
     return said
 
