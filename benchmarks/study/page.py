@@ -138,10 +138,8 @@ def _differences(
         found = {name: asked[question, name] for name in names if (question, name) in asked}
         if found:
             cells = " | ".join(shown(found[name], discovered) if name in found else "" for name in names)
-            compared = f"{question.ours.title} - {question.theirs.title}"
-            rows.append(
-                f"| {question.asked} | {compared} | {cells} | {counted(next(iter(found.values())))} |"
-            )
+            seeds = counted(next(iter(found.values())))
+            rows.append(f"| {question.asked} | {question.compared} | {cells} | {seeds} |")
     return "\n".join(rows)
 
 

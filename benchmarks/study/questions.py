@@ -50,6 +50,11 @@ class Question:
     beside: str = ""
 
     @property
+    def compared(self) -> str:
+        """Return what the tables of differences call it."""
+        return f"{self.ours.title} - {self.theirs.title}"
+
+    @property
     def figures(self) -> tuple[str, ...]:
         """What is compared. A linear probe reads nothing of a corrected embedding, by the way it is made."""
         corrected = self.ours.corrected or self.theirs.corrected

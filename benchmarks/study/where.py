@@ -72,8 +72,7 @@ def section(usual: list[Record], where: list[Record], discovered: float) -> list
         for question in ELSEWHERE:
             of = {name: found[question, name] for name in HEADINGS if (question, name) in found}
             cells = " | ".join(shown(of[name], discovered) if name in of else "" for name in HEADINGS)
-            compared = f"{question.ours.title} - {question.theirs.title}"
-            rows.append(f"| | {compared} | {cells} | {counted(of['state'])} |")
+            rows.append(f"| | {question.compared} | {cells} | {counted(of['state'])} |")
     return ["## Where", _WHERE, "\n".join(rows)]
 
 
